@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SMQTT_ERROR_H
+#define SMQTT_ERROR_H
+/**
+ * @file error.h
+ * One list of errors for the whole library; the rows are in error.def.
+ */
+#include <smqtt/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Result of every function that can fail: SMQTT_OK (0) or one of SMQTT_E_…. */
+typedef enum smqtt_err {
+    SMQTT_OK = 0,
+#define ERR(name, cls, reason, text) SMQTT_E_##name,
+#include <smqtt/error.def>
+#undef ERR
+    SMQTT_ERR_COUNT /**< number of values, not an error */
+} smqtt_err;
+
+/** What kind of error it is, and so what the caller does next (see error.def). */
+enum smqtt_err_class {
+    SMQTT_CLASS_OK,
+    SMQTT_CLASS_AGAIN,
+    SMQTT_CLASS_PEER,
+    SMQTT_CLASS_CRYPTO,
+    SMQTT_CLASS_DETECT,
+    SMQTT_CLASS_LIMIT,
+    SMQTT_CLASS_NOMEM,
+    SMQTT_CLASS_IO,
+    SMQTT_CLASS_USAGE,
+    SMQTT_CLASS_BUG
+};
+
+/** One sentence for people; never NULL, static storage, also for values out of range. */
+SMQTT_API const char *smqtt_strerror(smqtt_err err);
+/** The name of the row as text, "BAD_TOPIC"; "OK" for 0; never NULL. */
+SMQTT_API const char *smqtt_err_name(smqtt_err err);
+/** Its class; SMQTT_CLASS_BUG for values out of range. */
+SMQTT_API enum smqtt_err_class smqtt_err_class(smqtt_err err);
+/** The MQTT 5.0 reason code to answer with, 0 where none is sent. */
+SMQTT_API uint8_t smqtt_err_reason(smqtt_err err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SMQTT_BASE_RD_H
+#define SMQTT_BASE_RD_H
+/* Read cursor over borrowed bytes. The first read past the end sets `bad` and empties the cursor; further reads give zeros and
+ * empty spans. So a reader of a whole structure checks once, at the end (smq_rd_ok, or smq_rd_done where nothing may be left). */
+#include "base/span.h"
+
+struct smq_rd {
+    const uint8_t *pos;
+    const uint8_t *end;
+    bool bad;
+};
+
+static inline struct smq_rd smq_rd_of(smq_span s)
+{
+    return (struct smq_rd){s.data, s.data != NULL ? s.data + s.len : NULL, false};
+}
+static inline size_t smq_rd_left(const struct smq_rd *rd)
+{
+    return (size_t)(rd->end - rd->pos);
+}
+static inline bool smq_rd_ok(const struct smq_rd *rd)
+{
+    return !rd->bad;
+}
+static inline bool smq_rd_done(const struct smq_rd *rd)
+{
+    return !rd->bad && rd->pos == rd->end;
+}
+static inline void smq_rd_fail(struct smq_rd *rd)
+{
+    rd->bad = true;
+    rd->pos = rd->end;
+}
+/** The next len bytes as a view; empty span and `bad` when there are fewer. */
+static inline smq_span smq_rd_bytes(struct smq_rd *rd, size_t len)
+{
+    if (smq_rd_left(rd) < len) {
+        smq_rd_fail(rd);
+        return (smq_span){NULL, 0};
+    }
+    smq_span s = {rd->pos, len};
+    rd->pos = len != 0 ? rd->pos + len : rd->pos;
+    return s;
+}
+/** All that is left. */
+static inline smq_span smq_rd_rest(struct smq_rd *rd)
+{
+    return smq_rd_bytes(rd, smq_rd_left(rd));
+}
+/** Big-endian unsigned integer of 1..8 bytes. */
+static inline uint64_t smq_rd_uint(struct smq_rd *rd, size_t len)
+{
+    smq_span s = smq_rd_bytes(rd, len);
+    uint64_t v = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        v = (v << 8) | s.data[i];
+    }
+    return v;
+}
+static inline uint8_t smq_rd_u8(struct smq_rd *rd)
+{
+    return (uint8_t)smq_rd_uint(rd, 1);
+}
+static inline uint16_t smq_rd_u16(struct smq_rd *rd)
+{
+    return (uint16_t)smq_rd_uint(rd, 2);
+}
+static inline uint32_t smq_rd_u32(struct smq_rd *rd)
+{
+    return (uint32_t)smq_rd_uint(rd, 4);
+}
+static inline uint64_t smq_rd_u64(struct smq_rd *rd)
+{
+    return smq_rd_uint(rd, 8);
+}
+/** u16 length, then that many bytes: MQTT's binary data and, before its UTF-8 check, its string. */
+static inline smq_span smq_rd_blob16(struct smq_rd *rd)
+{
+    return smq_rd_bytes(rd, smq_rd_u16(rd));
+}
+/** u8 length, then that many bytes. */
+static inline smq_span smq_rd_blob8(struct smq_rd *rd)
+{
+    return smq_rd_bytes(rd, smq_rd_u8(rd));
+}
+
+#endif
