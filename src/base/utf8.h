@@ -15,7 +15,7 @@ enum smq_text_policy {
  *  that the processor has. */
 bool smq_utf8_ok(smq_span s, enum smq_text_policy policy);
 
-/** The same answer, byte by byte in plain C: the yardstick of the tests. */
+/** The same answer, character by character in plain C: the yardstick of the tests, and what remains where there are no vectors. */
 bool smq_utf8_ok_scalar(smq_span s, enum smq_text_policy policy);
 
 /** An implementation by name ("scalar", "sse2", "avx2", "neon"), for tests and benchmarks. */
