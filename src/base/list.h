@@ -3,7 +3,11 @@
 #define SMQTT_BASE_LIST_H
 /* Doubly linked ring of nodes that sit inside the caller's structs (SMQ_CONTAINER_OF leads back). The head is a node of its own.
  * Nothing is allocated, nothing fails; every operation takes constant time. A node belongs to one list at most. Head and linked nodes
- * must not move in memory. */
+ * must not move in memory. To walk:
+ *
+ *     for (struct smq_list *node = head.next; node != &head; node = node->next)
+ *
+ * and whoever removes the node on the way takes node->next before. */
 #include "base/defs.h"
 
 struct smq_list {
@@ -83,10 +87,5 @@ static inline void smq_list_splice_back(struct smq_list *to, struct smq_list *fr
     to->prev = from->prev;
     smq_list_init(from);
 }
-
-/** Walks all nodes. The body may remove the current node, but no other. */
-#define SMQ_LIST_EACH(node, head)                                                                        \
-    for (struct smq_list *node = (head)->next, *node##_next = node->next; node != (head);               \
-         node = node##_next, node##_next = node->next)
 
 #endif

@@ -7,18 +7,19 @@
 
 #define SMQ_WHEEL_SLOTS 64
 #define SMQ_WHEEL_LEVELS 11 /* 11 x 6 bits hold 64 */
+#define SMQ_WHEEL_DUE (1 + SMQ_WHEEL_LEVELS * SMQ_WHEEL_SLOTS)
 
 /** A timer, inside the caller's struct. Zeroed or after smq_wheel_node_init it is not set. Must not move while it is set. */
 struct smq_wheel_node {
     struct smq_list link;
     smqtt_ms at;   /* deadline; read only */
-    uint16_t slot; /* 1 + level * 64 + slot; 0: not set; WHEEL_DUE inside the due list */
+    uint16_t slot; /* 1 + level * 64 + slot; 0: not set; SMQ_WHEEL_DUE: in the list `due` */
 };
 
 struct smq_wheel {
     smqtt_ms now;                       /* latest time that was told */
     size_t n;                           /* timers that are set */
-    struct smq_list due;                /* deadline <= now, in order of deadline */
+    struct smq_list due;                /* deadline <= now */
     uint64_t used[SMQ_WHEEL_LEVELS];    /* bit per slot that is not empty */
     struct smq_list slots[SMQ_WHEEL_LEVELS][SMQ_WHEEL_SLOTS];
 };
@@ -50,8 +51,8 @@ static inline size_t smq_wheel_count(const struct smq_wheel *wheel)
 smqtt_ms smq_wheel_next(const struct smq_wheel *wheel);
 /**
  * Takes one timer whose deadline is `now` or earlier, or returns NULL when there is none. It is not set any more and may be set again or
- * freed. Call it until NULL. Timers come in the order of their deadlines; those of the same millisecond in any order. A timer set
- * meanwhile to `now` or earlier comes in the same round, behind those that are due already.
+ * freed. Call it until NULL. Timers come in the order of their deadlines; those of the same millisecond in any order. One that
+ * was set to a time already told comes in the same round, behind those that were due before it.
  *
  * @param now  time; one before the latest that was told counts as that
  */

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/hex.h"
+#include "base/utf8.h"
+
+#define DOTS 3
+#define PIECE_MAX 4
+
+const char *smq_log_level_name(enum smq_log_level level)
+{
+    static const char *const names[] = {"error", "warning", "notice", "info", "debug"};
+    return (unsigned)level < SMQ_ARRAY_LEN(names) ? names[level] : "debug";
+}
+
+/* Three-byte characters U+2000..U+206F that end lines or turn the direction, and U+061C, which does so with two. */
+static bool is_misleading(const uint8_t *p, size_t len)
+{
+    if (len == 2) {
+        return p[0] == 0xD8 && p[1] == 0x9C;
+    }
+    if (len != 3 || p[0] != 0xE2) {
+        return false;
+    }
+    bool marks = p[1] == 0x80 && (p[2] == 0x8E || p[2] == 0x8F);       /* U+200E, U+200F */
+    bool separators = p[1] == 0x80 && p[2] >= 0xA8 && p[2] <= 0xAE;    /* U+2028..U+202E */
+    bool isolates = p[1] == 0x81 && p[2] >= 0xA6 && p[2] <= 0xA9;      /* U+2066..U+2069 */
+    return marks || separators || isolates;
+}
+
+/* Length of the character at p when it may be shown as it is, else 0. */
+static size_t shown_len(const uint8_t *p, size_t left)
+{
+    size_t len = p[0] < 0x80 ? 1 : p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : 4;
+    if (left < len || !smq_utf8_ok_scalar(smq_span_of(p, len), SMQ_TEXT_STRICT) || is_misleading(p, len)) {
+        return 0;
+    }
+    return len;
+}
+
+/* One piece of the escaped text; returns how many bytes of p it stands for. */
+static size_t escape_piece(char piece[PIECE_MAX], size_t *piece_len, const uint8_t *p, size_t left)
+{
+    size_t len = shown_len(p, left);
+    if (len == 1 && p[0] == '\\') {
+        memcpy(piece, "\\\\", 2);
+        *piece_len = 2;
+        return 1;
+    }
+    if (len != 0) {
+        memcpy(piece, p, len);
+        *piece_len = len;
+        return len;
+    }
+    char digits[3];
+    smq_hex_encode(digits, smq_span_of(p, 1));
+    memcpy(piece, (const char[]){'\\', 'x', digits[0], digits[1]}, 4);
+    *piece_len = 4;
+    return 1;
+}
+
+size_t smq_text_escape(char *out, size_t cap, smq_span s)
+{
+    size_t len = 0;
+    size_t cut = 0; /* end of the last piece that leaves room for the dots */
+    for (size_t i = 0; i < s.len;) {
+        char piece[PIECE_MAX];
+        size_t piece_len = 0;
+        i += escape_piece(piece, &piece_len, s.data + i, s.len - i);
+        if (piece_len >= cap - len) {
+            bool dots = cap > DOTS;
+            memcpy(out + (dots ? cut : len), "...", dots ? DOTS : 0);
+            len = dots ? cut + DOTS : len;
+            break;
+        }
+        memcpy(out + len, piece, piece_len);
+        len += piece_len;
+        cut = len + DOTS < cap ? len : cut;
+    }
+    out[len] = 0;
+    return len;
+}
+
+void smq_log(const struct smq_log *log, enum smq_log_level level, const char *fmt, ...)
+{
+    if (!smq_log_is_on(log, level)) {
+        return;
+    }
+    char line[SMQ_LOG_LINE];
+    va_list args;
+    va_start(args, fmt);
+    int made = vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    if (made < 0) {
+        return;
+    }
+    size_t len = (size_t)made;
+    if (len >= sizeof line) {
+        len = smq_utf8_cut(smq_span_of(line, sizeof line - 1), sizeof line - 1 - DOTS);
+        memcpy(line + len, "...", DOTS + 1);
+        len += DOTS;
+    }
+    if (smq_utf8_ok(smq_span_of(line, len), SMQ_TEXT_STRICT)) {
+        log->sink(log->ctx, level, line, len);
+        return;
+    }
+    char safe[SMQ_LOG_LINE];
+    len = smq_text_escape(safe, sizeof safe, smq_span_of(line, len));
+    log->sink(log->ctx, level, safe, len);
+}
