@@ -6,7 +6,7 @@
 #include "base/utf8_impl.h"
 
 /* Up to this length the word loop below beats the call of a vector implementation. */
-#define SHORT_LEN 48
+#define SHORT_LEN 32
 
 /* Length of the well-formed character at p with its code point (RFC 3629 section 4), or 0. */
 static size_t decode(const uint8_t *p, size_t left, uint32_t *cp)

@@ -52,7 +52,7 @@ INLINE uint8x16_t advised16(uint8x16_t cur, uint8x16_t p1, uint8x16_t p2)
     uint8x16_t fdd0 =
         vandq_u8(vandq_u8(is16(p2, 0xEF), is16(p1, 0xB7)), vandq_u8(from16(cur, 0x90), upto16(cur, 0xAF)));
     uint8x16_t fffe =
-        vandq_u8(vandq_u8(is16(vorrq_u8(p2, vdupq_n_u8(0xF0)), 0xFF), is16(p1, 0xBF)), from16(cur, 0xBE));
+        vandq_u8(vandq_u8(is16(vorrq_u8(p2, vdupq_n_u8(0xF0)), 0xFF), is16(p1, 0xBF)), is16(vandq_u8(cur, vdupq_n_u8(0xFE)), 0xBE));
     return vorrq_u8(c1, vorrq_u8(fdd0, fffe));
 }
 

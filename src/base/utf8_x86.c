@@ -64,7 +64,7 @@ INLINE __m128i advised16(__m128i cur, __m128i p1, __m128i p2)
     __m128i fdd0 = _mm_and_si128(_mm_and_si128(is16(p2, 0xEF), is16(p1, 0xB7)),
                                  _mm_and_si128(from16(cur, 0x90), upto16(cur, 0xAF)));
     __m128i fffe = _mm_and_si128(_mm_and_si128(is16(_mm_or_si128(p2, all16(0xF0)), 0xFF), is16(p1, 0xBF)),
-                                 from16(cur, 0xBE));
+                                 is16(_mm_and_si128(cur, all16(0xFE)), 0xBE));
     return _mm_or_si128(c1, _mm_or_si128(fdd0, fffe));
 }
 
@@ -194,7 +194,7 @@ AVX2 INLINE __m256i advised32(__m256i cur, __m256i p1, __m256i p2)
     __m256i fdd0 = _mm256_and_si256(_mm256_and_si256(is32(p2, 0xEF), is32(p1, 0xB7)),
                                     _mm256_and_si256(from32(cur, 0x90), upto32(cur, 0xAF)));
     __m256i fffe = _mm256_and_si256(
-        _mm256_and_si256(is32(_mm256_or_si256(p2, all32(0xF0)), 0xFF), is32(p1, 0xBF)), from32(cur, 0xBE));
+        _mm256_and_si256(is32(_mm256_or_si256(p2, all32(0xF0)), 0xFF), is32(p1, 0xBF)), is32(_mm256_and_si256(cur, all32(0xFE)), 0xBE));
     return _mm256_or_si256(c1, _mm256_or_si256(fdd0, fffe));
 }
 
