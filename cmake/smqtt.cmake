@@ -10,7 +10,8 @@ function(smqtt_enter dir)
 endfunction()
 
 # smqtt_floor(<floor> SOURCES a.c b.c … [DEPS <lower floors>] [LIBS <imported libraries>])
-# Makes the objects smq_<floor> (position independent, hidden) and the archive smq_<floor>_a, which brings its DEPS and LIBS along.
+# Makes the objects smq_<floor> (position independent, hidden) and the archive smq_<floor>_a, which brings its DEPS and
+# LIBS along.
 function(smqtt_floor floor)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;DEPS;LIBS")
     if(arg_UNPARSED_ARGUMENTS)
@@ -40,7 +41,7 @@ function(smqtt_link_floors target)
     endforeach()
 endfunction()
 
-# smqtt_unit_test(<name> FLOORS <floors…> [SOURCES <helpers>] [LIBS <libraries>])
+# smqtt_unit_test(<name> FLOORS <floors…> [SOURCES <helpers>] [LIBS <libraries>] [LABELS <more labels>])
 # <name>.c of a folder tests/unit/<floor> becomes the test unit/<floor>/<name>, run from the top of the tree.
 function(smqtt_unit_test name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "FLOORS;SOURCES;LIBS;LABELS")
@@ -55,13 +56,15 @@ function(smqtt_unit_test name)
 endfunction()
 
 # smqtt_fuzz(<name> FLOORS <floors…> [SOURCES <helpers>])
-# <name>.c defines LLVMFuzzerTestOneInput: a libFuzzer program in the preset fuzz, else the test fuzz/<name> that replays tests/fuzz/corpus/<name>.
+# <name>.c defines LLVMFuzzerTestOneInput: a libFuzzer program in the preset fuzz, else the test fuzz/<name> that replays
+# tests/fuzz/corpus/<name>.
 function(smqtt_fuzz name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "FLOORS;SOURCES;LIBS")
     set(target fuzz_${name})
     add_executable(${target} ${name}.c ${arg_SOURCES})
     smqtt_link_floors(${target} ${arg_FLOORS})
     target_link_libraries(${target} PRIVATE ${arg_LIBS})
+    set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/fuzz")
     if(SMQTT_FUZZ)
         target_link_options(${target} PRIVATE -fsanitize=fuzzer)
     else()
@@ -70,6 +73,18 @@ function(smqtt_fuzz name)
                  WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
         set_tests_properties(fuzz/${name} PROPERTIES LABELS fuzz TIMEOUT 120)
     endif()
+endfunction()
+
+# smqtt_script_test(<name> LABELS <labels…> COMMAND <command…> [TIMEOUT <seconds>] [SERIAL])
+# A test that is a script, run from the top of the tree.
+function(smqtt_script_test name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "SERIAL" "TIMEOUT" "LABELS;COMMAND")
+    if(NOT arg_TIMEOUT)
+        set(arg_TIMEOUT 120)
+    endif()
+    add_test(NAME ${name} COMMAND ${arg_COMMAND} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+    set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
+                         RUN_SERIAL "${arg_SERIAL}" SKIP_RETURN_CODE 77)
 endfunction()
 
 # smqtt_app(<program> SOURCES a.c … FLOORS <floors…> [LIBS <libraries>] [NO_INSTALL])
@@ -82,5 +97,6 @@ function(smqtt_app name)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
     if(NOT arg_NO_INSTALL)
         install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+        add_dependencies(product ${name})
     endif()
 endfunction()

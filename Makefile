@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+# The front door; the work is done by CMake and tools/.
+#
+#   make            release build: build/bin/smqttd, build/bin/smqtt, build/lib/libsmqtt.*
+#   make run        builds, shows the story end to end, then leaves a broker running
+#   make demo       the story alone
+#   make test       all that CI runs; last line `N passed, N failed`
+#   make fuzz       T=name S=60: fuzzes one target or all, S seconds each
+#   make bench      the measurements of docs/performance.md
+#   make fmt        formats all C files
+#   make install    PREFIX=/usr/local DESTDIR=
+#   make clean      removes the build directories
+
+T ?=
+S ?= 60
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+
+.DEFAULT_GOAL := build
+.PHONY: build run demo test fuzz bench fmt install clean
+
+build:
+	@tools/setup.sh run
+	@cmake --preset release --log-level=WARNING -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
+	@cmake --build --preset release --target product -j$(JOBS)
+
+run: build
+	@tools/run.sh
+
+demo: build
+	@tools/demo.sh
+
+test:
+	@tools/test.sh
+
+fuzz:
+	@tools/setup.sh fuzz
+	@tools/fuzz.sh $(S) $(T)
+
+bench:
+	@tools/setup.sh test
+	@$(MAKE) --no-print-directory build
+	@tools/bench.sh
+
+fmt:
+	@tools/setup.sh fmt
+	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format-14 -i
+
+install: build
+	@cmake --install build
+
+clean:
+	rm -rf build build-*

@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs what is missing on Debian 12, and nothing else: setup.sh run|fuzz|fmt|test. Silent, quick and without network when all is there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+missing=()
+
+# need PACKAGES TEST…: the packages are wanted when the test fails.
+need() {
+    local packages=$1
+    shift
+    # Names of packages are split on purpose.
+    # shellcheck disable=SC2206
+    "$@" >/dev/null 2>&1 || missing+=($packages)
+}
+
+has() {
+    command -v "$1"
+}
+
+has_library() {
+    pkg-config --exists "$1"
+}
+
+# libFuzzer and the sanitizers of clang.
+has_clang_runtime() {
+    local dir
+    dir=$(clang -print-runtime-dir) && compgen -G "$dir/libclang_rt.fuzzer*.a"
+}
+
+want_run() {
+    need gcc has gcc
+    need make has make
+    need cmake has cmake
+    need git has git
+    need python3 has python3
+    need pkg-config has pkg-config
+    need libc6-dev test -e /usr/include/stdlib.h
+    need libssl-dev has_library libcrypto
+    need libcmocka-dev has_library cmocka
+}
+
+want_fuzz() {
+    need clang has clang
+    need libclang-rt-14-dev has_clang_runtime
+}
+
+want_fmt() {
+    need clang-format-14 has clang-format-14
+}
+
+want_test() {
+    need binutils has nm
+    need openssl has openssl
+    need mosquitto test -x /usr/sbin/mosquitto
+    need mosquitto-clients has mosquitto_pub
+    need python3-paho-mqtt test -e /usr/lib/python3/dist-packages/paho/mqtt/client.py
+    # A Node.js that does not come from Debian brings its own npm, with which Debian's would be in conflict.
+    need "nodejs ca-certificates" has node
+    need "npm ca-certificates" has npm
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif has sudo >/dev/null; then
+        sudo "$@"
+    else
+        echo "setup: run this as root or install sudo; missing packages: ${missing[*]}" >&2
+        exit 1
+    fi
+}
+
+# The package mosquitto starts a broker on port 1883 at once and at every boot; here it only lends its program to the tests.
+policy=/usr/sbin/policy-rc.d
+policy_made=no
+no_services() {
+    if [ ! -e "$policy" ]; then
+        policy_made=yes
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 755 "$policy"
+    fi
+}
+services_again() {
+    if [ "$policy_made" = yes ]; then
+        policy_made=no
+        as_root rm -f "$policy"
+    fi
+}
+
+install_missing() {
+    echo "setup: installing ${missing[*]}"
+    if ! has apt-get >/dev/null; then
+        echo "setup: this is not Debian; install the equivalents of: ${missing[*]}" >&2
+        exit 1
+    fi
+    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300)
+    local broker=no log
+    case " ${missing[*]} " in *" mosquitto "*) broker=yes ;; esac
+    log=$(mktemp)
+    trap 'services_again; rm -f "$log"' EXIT
+    trap 'exit 1' INT TERM
+    [ $broker = no ] || no_services
+    if ! { as_root "${apt[@]}" update && as_root "${apt[@]}" install --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+        cat "$log" >&2
+        echo "setup: apt-get could not install: ${missing[*]}" >&2
+        exit 1
+    fi
+    services_again
+    if [ $broker = yes ] && has systemctl >/dev/null; then
+        as_root systemctl disable mosquitto >/dev/null 2>&1 || true
+    fi
+}
+
+# What the tests in JavaScript use, exactly as their lock file says.
+install_npm() {
+    local lock=tests/js/package-lock.json modules=tests/js/node_modules
+    if [ ! -e $lock ] || [ $modules -nt $lock ]; then
+        return 0
+    fi
+    echo "setup: installing the packages of tests/js"
+    (cd tests/js && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
+    touch $modules
+}
+
+level=${1:-run}
+case $level in
+run) want_run ;;
+fuzz) want_run && want_fuzz ;;
+fmt) want_fmt ;;
+test) want_run && want_fuzz && want_fmt && want_test ;;
+*)
+    echo "usage: tools/setup.sh run|fuzz|fmt|test" >&2
+    exit 2
+    ;;
+esac
+[ ${#missing[@]} = 0 ] || install_missing
+[ "$level" != test ] || install_npm
