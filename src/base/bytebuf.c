@@ -64,8 +64,8 @@ smqtt_err smq_bytebuf_reserve(struct smq_bytebuf *buf, size_t len, uint8_t **at)
         return SMQTT_E_FULL;
     }
     if (buf->block == NULL || buf->cap - buf->start - buf->len < len) {
-        /* Moving pays when at least a quarter as many bytes were consumed as have to move. A block of the largest size is never too
-         * small here: what does not fit behind its bytes fits before them. */
+        /* Moving pays when at least a quarter as many bytes were consumed as have to move. A block of the largest size
+         * is never too small here: what does not fit behind its bytes fits before them. */
         if (buf->block != NULL && buf->cap - buf->len >= len && buf->start >= buf->len / 4) {
             move_to_front(buf);
         } else {

@@ -13,8 +13,9 @@ struct smq_bytebuf {
     size_t max;
 };
 
-/** An empty queue of at most `max_len` bytes; allocates nothing. `mem` (NULL: the C library's) is borrowed until deinit. The block may
- *  become a quarter larger than max_len, which is what keeps the cost of moving bytes to its front constant per byte. */
+/** An empty queue of at most `max_len` bytes; allocates nothing. `mem` (NULL: the C library's) is borrowed until
+ * deinit. The block may become a quarter larger than max_len, which is what keeps the cost of moving bytes to its front
+ * constant per byte. */
 void smq_bytebuf_init(struct smq_bytebuf *buf, const struct smqtt_mem *mem, size_t max_len);
 /** Frees the block; the queue is empty and may be used again. */
 void smq_bytebuf_deinit(struct smq_bytebuf *buf);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/hex.h"
 
-/* All three are numbers of 4, 5 or 6 bits in a row. An alphabet is arithmetic, not a table: what a table is asked for can be seen in the
- * cache. */
+/* All three are numbers of 4, 5 or 6 bits in a row. An alphabet is arithmetic, not a table: what a table is asked for
+ * can be seen in the cache. */
 
 typedef unsigned (*to_char)(unsigned value);
 /* The value of a character, or NO_VALUE. */
@@ -55,8 +55,8 @@ static inline unsigned hex_value(unsigned c)
 
 static inline unsigned base64url_value(unsigned c)
 {
-    return (in_range(c, 'A', 'Z', 1) | in_range(c, 'a', 'z', 27) | in_range(c, '0', '9', 53) | in_range(c, '-', '-', 63) |
-            in_range(c, '_', '_', 64)) -
+    return (in_range(c, 'A', 'Z', 1) | in_range(c, 'a', 'z', 27) | in_range(c, '0', '9', 53) |
+            in_range(c, '-', '-', 63) | in_range(c, '_', '_', 64)) -
            1;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef SMQTT_BASE_LIST_H
 #define SMQTT_BASE_LIST_H
-/* Doubly linked ring of nodes that sit inside the caller's structs (SMQ_CONTAINER_OF leads back). The head is a node of its own.
- * Nothing is allocated, nothing fails; every operation takes constant time. A node belongs to one list at most. Head and linked nodes
- * must not move in memory. To walk:
+/* Doubly linked ring of nodes that sit inside the caller's structs (SMQ_CONTAINER_OF leads back). The head is a node of
+ * its own. Nothing is allocated, nothing fails; every operation takes constant time. A node belongs to one list at
+ * most. Head and linked nodes must not move in memory. To walk:
  *
  *     for (struct smq_list *node = head.next; node != &head; node = node->next)
  *

@@ -7,7 +7,7 @@
 #include "base/hex.h"
 #include "base/utf8.h"
 
-#define DOTS 3
+#define DOTS      3
 #define PIECE_MAX 4
 
 const char *smq_log_level_name(enum smq_log_level level)
@@ -25,9 +25,9 @@ static bool is_misleading(const uint8_t *p, size_t len)
     if (len != 3 || p[0] != 0xE2) {
         return false;
     }
-    bool marks = p[1] == 0x80 && (p[2] == 0x8E || p[2] == 0x8F);       /* U+200E, U+200F */
-    bool separators = p[1] == 0x80 && p[2] >= 0xA8 && p[2] <= 0xAE;    /* U+2028..U+202E */
-    bool isolates = p[1] == 0x81 && p[2] >= 0xA6 && p[2] <= 0xA9;      /* U+2066..U+2069 */
+    bool marks = p[1] == 0x80 && (p[2] == 0x8E || p[2] == 0x8F);    /* U+200E, U+200F */
+    bool separators = p[1] == 0x80 && p[2] >= 0xA8 && p[2] <= 0xAE; /* U+2028..U+202E */
+    bool isolates = p[1] == 0x81 && p[2] >= 0xA6 && p[2] <= 0xA9;   /* U+2066..U+2069 */
     return marks || separators || isolates;
 }
 

@@ -6,9 +6,9 @@
 
 #define SLOTS_MIN 8
 /* The stored hash has 32 bits, more slots could not be told apart. */
-#define SLOTS_MAX (SIZE_MAX / 2 / sizeof(struct smq_map_slot) < UINT32_MAX / 2                                                 \
-                       ? SIZE_MAX / 2 / sizeof(struct smq_map_slot)                                                            \
-                       : UINT32_MAX / 2)
+#define SLOTS_MAX                                                                                             \
+    (SIZE_MAX / 2 / sizeof(struct smq_map_slot) < UINT32_MAX / 2 ? SIZE_MAX / 2 / sizeof(struct smq_map_slot) \
+                                                                 : UINT32_MAX / 2)
 
 void smq_map_init(struct smq_map *map, const struct smqtt_mem *mem, const uint8_t hash_key[16])
 {
@@ -154,7 +154,8 @@ void *smq_map_del(struct smq_map *map, smq_span key)
 
 struct smq_map_iter smq_map_iterate(const struct smq_map *map)
 {
-    /* Begins behind a free slot: then no run of entries is cut in two, and a deletion moves entries up that are still to come only. */
+    /* Begins behind a free slot: then no run of entries is cut in two, and a deletion moves entries up that are still
+     * to come only. */
     struct smq_map_iter iter = {0, 0};
     while (map->slots != NULL && map->slots[iter.start].value != NULL) {
         iter.start++;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef SMQTT_BASE_RD_H
 #define SMQTT_BASE_RD_H
-/* Read cursor over borrowed bytes. The first read past the end sets `bad` and empties the cursor; further reads give zeros and
- * empty spans. So a reader of a whole structure checks once, at the end (smq_rd_ok, or smq_rd_done where nothing may be left). */
+/* Read cursor over borrowed bytes. The first read past the end sets `bad` and empties the cursor; further reads give
+ * zeros and empty spans. So a reader of a whole structure checks once, at the end (smq_rd_ok, or smq_rd_done where
+ * nothing may be left). */
 #include "base/span.h"
 
 struct smq_rd {

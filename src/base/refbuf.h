@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef SMQTT_BASE_REFBUF_H
 #define SMQTT_BASE_REFBUF_H
-/* Block of bytes with a count of its owners: one encoded PUBLISH, sent to many receivers. It is written while it has one owner and
- * read only from the first smq_refbuf_ref on. The count is atomic, so owners may sit in different threads; then the allocator, too,
- * must allow a release from any of them. */
+/* Block of bytes with a count of its owners: one encoded PUBLISH, sent to many receivers. It is written while it has
+ * one owner and read only from the first smq_refbuf_ref on. The count is atomic, so owners may sit in different
+ * threads; then the allocator, too, must allow a release from any of them. */
 #include <stdatomic.h>
 
 #include "base/span.h"
 
 struct smq_refbuf {
     atomic_uint_least32_t refs;
-    uint32_t len; /* bytes of data in use; the first owner may lower it, e.g. to what was written */
+    uint32_t len;                /* bytes of data in use; the first owner may lower it, e.g. to what was written */
     const struct smqtt_mem *mem; /* borrowed; outlives the block */
     uint8_t data[];
 };
 
-/** A block of `len` bytes, not cleared, with one owner: the caller, who gives it up with smq_refbuf_unref. `mem` (NULL: the C library's)
- *  must outlive the block. NULL when there is no memory or len is over 2^32-1. */
+/** A block of `len` bytes, not cleared, with one owner: the caller, who gives it up with smq_refbuf_unref. `mem` (NULL:
+ * the C library's) must outlive the block. NULL when there is no memory or len is over 2^32-1. */
 struct smq_refbuf *smq_refbuf_new(const struct smqtt_mem *mem, size_t len) SMQ_MUST_USE;
 /** The same with a copy of `s`. */
 struct smq_refbuf *smq_refbuf_new_copy(const struct smqtt_mem *mem, smq_span s) SMQ_MUST_USE;

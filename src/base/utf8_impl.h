@@ -21,8 +21,8 @@ static inline bool smq_utf8_is_open(const uint8_t *end)
     return end[-1] >= 0xC0 || end[-2] >= 0xE0 || end[-3] >= 0xF0;
 }
 
-/* Rows of the table in utf8.c. Each gives the answer of smq_utf8_ok_scalar and may be called only where its `usable` says yes.
- * Where the processor is of another make the functions do not exist. */
+/* Rows of the table in utf8.c. Each gives the answer of smq_utf8_ok_scalar and may be called only where its `usable`
+ * says yes. Where the processor is of another make the functions do not exist. */
 #if defined(__x86_64__)
 /** 16 bytes at a time. */
 bool smq_utf8_ok_sse2(smq_span s, enum smq_text_policy policy);

@@ -37,12 +37,12 @@ INLINE uint8x16_t ill16(uint8x16_t cur, uint8x16_t p1, uint8x16_t p2, uint8x16_t
     uint8x16_t has = is16(vandq_u8(cur, vdupq_n_u8(0xC0)), 0x80); /* a continuation */
     uint8x16_t due = vorrq_u8(from16(p1, 0xC0), vorrq_u8(from16(p2, 0xE0), from16(p3, 0xF0)));
     uint8x16_t bad = veorq_u8(has, due);
-    bad = vorrq_u8(bad, from16(cur, 0xF5));                                 /* past U+10FFFF */
-    bad = vorrq_u8(bad, is16(vandq_u8(cur, vdupq_n_u8(0xFE)), 0xC0));       /* over-long, 2 bytes */
-    bad = vorrq_u8(bad, vandq_u8(is16(p1, 0xE0), upto16(cur, 0x9F)));       /* over-long, 3 bytes */
-    bad = vorrq_u8(bad, vandq_u8(is16(p1, 0xF0), upto16(cur, 0x8F)));       /* over-long, 4 bytes */
-    bad = vorrq_u8(bad, vandq_u8(is16(p1, 0xED), from16(cur, 0xA0)));       /* surrogate */
-    return vorrq_u8(bad, vandq_u8(is16(p1, 0xF4), from16(cur, 0x90)));      /* past U+10FFFF */
+    bad = vorrq_u8(bad, from16(cur, 0xF5));                            /* past U+10FFFF */
+    bad = vorrq_u8(bad, is16(vandq_u8(cur, vdupq_n_u8(0xFE)), 0xC0));  /* over-long, 2 bytes */
+    bad = vorrq_u8(bad, vandq_u8(is16(p1, 0xE0), upto16(cur, 0x9F)));  /* over-long, 3 bytes */
+    bad = vorrq_u8(bad, vandq_u8(is16(p1, 0xF0), upto16(cur, 0x8F)));  /* over-long, 4 bytes */
+    bad = vorrq_u8(bad, vandq_u8(is16(p1, 0xED), from16(cur, 0xA0)));  /* surrogate */
+    return vorrq_u8(bad, vandq_u8(is16(p1, 0xF4), from16(cur, 0x90))); /* past U+10FFFF */
 }
 
 /* Non-zero where well-formed bytes are U+0080..U+009F or a non-character (also at some ill-formed places). */
@@ -51,8 +51,8 @@ INLINE uint8x16_t advised16(uint8x16_t cur, uint8x16_t p1, uint8x16_t p2)
     uint8x16_t c1 = vandq_u8(is16(p1, 0xC2), upto16(cur, 0x9F));
     uint8x16_t fdd0 =
         vandq_u8(vandq_u8(is16(p2, 0xEF), is16(p1, 0xB7)), vandq_u8(from16(cur, 0x90), upto16(cur, 0xAF)));
-    uint8x16_t fffe =
-        vandq_u8(vandq_u8(is16(vorrq_u8(p2, vdupq_n_u8(0xF0)), 0xFF), is16(p1, 0xBF)), is16(vandq_u8(cur, vdupq_n_u8(0xFE)), 0xBE));
+    uint8x16_t fffe = vandq_u8(vandq_u8(is16(vorrq_u8(p2, vdupq_n_u8(0xF0)), 0xFF), is16(p1, 0xBF)),
+                               is16(vandq_u8(cur, vdupq_n_u8(0xFE)), 0xBE));
     return vorrq_u8(c1, vorrq_u8(fdd0, fffe));
 }
 

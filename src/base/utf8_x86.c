@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* UTF-8 by vectors for x86-64. Whether byte i is in place depends on the bytes i-3..i only. So a block of bytes is compared with the
- * same bytes loaded from one, two and three places before, blocks need no memory of each other, and the last block may overlap the one
- * before it. What remains is a character that the end cuts off (smq_utf8_is_open). */
+/* UTF-8 by vectors for x86-64. Whether byte i is in place depends on the bytes i-3..i only. So a block of bytes is
+ * compared with the same bytes loaded from one, two and three places before, blocks need no memory of each other, and
+ * the last block may overlap the one before it. What remains is a character that the end cuts off (smq_utf8_is_open).
+ */
 #include "base/utf8_impl.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 
 #define INLINE static inline __attribute__((always_inline))
-#define AVX2 __attribute__((target("avx2")))
+#define AVX2   __attribute__((target("avx2")))
 
 /* ---- SSE2: comparisons ---- */
 
@@ -49,12 +50,12 @@ INLINE __m128i ill16(__m128i cur, __m128i p1, __m128i p2, __m128i p3)
     __m128i has = _mm_cmplt_epi8(cur, all16(0xC0)); /* signed: 0x80..0xBF, a continuation */
     __m128i due = _mm_or_si128(from16(p1, 0xC0), _mm_or_si128(from16(p2, 0xE0), from16(p3, 0xF0)));
     __m128i bad = _mm_xor_si128(has, due);
-    bad = _mm_or_si128(bad, from16(cur, 0xF5));                                         /* past U+10FFFF */
-    bad = _mm_or_si128(bad, is16(_mm_and_si128(cur, all16(0xFE)), 0xC0));               /* over-long, 2 bytes */
-    bad = _mm_or_si128(bad, _mm_and_si128(is16(p1, 0xE0), upto16(cur, 0x9F)));          /* over-long, 3 bytes */
-    bad = _mm_or_si128(bad, _mm_and_si128(is16(p1, 0xF0), upto16(cur, 0x8F)));          /* over-long, 4 bytes */
-    bad = _mm_or_si128(bad, _mm_and_si128(is16(p1, 0xED), from16(cur, 0xA0)));          /* surrogate */
-    return _mm_or_si128(bad, _mm_and_si128(is16(p1, 0xF4), from16(cur, 0x90)));         /* past U+10FFFF */
+    bad = _mm_or_si128(bad, from16(cur, 0xF5));                                 /* past U+10FFFF */
+    bad = _mm_or_si128(bad, is16(_mm_and_si128(cur, all16(0xFE)), 0xC0));       /* over-long, 2 bytes */
+    bad = _mm_or_si128(bad, _mm_and_si128(is16(p1, 0xE0), upto16(cur, 0x9F)));  /* over-long, 3 bytes */
+    bad = _mm_or_si128(bad, _mm_and_si128(is16(p1, 0xF0), upto16(cur, 0x8F)));  /* over-long, 4 bytes */
+    bad = _mm_or_si128(bad, _mm_and_si128(is16(p1, 0xED), from16(cur, 0xA0)));  /* surrogate */
+    return _mm_or_si128(bad, _mm_and_si128(is16(p1, 0xF4), from16(cur, 0x90))); /* past U+10FFFF */
 }
 
 /* Non-zero where well-formed bytes are U+0080..U+009F or a non-character (also at some ill-formed places). */
@@ -87,8 +88,7 @@ INLINE __m128i check16_at(const uint8_t *p, enum smq_text_policy policy)
 INLINE bool ok16(const uint8_t *p, const uint8_t *end, enum smq_text_policy policy)
 {
     __m128i cur = load16(p);
-    __m128i bad =
-        check16(cur, _mm_slli_si128(cur, 1), _mm_slli_si128(cur, 2), _mm_slli_si128(cur, 3), policy);
+    __m128i bad = check16(cur, _mm_slli_si128(cur, 1), _mm_slli_si128(cur, 2), _mm_slli_si128(cur, 3), policy);
     bool open = _mm_movemask_epi8(cur) != 0; /* the block before is not all ASCII */
     for (p += 16; end - p >= 16; p += 16) {
         cur = load16(p);
@@ -117,23 +117,23 @@ bool smq_utf8_ok_sse2(smq_span s, enum smq_text_policy policy)
     return ok16(s.data, end, SMQ_TEXT_STRICT);
 }
 
-/* ---- AVX2: the two bytes at i-1 and i by three look-ups of a nibble each, after J. Keiser and D. Lemire, "Validating UTF-8 in less
- * than one instruction per byte" (2021). A bit stands for a kind of fault; it survives the AND of the three rows when all three nibbles
- * allow it. ---- */
+/* ---- AVX2: the two bytes at i-1 and i by three look-ups of a nibble each, after J. Keiser and D. Lemire, "Validating
+ * UTF-8 in less than one instruction per byte" (2021). A bit stands for a kind of fault; it survives the AND of the
+ * three rows when all three nibbles allow it. ---- */
 
-#define SHORT_2 0x01  /* lead, then no continuation */
-#define STRAY 0x02    /* ASCII, then a continuation */
-#define LONG_2 0x04   /* C0 C1: longer than needed */
-#define LONG_3 0x08   /* E0 80..9F */
-#define SURR 0x10     /* ED A0..BF */
-#define PAST_90 0x20  /* F4 90..BF, F5..FF 90..BF */
-#define PAST_80 0x40  /* F5..FF 80..8F, and F0 80..8F: longer than needed */
-#define CONTS 0x80    /* two continuations: a fault unless the second is the third or fourth byte of a character */
+#define SHORT_2 0x01 /* lead, then no continuation */
+#define STRAY   0x02 /* ASCII, then a continuation */
+#define LONG_2  0x04 /* C0 C1: longer than needed */
+#define LONG_3  0x08 /* E0 80..9F */
+#define SURR    0x10 /* ED A0..BF */
+#define PAST_90 0x20 /* F4 90..BF, F5..FF 90..BF */
+#define PAST_80 0x40 /* F5..FF 80..8F, and F0 80..8F: longer than needed */
+#define CONTS   0x80 /* two continuations: a fault unless the second is the third or fourth byte of a character */
 #define ANY_LOW (SHORT_2 | STRAY | CONTS)
-#define PAST (PAST_90 | PAST_80)
+#define PAST    (PAST_90 | PAST_80)
 
 #define ROW32(...) _mm256_setr_epi8(__VA_ARGS__, __VA_ARGS__)
-#define B(x) ((char)(x))
+#define B(x)       ((char)(x))
 
 AVX2 INLINE __m256i all32(int byte)
 {
@@ -170,13 +170,13 @@ AVX2 INLINE __m256i forbidden32(__m256i cur, enum smq_text_policy policy)
 
 AVX2 INLINE __m256i pairs32(__m256i cur, __m256i p1)
 {
-    const __m256i first_high = ROW32(STRAY, STRAY, STRAY, STRAY, STRAY, STRAY, STRAY, STRAY, B(CONTS), B(CONTS), B(CONTS),
-                                     B(CONTS), SHORT_2 | LONG_2, SHORT_2, SHORT_2 | LONG_3 | SURR, SHORT_2 | PAST);
-    const __m256i first_low =
-        ROW32(B(ANY_LOW | LONG_2 | LONG_3 | PAST_80), B(ANY_LOW | LONG_2), B(ANY_LOW), B(ANY_LOW), B(ANY_LOW | PAST_90),
-              B(ANY_LOW | PAST), B(ANY_LOW | PAST), B(ANY_LOW | PAST), B(ANY_LOW | PAST), B(ANY_LOW | PAST),
-              B(ANY_LOW | PAST), B(ANY_LOW | PAST), B(ANY_LOW | PAST), B(ANY_LOW | PAST | SURR), B(ANY_LOW | PAST),
-              B(ANY_LOW | PAST));
+    const __m256i first_high =
+        ROW32(STRAY, STRAY, STRAY, STRAY, STRAY, STRAY, STRAY, STRAY, B(CONTS), B(CONTS), B(CONTS), B(CONTS),
+              SHORT_2 | LONG_2, SHORT_2, SHORT_2 | LONG_3 | SURR, SHORT_2 | PAST);
+    const __m256i first_low = ROW32(B(ANY_LOW | LONG_2 | LONG_3 | PAST_80), B(ANY_LOW | LONG_2), B(ANY_LOW), B(ANY_LOW),
+                                    B(ANY_LOW | PAST_90), B(ANY_LOW | PAST), B(ANY_LOW | PAST), B(ANY_LOW | PAST),
+                                    B(ANY_LOW | PAST), B(ANY_LOW | PAST), B(ANY_LOW | PAST), B(ANY_LOW | PAST),
+                                    B(ANY_LOW | PAST), B(ANY_LOW | PAST | SURR), B(ANY_LOW | PAST), B(ANY_LOW | PAST));
     const __m256i second_high =
         ROW32(SHORT_2, SHORT_2, SHORT_2, SHORT_2, SHORT_2, SHORT_2, SHORT_2, SHORT_2,
               B(STRAY | CONTS | LONG_2 | LONG_3 | PAST_80), B(STRAY | CONTS | LONG_2 | LONG_3 | PAST_90),
@@ -193,8 +193,8 @@ AVX2 INLINE __m256i advised32(__m256i cur, __m256i p1, __m256i p2)
     __m256i c1 = _mm256_and_si256(is32(p1, 0xC2), upto32(cur, 0x9F));
     __m256i fdd0 = _mm256_and_si256(_mm256_and_si256(is32(p2, 0xEF), is32(p1, 0xB7)),
                                     _mm256_and_si256(from32(cur, 0x90), upto32(cur, 0xAF)));
-    __m256i fffe = _mm256_and_si256(
-        _mm256_and_si256(is32(_mm256_or_si256(p2, all32(0xF0)), 0xFF), is32(p1, 0xBF)), is32(_mm256_and_si256(cur, all32(0xFE)), 0xBE));
+    __m256i fffe = _mm256_and_si256(_mm256_and_si256(is32(_mm256_or_si256(p2, all32(0xF0)), 0xFF), is32(p1, 0xBF)),
+                                    is32(_mm256_and_si256(cur, all32(0xFE)), 0xBE));
     return _mm256_or_si256(c1, _mm256_or_si256(fdd0, fffe));
 }
 

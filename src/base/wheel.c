@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Times are numbers of eleven digits of six bits. A timer lies on the level of the highest digit in which its deadline and `now` differ,
- * in the slot of the deadline's digit there. All digits above are the same, so the digit is larger than that of `now`; and everything on
- * a level is later than all that is on the levels below. Hence the first non-empty slot of the lowest non-empty level holds the next
- * deadline, and moving `now` to any time before the start of that slot leaves every timer in its place. */
+/* Times are numbers of eleven digits of six bits. A timer lies on the level of the highest digit in which its deadline
+ * and `now` differ, in the slot of the deadline's digit there. All digits above are the same, so the digit is larger
+ * than that of `now`; and everything on a level is later than all that is on the levels below. Hence the first
+ * non-empty slot of the lowest non-empty level holds the next deadline, and moving `now` to any time before the start
+ * of that slot leaves every timer in its place. */
 #include "base/wheel.h"
 
-#define BITS 6
+#define BITS            6
 #define DIGIT(t, level) ((unsigned)((t) >> (BITS * (level))) & (SMQ_WHEEL_SLOTS - 1))
 
 void smq_wheel_init(struct smq_wheel *wheel, smqtt_ms now)
@@ -88,7 +89,8 @@ smqtt_ms smq_wheel_next(const struct smq_wheel *wheel)
     return first_slot(wheel, &level, &slot, &start) ? start : SMQTT_NEVER;
 }
 
-/* Goes to the start of each slot on the way and spreads its timers over the levels below; those of that very millisecond are due. */
+/* Goes to the start of each slot on the way and spreads its timers over the levels below; those of that very
+ * millisecond are due. */
 static void advance(struct smq_wheel *wheel, smqtt_ms now)
 {
     unsigned level = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef SMQTT_BASE_WR_H
 #define SMQTT_BASE_WR_H
-/* Write cursor over the caller's buffer. It never writes past the capacity but goes on counting, as snprintf does: with capacity 0
- * it measures. Check once at the end with smq_wr_ok. */
+/* Write cursor over the caller's buffer. It never writes past the capacity but goes on counting, as snprintf does: with
+ * capacity 0 it measures. Check once at the end with smq_wr_ok. */
 #include "base/span.h"
 
 struct smq_wr {
