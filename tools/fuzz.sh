@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# fuzz.sh SECONDS [TARGET]: fuzzes each target (or one) for so many seconds. What it learns stays in build-fuzz/corpus, what it finds in build-fuzz/found.
+# fuzz.sh SECONDS [TARGET]: fuzzes each target (or one) for so many seconds. What it learns stays in build-fuzz/corpus,
+# what it finds in build-fuzz/found.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-60}

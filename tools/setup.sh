@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs what is missing on Debian 12, and nothing else: setup.sh run|fuzz|fmt|test. Silent, quick and without network when all is there.
+# Installs what is missing on Debian 12, and nothing else: setup.sh run|fuzz|fmt|test. Silent, quick and without network
+# when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -72,9 +73,11 @@ as_root() {
     fi
 }
 
-# The package mosquitto starts a broker on port 1883 at once and at every boot; here it only lends its program to the tests.
+# The package mosquitto starts a broker on port 1883 at once and at every boot; here it only lends its program to the
+# tests.
 policy=/usr/sbin/policy-rc.d
 policy_made=no
+log=
 no_services() {
     if [ ! -e "$policy" ]; then
         policy_made=yes
@@ -96,13 +99,14 @@ install_missing() {
         exit 1
     fi
     local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300)
-    local broker=no log
+    local broker=no
     case " ${missing[*]} " in *" mosquitto "*) broker=yes ;; esac
     log=$(mktemp)
     trap 'services_again; rm -f "$log"' EXIT
-    trap 'exit 1' INT TERM
+    trap 'exit 1' INT TERM HUP
     [ $broker = no ] || no_services
-    if ! { as_root "${apt[@]}" update && as_root "${apt[@]}" install --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+    if ! { as_root "${apt[@]}" update &&
+        as_root "${apt[@]}" install --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
         cat "$log" >&2
         echo "setup: apt-get could not install: ${missing[*]}" >&2
         exit 1

@@ -6,7 +6,7 @@
 #   tsan    (GCC, TSan)             unit and threads
 #   clang   (warnings as errors)    is built, not run
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 unset CC CFLAGS LDFLAGS
 export UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=second_deadlock_stack=1
 
@@ -44,7 +44,8 @@ run() {
     shift
     say "test $preset"
     report=$(mktemp)
-    "${wrap[@]}" ctest --test-dir "build${preset:+-$preset}" -j"$(nproc)" --output-on-failure --no-tests=error --output-junit "$report" "$@"
+    "${wrap[@]}" ctest --test-dir "build${preset:+-$preset}" -j"$(nproc)" --output-on-failure --no-tests=error \
+        --output-junit "$report" "$@"
     code=$?
     n=$(figure "$report" tests)
     bad=$(figure "$report" failures)

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs the build directory $1 into an empty folder and uses it as other projects do: by pkg-config, static and shared, and by find_package.
+# Installs the build directory $1 into an empty folder and uses it as other projects do: by pkg-config, static and shared,
+# and by find_package.
 set -euo pipefail
 build=$1
 here=$(cd "$(dirname "$0")" && pwd)
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-# In its own shell, so that the prefix in smqtt.pc is that of the install.
 cmake --install "$build" --prefix "$tmp/prefix" >"$tmp/install.log" || { cat "$tmp/install.log"; exit 1; }
 pc=$(find "$tmp/prefix" -name smqtt.pc)
 [ -n "$pc" ] || { echo "smqtt.pc was not installed"; exit 1; }
@@ -20,8 +20,8 @@ cc=${CC:-cc}
 "$cc" -std=c11 -Wall -Wextra -Werror "$here/use.c" $(pkg-config --cflags --libs smqtt) -o "$tmp/use_shared"
 LD_LIBRARY_PATH=$lib "$tmp/use_shared"
 # shellcheck disable=SC2046
-"$cc" -std=c11 "$here/use.c" $(pkg-config --cflags smqtt) "$lib/libsmqtt.a" $(pkg-config --static --libs-only-l smqtt | sed 's/-lsmqtt//') \
-    -o "$tmp/use_static"
+"$cc" -std=c11 "$here/use.c" -o "$tmp/use_static" \
+    $(pkg-config --static --cflags --libs smqtt | sed "s|-lsmqtt|$lib/libsmqtt.a|")
 "$tmp/use_static"
 
 cmake -S "$here/cmake" -B "$tmp/cmake" -DCMAKE_PREFIX_PATH="$tmp/prefix" -DCMAKE_C_COMPILER="$cc" >"$tmp/cmake.log" ||

@@ -9,7 +9,8 @@ import sys
 import tree
 
 LIST = 'tests/tidy/exports.txt'
-HEAD = ['# What libsmqtt exports. A name that goes away breaks its users. Written by: tests/tidy/exports.py build/lib/libsmqtt.so --update']
+HEAD = ['# What libsmqtt exports. A name that goes away breaks its users.',
+        '# Written by: tests/tidy/exports.py build/lib/libsmqtt.so --update']
 
 
 def exported(library):

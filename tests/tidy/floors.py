@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Includes obey floors.txt: a folder includes itself and the floors below it; public headers include public headers only; no circles."""
+"""Includes obey floors.txt: a folder includes itself and the floors below it, public headers public headers only, and
+there are no circles."""
 import os
 import re
 
@@ -19,7 +20,8 @@ def check_list(allowed):
     """Each floor stands on floors that were named before it."""
     seen, faults = set(), []
     for name, below in allowed.items():
-        faults += [f'tests/tidy/floors.txt: {name} stands on {b}, which is not below it' for b in below if b not in seen]
+        faults += [f'tests/tidy/floors.txt: {name} stands on {b}, which is not below it'
+                   for b in below if b not in seen]
         seen.add(name)
     return faults
 

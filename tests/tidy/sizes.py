@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Sizes and words of CONTRIBUTING.md: files, functions, lines, nesting; calls that are banned; conditionals outside their places."""
+"""Sizes and words of CONTRIBUTING.md: files, functions, lines, nesting; banned calls; conditionals out of place."""
 import re
 
 import tree
@@ -19,9 +19,10 @@ def check_lines(path, text):
     faults = []
     if len(lines) > FILE_LINES:
         faults.append(f'{path}: {len(lines)} lines, at most {FILE_LINES}')
-    # A row of a table is as long as its text; a tab-stopped recipe has no columns.
+    # A row of a table is as long as its text.
     if not path.endswith('.def'):
-        faults += [f'{path}:{i}: {len(line)} columns, at most {COLUMNS}' for i, line in enumerate(lines, 1) if len(line) > COLUMNS]
+        faults += [f'{path}:{i}: {len(line)} columns, at most {COLUMNS}'
+                   for i, line in enumerate(lines, 1) if len(line) > COLUMNS]
     return faults
 
 

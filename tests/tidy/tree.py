@@ -13,7 +13,8 @@ def files(*suffixes, under=('',)):
     """Paths, from the top, of all files with these endings: what git knows or would add; without git, what is there."""
     found = []
     try:
-        out = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard', '-z'], cwd=ROOT, check=True, capture_output=True)
+        command = ['git', 'ls-files', '-co', '--exclude-standard', '-z']
+        out = subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
         found = [p for p in out.stdout.decode().split('\0') if p]
     except (OSError, subprocess.CalledProcessError):
         for folder, folders, names in os.walk(ROOT):

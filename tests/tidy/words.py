@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""No postponed work, no blanks at line ends, a licence line in every source, a comment on top of every table of rows."""
+"""No postponed work, no blanks at line ends, a licence line in every source, a comment on top of every table."""
 import re
 
 import tree
