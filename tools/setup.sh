@@ -65,11 +65,8 @@ want_test() {
 as_root() {
     if [ "$(id -u)" = 0 ]; then
         "$@"
-    elif has sudo >/dev/null; then
-        sudo "$@"
     else
-        echo "setup: run this as root or install sudo; missing packages: ${missing[*]}" >&2
-        exit 1
+        sudo "$@"
     fi
 }
 
@@ -96,6 +93,10 @@ install_missing() {
     echo "setup: installing ${missing[*]}"
     if ! has apt-get >/dev/null; then
         echo "setup: this is not Debian; install the equivalents of: ${missing[*]}" >&2
+        exit 1
+    fi
+    if [ "$(id -u)" != 0 ] && ! has sudo >/dev/null; then
+        echo "setup: run this as root, or install sudo; these packages are missing: ${missing[*]}" >&2
         exit 1
     fi
     local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300)
