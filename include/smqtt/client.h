@@ -3,11 +3,13 @@
 #define SMQTT_CLIENT_H
 /**
  * @file client.h
- * An MQTT client (3.1, 3.1.1, 5.0) without I/O: bytes of the broker in, bytes for the broker and events out. With a sealer or an opener attached it speaks S-MQTT
- * by itself: it runs the handshake after CONNACK, seals what is published and opens what comes.
+ * An MQTT client (3.1, 3.1.1, 5.0) without I/O: bytes of the broker in, bytes for the broker and events out. With a
+ * sealer or an opener attached it speaks S-MQTT by itself: it runs the handshake after CONNACK, seals what is published
+ * and opens what comes.
  *
- * One turn: give it what was read (`feed`), call `tick` at its deadline, take events until there are none, send what `output` shows and tell `sent`.
- * Spans in events are valid until the next call. One client is used by one thread at a time.
+ * One turn: give it what was read (`feed`), call `tick` at its deadline, take events until there are none, send what
+ * `output` shows and tell `sent`. Spans in events are valid until the next call. One client is used by one thread at a
+ * time.
  */
 #include <smqtt/secure.h>
 
@@ -26,33 +28,37 @@ struct smqtt_will {
 };
 
 struct smqtt_client_config {
-    uint32_t struct_size;           /**< sizeof(struct smqtt_client_config) */
-    const struct smqtt_mem *mem;    /**< NULL: malloc */
-    enum smqtt_version version;     /**< 0 = SMQTT_V5 */
-    struct smqtt_span client_id;    /**< may be empty where the version allows; copied, as all spans here */
+    uint32_t struct_size;        /**< sizeof(struct smqtt_client_config) */
+    const struct smqtt_mem *mem; /**< NULL: malloc */
+    enum smqtt_version version;  /**< 0 = SMQTT_V5 */
+    struct smqtt_span client_id; /**< may be empty where the version allows; copied, as all spans here */
     bool clean_start;
-    uint16_t keep_alive_s;          /**< 0: none */
-    uint32_t session_expiry_s;      /**< version 5 */
-    uint16_t receive_maximum;       /**< 0 = 65,535 */
-    uint32_t max_packet;            /**< largest packet taken; 0: no limit of ours */
-    const struct smqtt_will *will;  /**< NULL: none */
+    uint16_t keep_alive_s;         /**< 0: none */
+    uint32_t session_expiry_s;     /**< version 5 */
+    uint16_t receive_maximum;      /**< 0 = 65,535 */
+    uint32_t max_packet;           /**< largest packet taken; 0: no limit of ours */
+    const struct smqtt_will *will; /**< NULL: none */
     bool has_user, has_password;
     struct smqtt_span user, password;
-    uint32_t max_queued;            /**< messages waiting to be sent; 0 = 1,000: then smqtt_client_publish gives SMQTT_E_FULL */
-    bool lax_text;                  /**< take any string that MQTT does not forbid from the broker (default: refuse also what it advises against) */
-    struct smqtt_span props;        /**< extra CONNECT properties in wire form (version 5); empty: none */
+    uint32_t max_queued; /**< messages waiting to be sent; 0 = 1,000: then smqtt_client_publish gives SMQTT_E_FULL */
+    bool lax_text; /**< take any string that MQTT does not forbid from the broker (default: refuse also what it advises
+                      against) */
+    struct smqtt_span props; /**< extra CONNECT properties in wire form (version 5); empty: none */
 };
 
 enum smqtt_client_event_type {
     SMQTT_CLIENT_NONE = 0,
-    SMQTT_CLIENT_CONNECTED,    /**< CONNACK with success; `session_present`, `reason`, `text` (assigned client id or empty), `native_detect` */
+    SMQTT_CLIENT_CONNECTED,    /**< CONNACK with success; `session_present`, `reason`, `text` (assigned client id or
+                                  empty), `native_detect` */
     SMQTT_CLIENT_REFUSED,      /**< CONNACK with a failure: `reason`; the connection ends */
-    SMQTT_CLIENT_CLOSED,       /**< the connection is over: `err`, `reason` (DISCONNECT of the broker, 0 else); queued messages stay for the next connection */
+    SMQTT_CLIENT_CLOSED,       /**< the connection is over: `err`, `reason` (DISCONNECT of the broker, 0 else); queued
+                                  messages stay for the next connection */
     SMQTT_CLIENT_MESSAGE,      /**< `topic`, `payload`, `qos`, `retain`, `dup`, `props`; plain or opened: `secure` */
     SMQTT_CLIENT_PUBLISHED,    /**< message `token` was sent (QoS 0) or acknowledged by the broker (`reason`) */
     SMQTT_CLIENT_SUBSCRIBED,   /**< SUBACK of `token`: `codes` */
     SMQTT_CLIENT_UNSUBSCRIBED, /**< UNSUBACK of `token`: `codes` (empty in 3.x) */
-    SMQTT_CLIENT_SECURE        /**< something of S-MQTT that is no message: `secure` (STEP, OPEN, CLOSED, RECEIPT, LOST, REFUSED, REGISTERED) */
+    SMQTT_CLIENT_SECURE        /**< something of S-MQTT that is no message: `secure` (STEP, OPEN, CLOSED, RECEIPT, LOST,
+                                  REFUSED, REGISTERED) */
 };
 
 struct smqtt_client_event {
@@ -63,24 +69,30 @@ struct smqtt_client_event {
     bool retain, dup, session_present, native_detect;
     uint64_t token;
     struct smqtt_span topic, payload, text, codes;
-    struct smqtt_span props;                  /**< version 5: properties of a message in wire form, without their length */
-    struct smqtt_secure_event secure;         /**< MESSAGE: type SMQTT_EV_MESSAGE if it was sealed, NONE if plain; SECURE: the event */
+    struct smqtt_span props; /**< version 5: properties of a message in wire form, without their length */
+    struct smqtt_secure_event
+        secure; /**< MESSAGE: type SMQTT_EV_MESSAGE if it was sealed, NONE if plain; SECURE: the event */
 };
 
 /** SMQTT_E_USAGE, SMQTT_E_BAD_TEXT, SMQTT_E_BAD_TOPIC (will), SMQTT_E_NOMEM. */
-SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_new(const struct smqtt_client_config *config, struct smqtt_client **out);
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_new(const struct smqtt_client_config *config,
+                                                    struct smqtt_client **out);
 SMQTT_API void smqtt_client_free(struct smqtt_client *c);
 
-/** S-MQTT: seal for this server what smqtt_client_publish_sealed is given. The client owns and frees the sealer. Before the first connection. SMQTT_E_USAGE. */
+/** S-MQTT: seal for this server what smqtt_client_publish_sealed is given. The client owns and frees the sealer. Before
+ * the first connection. SMQTT_E_USAGE. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_attach_sealer(struct smqtt_client *c, struct smqtt_sealer *sealer);
-/** S-MQTT: be this server: it registers after CONNACK and everything received goes through it. Owned and freed by the client. Before the first connection. SMQTT_E_USAGE. */
+/** S-MQTT: be this server: it registers after CONNACK and everything received goes through it. Owned and freed by the
+ * client. Before the first connection. SMQTT_E_USAGE. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_attach_opener(struct smqtt_client *c, struct smqtt_opener *opener);
 /** Treat a broker of 3.x, which cannot announce it, as one with native DETECT. */
 SMQTT_API void smqtt_client_assume_native(struct smqtt_client *c, bool native);
 
-/** The transport is connected: CONNECT is put into the output; unacknowledged messages follow after CONNACK. SMQTT_E_STATE when already connected. */
+/** The transport is connected: CONNECT is put into the output; unacknowledged messages follow after CONNACK.
+ * SMQTT_E_STATE when already connected. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_connect(struct smqtt_client *c, struct smqtt_now now);
-/** Bytes of the broker. Everything is taken (an incomplete packet is kept inside). Errors end the connection: event CLOSED. SMQTT_E_NOMEM likewise. */
+/** Bytes of the broker. Everything is taken (an incomplete packet is kept inside). Errors end the connection: event
+ * CLOSED. SMQTT_E_NOMEM likewise. */
 SMQTT_API void smqtt_client_feed(struct smqtt_client *c, struct smqtt_span bytes, struct smqtt_now now);
 /** The transport is gone. */
 SMQTT_API void smqtt_client_lost(struct smqtt_client *c, smqtt_err err, struct smqtt_now now);
@@ -91,7 +103,8 @@ SMQTT_API smqtt_ms smqtt_client_deadline(const struct smqtt_client *c);
 SMQTT_API struct smqtt_span smqtt_client_output(const struct smqtt_client *c);
 /** n bytes of it left. */
 SMQTT_API void smqtt_client_sent(struct smqtt_client *c, size_t n, struct smqtt_now now);
-/** True once nothing more will be sent or taken on this connection and, output being empty, the transport may be closed. */
+/** True once nothing more will be sent or taken on this connection and, output being empty, the transport may be
+ * closed. */
 SMQTT_API bool smqtt_client_wants_close(const struct smqtt_client *c);
 /** The next event; false when there is none. */
 SMQTT_API bool smqtt_client_next(struct smqtt_client *c, struct smqtt_client_event *event);
@@ -99,31 +112,41 @@ SMQTT_API bool smqtt_client_next(struct smqtt_client *c, struct smqtt_client_eve
 struct smqtt_publish_options {
     uint8_t qos;
     bool retain;
-    bool text;                /**< sealed: check it as text */
-    bool receipt;             /**< sealed: the server shall confirm it */
-    struct smqtt_span props;  /**< version 5, in wire form; empty: none */
+    bool text;               /**< sealed: check it as text */
+    bool receipt;            /**< sealed: the server shall confirm it */
+    struct smqtt_span props; /**< version 5, in wire form; empty: none */
 };
-/** Publishes in plain. Copied; waits while not connected or while the receive maximum is reached. *token names it in events; may be NULL.
- *  SMQTT_E_PLAINTEXT a sealer is attached and its policy requires sealing here; SMQTT_E_BAD_TOPIC, SMQTT_E_BAD_TEXT, SMQTT_E_TOO_LARGE, SMQTT_E_FULL, SMQTT_E_NOMEM, SMQTT_E_USAGE. */
-SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_publish(struct smqtt_client *c, struct smqtt_span topic, struct smqtt_span payload,
-                                                        const struct smqtt_publish_options *options, uint64_t *token, struct smqtt_now now);
-/** Seals, then publishes; runs the handshake first when there is no session, sealing when it is open. A message whose session was lost before its receipt is sealed anew. Retained messages are refused
- *  (SMQTT_E_USAGE). Events: PUBLISHED (the broker has it) and SECURE/RECEIPT, in which `token` is this message's. Errors as above. */
-SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_publish_sealed(struct smqtt_client *c, struct smqtt_span topic, struct smqtt_span payload,
-                                                               const struct smqtt_publish_options *options, uint64_t *token, struct smqtt_now now);
+/** Publishes in plain. Copied; waits while not connected or while the receive maximum is reached. *token names it in
+ * events; may be NULL. SMQTT_E_PLAINTEXT a sealer is attached and its policy requires sealing here; SMQTT_E_BAD_TOPIC,
+ * SMQTT_E_BAD_TEXT, SMQTT_E_TOO_LARGE, SMQTT_E_FULL, SMQTT_E_NOMEM, SMQTT_E_USAGE. */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_publish(struct smqtt_client *c, struct smqtt_span topic,
+                                                        struct smqtt_span payload,
+                                                        const struct smqtt_publish_options *options, uint64_t *token,
+                                                        struct smqtt_now now);
+/** Seals, then publishes; runs the handshake first when there is no session, sealing when it is open. A message whose
+ * session was lost before its receipt is sealed anew. Retained messages are refused (SMQTT_E_USAGE). Events: PUBLISHED
+ * (the broker has it) and SECURE/RECEIPT, in which `token` is this message's. Errors as above. */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_publish_sealed(struct smqtt_client *c, struct smqtt_span topic,
+                                                               struct smqtt_span payload,
+                                                               const struct smqtt_publish_options *options,
+                                                               uint64_t *token, struct smqtt_now now);
 
-/** One filter with its options byte (bits 1-0 QoS, 2 no local, 3 retain as published, 5-4 retain handling; 3.x: QoS only). */
+/** One filter with its options byte (bits 1-0 QoS, 2 no local, 3 retain as published, 5-4 retain handling; 3.x: QoS
+ * only). */
 struct smqtt_subscription {
     struct smqtt_span filter;
     uint8_t options;
 };
-/** SMQTT_E_BAD_FILTER, SMQTT_E_BAD_TEXT, SMQTT_E_STATE (not connected), SMQTT_E_FULL, SMQTT_E_NOMEM, SMQTT_E_USAGE (`$share` with an opener). */
-SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_subscribe(struct smqtt_client *c, const struct smqtt_subscription *list, size_t n, uint64_t *token,
-                                                          struct smqtt_now now);
-SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_unsubscribe(struct smqtt_client *c, const struct smqtt_span *filters, size_t n, uint64_t *token,
-                                                            struct smqtt_now now);
-/** DISCONNECT with a reason (version 5; 0 = normal, 4 = with will) behind what is in the output. SMQTT_E_STATE when not connected. */
-SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_disconnect(struct smqtt_client *c, uint8_t reason, struct smqtt_now now);
+/** SMQTT_E_BAD_FILTER, SMQTT_E_BAD_TEXT, SMQTT_E_STATE (not connected), SMQTT_E_FULL, SMQTT_E_NOMEM, SMQTT_E_USAGE
+ * (`$share` with an opener). */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_subscribe(struct smqtt_client *c, const struct smqtt_subscription *list,
+                                                          size_t n, uint64_t *token, struct smqtt_now now);
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_unsubscribe(struct smqtt_client *c, const struct smqtt_span *filters,
+                                                            size_t n, uint64_t *token, struct smqtt_now now);
+/** DISCONNECT with a reason (version 5; 0 = normal, 4 = with will) behind what is in the output. SMQTT_E_STATE when not
+ * connected. */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_disconnect(struct smqtt_client *c, uint8_t reason,
+                                                           struct smqtt_now now);
 /** Messages queued or in flight that the broker has not acknowledged. */
 SMQTT_API size_t smqtt_client_unfinished(const struct smqtt_client *c);
 

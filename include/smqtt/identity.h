@@ -3,7 +3,8 @@
 #define SMQTT_IDENTITY_H
 /**
  * @file identity.h
- * Identities of S-MQTT (docs/protocol.md 3): two key pairs and a signed descriptor. Text in, text out; files are the caller's.
+ * Identities of S-MQTT (docs/protocol.md 3): two key pairs and a signed descriptor. Text in, text out; files are the
+ * caller's.
  */
 #include <smqtt/error.h>
 
@@ -31,22 +32,29 @@ enum {
  * @param[out] out   free with smqtt_identity_free
  * @retval SMQTT_E_SUITE, SMQTT_E_BAD_IDENTITY (name, times, flags), SMQTT_E_RNG, SMQTT_E_NOMEM, SMQTT_E_CRYPTO
  */
-SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_identity_new(const struct smqtt_mem *mem, const struct smqtt_rng *rng, const char *suite,
-                                                      const char *name, uint8_t flags, smqtt_ms not_before, smqtt_ms not_after,
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_identity_new(const struct smqtt_mem *mem, const struct smqtt_rng *rng,
+                                                      const char *suite, const char *name, uint8_t flags,
+                                                      smqtt_ms not_before, smqtt_ms not_after,
                                                       struct smqtt_identity **out);
 /**
- * Reads a private file's text or a public line, whichever it is; signature, keys and points are verified. The text may hold secrets: the caller wipes it.
- * @retval SMQTT_E_BAD_IDENTITY (form, name, mismatch of keys), SMQTT_E_SUITE, SMQTT_E_BAD_KEY, SMQTT_E_BAD_SIGNATURE, SMQTT_E_NOMEM
+ * Reads a private file's text or a public line, whichever it is; signature, keys and points are verified. The text may
+ * hold secrets: the caller wipes it.
+ * @retval SMQTT_E_BAD_IDENTITY (form, name, mismatch of keys), SMQTT_E_SUITE, SMQTT_E_BAD_KEY, SMQTT_E_BAD_SIGNATURE,
+ * SMQTT_E_NOMEM
  */
-SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_identity_read(const struct smqtt_mem *mem, struct smqtt_span text, struct smqtt_identity **out);
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_identity_read(const struct smqtt_mem *mem, struct smqtt_span text,
+                                                       struct smqtt_identity **out);
 /** As above from the binary descriptor; public half only. The descriptor must fill the span. */
-SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_identity_read_descriptor(const struct smqtt_mem *mem, struct smqtt_span descriptor, struct smqtt_identity **out);
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_identity_read_descriptor(const struct smqtt_mem *mem,
+                                                                  struct smqtt_span descriptor,
+                                                                  struct smqtt_identity **out);
 /** Another reference to the same identity; freed when every reference was. NULL gives NULL. */
 SMQTT_API struct smqtt_identity *smqtt_identity_ref(struct smqtt_identity *id);
 /** Drops a reference; the last one wipes. NULL allowed. */
 SMQTT_API void smqtt_identity_free(struct smqtt_identity *id);
 
-/** The public line, without line feed, zero-terminated. SMQTT_E_FULL when cap is too small (SMQTT_IDENTITY_TEXT_MAX always does). */
+/** The public line, without line feed, zero-terminated. SMQTT_E_FULL when cap is too small (SMQTT_IDENTITY_TEXT_MAX
+ * always does). */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_identity_public_text(const struct smqtt_identity *id, char *out, size_t cap);
 /** The private file's text. SMQTT_E_USAGE without private keys; SMQTT_E_FULL. Wipe it after use. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_identity_private_text(const struct smqtt_identity *id, char *out, size_t cap);

@@ -5,7 +5,8 @@
  * @file secure.h
  * S-MQTT 1.0 (docs/protocol.md) for any MQTT client: buffers in, events out. No socket, clock or thread inside.
  *
- * Two endpoints: `smqtt_sealer` is the paper's client (it seals what it publishes for one server), `smqtt_opener` its server. Both work alike:
+ * Two endpoints: `smqtt_sealer` is the paper's client (it seals what it publishes for one server), `smqtt_opener` its
+ * server. Both work alike:
  *   - give them what MQTT brought (`…_detect` for DETECT packets, `…_message` for PUBLISH) and the time (`…_tick`);
  *   - then pull events with `…_next` until there are none, and do what each says: send, publish, subscribe, deliver.
  * Spans in an event are valid until the next call on the same endpoint. One endpoint is used by one thread at a time.
@@ -45,10 +46,13 @@ SMQTT_API const char *smqtt_status_text(uint8_t status);
 
 /* ---------------------------------------------------------------- policy */
 
-/** Which topics must be sealed: lines `FILTER require` or `FILTER allow-plain [logical]`, first match wins (protocol.md 8). */
+/** Which topics must be sealed: lines `FILTER require` or `FILTER allow-plain [logical]`, first match wins (protocol.md
+ * 8). */
 struct smqtt_policy;
-/** Parses the text of a policy file. On SMQTT_E_USAGE *line is the number of the bad line. Empty text: everything requires sealing. SMQTT_E_NOMEM. */
-SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_policy_read(const struct smqtt_mem *mem, struct smqtt_span text, struct smqtt_policy **out, unsigned *line);
+/** Parses the text of a policy file. On SMQTT_E_USAGE *line is the number of the bad line. Empty text: everything
+ * requires sealing. SMQTT_E_NOMEM. */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_policy_read(const struct smqtt_mem *mem, struct smqtt_span text,
+                                                     struct smqtt_policy **out, unsigned *line);
 SMQTT_API void smqtt_policy_free(struct smqtt_policy *policy);
 /** Must messages on this topic be sealed? NULL policy: yes. */
 SMQTT_API bool smqtt_policy_requires(const struct smqtt_policy *policy, struct smqtt_span topic);
@@ -58,22 +62,25 @@ SMQTT_API bool smqtt_policy_logical(const struct smqtt_policy *policy, struct sm
 /* ---------------------------------------------------------------- what the application provides */
 
 /**
- * Durable storage of small values under short keys: sessions and reserved numbers. Without it (NULL) an endpoint forgets its sessions when it ends.
- * `put` and `del` may gather; after `sync` returned SMQTT_OK all before it survive a power cut. Values hold secrets: keep them 0600.
+ * Durable storage of small values under short keys: sessions and reserved numbers. Without it (NULL) an endpoint
+ * forgets its sessions when it ends. `put` and `del` may gather; after `sync` returned SMQTT_OK all before it survive a
+ * power cut. Values hold secrets: keep them 0600.
  */
 struct smqtt_store {
     smqtt_err (*put)(void *ctx, struct smqtt_span key, struct smqtt_span value);
     smqtt_err (*del)(void *ctx, struct smqtt_span key);
     smqtt_err (*sync)(void *ctx);
     /** Calls fn for every value whose key starts with prefix; fn must not call the store. */
-    smqtt_err (*each)(void *ctx, struct smqtt_span prefix, void (*fn)(void *arg, struct smqtt_span key, struct smqtt_span value), void *arg);
+    smqtt_err (*each)(void *ctx, struct smqtt_span prefix,
+                      void (*fn)(void *arg, struct smqtt_span key, struct smqtt_span value), void *arg);
     void *ctx;
 };
 
 /**
  * The application's text pipeline: what does it really hold when it is given this UTF-8? (protocol.md 4.3)
- * `held` gets the bytes in the application's own character set, which is what is delivered; `back` the same expressed as UTF-8 again, whatever of it could be
- * converted. Both stay valid until the next call. Return false when the conversion failed: that is flag 0, too. A NULL pipeline holds UTF-8 as it is.
+ * `held` gets the bytes in the application's own character set, which is what is delivered; `back` the same expressed
+ * as UTF-8 again, whatever of it could be converted. Both stay valid until the next call. Return false when the
+ * conversion failed: that is flag 0, too. A NULL pipeline holds UTF-8 as it is.
  */
 struct smqtt_text {
     bool (*hold)(void *ctx, struct smqtt_span utf8, struct smqtt_span *held, struct smqtt_span *back);
@@ -84,29 +91,30 @@ struct smqtt_text {
 
 enum smqtt_secure_event_type {
     SMQTT_EV_NONE = 0,
-    SMQTT_EV_DETECT,    /**< send DETECT: `header` (0x01 for step 0, also natively) and `bytes` as body */
-    SMQTT_EV_PUBLISH,   /**< publish `bytes` on `topic` with QoS 1 (receipts, notices; registration with QoS `header`) */
+    SMQTT_EV_DETECT,  /**< send DETECT: `header` (0x01 for step 0, also natively) and `bytes` as body */
+    SMQTT_EV_PUBLISH, /**< publish `bytes` on `topic` with QoS 1 (receipts, notices; registration with QoS `header`) */
     SMQTT_EV_SUBSCRIBE, /**< subscribe to `topic` with QoS 1, before the DETECT or record that follows */
     SMQTT_EV_UNSUBSCRIBE,
-    SMQTT_EV_STEP,      /**< for display: a step was taken; see `step` */
-    SMQTT_EV_OPEN,      /**< sealer: records may be sealed now (`confirmed`: the acknowledgement is there). opener: a client's session opened */
-    SMQTT_EV_CLOSED,    /**< session or attempt ended: `err` says why, `status` what the other side said */
-    SMQTT_EV_LOST,      /**< sealer: the server lost the session (notice): start again, seal anew what has no receipt */
-    SMQTT_EV_RECEIPT,   /**< sealer: record `kid`/`seq` was judged: `status`, `flag` */
-    SMQTT_EV_MESSAGE,   /**< opener: deliver `bytes` (in the application's character set if text) that came on `topic` */
-    SMQTT_EV_REFUSED,   /**< opener: a message or packet was not delivered: `err` says why; counted, never fatal */
+    SMQTT_EV_STEP,    /**< for display: a step was taken; see `step` */
+    SMQTT_EV_OPEN,    /**< sealer: records may be sealed now (`confirmed`: the acknowledgement is there). opener: a
+                         client's session opened */
+    SMQTT_EV_CLOSED,  /**< session or attempt ended: `err` says why, `status` what the other side said */
+    SMQTT_EV_LOST,    /**< sealer: the server lost the session (notice): start again, seal anew what has no receipt */
+    SMQTT_EV_RECEIPT, /**< sealer: record `kid`/`seq` was judged: `status`, `flag` */
+    SMQTT_EV_MESSAGE, /**< opener: deliver `bytes` (in the application's character set if text) that came on `topic` */
+    SMQTT_EV_REFUSED, /**< opener: a message or packet was not delivered: `err` says why; counted, never fatal */
     SMQTT_EV_REGISTERED /**< opener: the broker took (status 0) or refused the registration */
 };
 
 /** What the paper's figures show of one step; for tools and logs. */
 struct smqtt_step {
-    uint8_t header;        /**< the DETECT byte as it travels */
-    bool sent;             /**< by this endpoint; else received */
-    uint32_t size;         /**< bytes of the body */
-    smqtt_ms ts1, ts2, ts3;/**< as far as known, 0 else */
+    uint8_t header;         /**< the DETECT byte as it travels */
+    bool sent;              /**< by this endpoint; else received */
+    uint32_t size;          /**< bytes of the body */
+    smqtt_ms ts1, ts2, ts3; /**< as far as known, 0 else */
     uint32_t rtt_ms;
     uint8_t flag, verdict, status;
-    uint8_t hash[32];      /**< hM where known, zeros else */
+    uint8_t hash[32]; /**< hM where known, zeros else */
 };
 
 struct smqtt_secure_event {
@@ -124,7 +132,7 @@ struct smqtt_secure_event {
     uint64_t seq;
     struct smqtt_span topic;
     struct smqtt_span bytes;
-    const char *peer_name;        /**< PEER: the verified name; else NULL */
+    const char *peer_name;             /**< PEER: the verified name; else NULL */
     const struct smqtt_identity *peer; /**< PEER: the verified identity, valid until the next call; else NULL */
     struct smqtt_step step;
 };
@@ -134,40 +142,46 @@ struct smqtt_secure_event {
 struct smqtt_sealer;
 
 struct smqtt_sealer_config {
-    uint32_t struct_size;                /**< sizeof(struct smqtt_sealer_config) */
-    const struct smqtt_mem *mem;         /**< NULL: malloc */
-    struct smqtt_rng rng;                /**< required */
-    struct smqtt_identity *server;       /**< pinned server, public half; required; a reference is kept */
-    struct smqtt_identity *identity;     /**< own identity with private keys, same suite; NULL: anonymous */
-    struct smqtt_span client_id;         /**< the MQTT client id, at most 255 bytes; copied */
-    const struct smqtt_policy *policy;   /**< NULL: everything requires sealing; borrowed */
-    const struct smqtt_store *store;     /**< NULL: nothing survives; borrowed */
-    struct smqtt_span psk, psk_id;       /**< HPKE mode psk; empty: base; copied */
-    bool tunnel;                         /**< wait for the acknowledgement before the first record */
-    bool lookup_credential;              /**< send only the 8-byte look-up of the identity, not its descriptor */
-    uint32_t skew_max_ms;                /**< |ts2 - ts1|; 0 = 30,000; UINT32_MAX: not judged */
-    uint32_t rtt_max_ms;                 /**< 0 = 5,000 */
-    uint32_t wait_ms;                    /**< for step 2 and for the acknowledgement; 0 = 10,000 */
+    uint32_t struct_size;              /**< sizeof(struct smqtt_sealer_config) */
+    const struct smqtt_mem *mem;       /**< NULL: malloc */
+    struct smqtt_rng rng;              /**< required */
+    struct smqtt_identity *server;     /**< pinned server, public half; required; a reference is kept */
+    struct smqtt_identity *identity;   /**< own identity with private keys, same suite; NULL: anonymous */
+    struct smqtt_span client_id;       /**< the MQTT client id, at most 255 bytes; copied */
+    const struct smqtt_policy *policy; /**< NULL: everything requires sealing; borrowed */
+    const struct smqtt_store *store;   /**< NULL: nothing survives; borrowed */
+    struct smqtt_span psk, psk_id;     /**< HPKE mode psk; empty: base; copied */
+    bool tunnel;                       /**< wait for the acknowledgement before the first record */
+    bool lookup_credential;            /**< send only the 8-byte look-up of the identity, not its descriptor */
+    uint32_t skew_max_ms;              /**< |ts2 - ts1|; 0 = 30,000; UINT32_MAX: not judged */
+    uint32_t rtt_max_ms;               /**< 0 = 5,000 */
+    uint32_t wait_ms;                  /**< for step 2 and for the acknowledgement; 0 = 10,000 */
 };
 
-/** SMQTT_E_USAGE (missing or mismatching parts), SMQTT_E_EXPIRED (server's descriptor, judged when started), SMQTT_E_NOMEM. If the store holds an open session it is
- *  resumed: smqtt_sealer_is_open tells. */
-SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_sealer_new(const struct smqtt_sealer_config *config, struct smqtt_now now, struct smqtt_sealer **out);
+/** SMQTT_E_USAGE (missing or mismatching parts), SMQTT_E_EXPIRED (server's descriptor, judged when started),
+ * SMQTT_E_NOMEM. If the store holds an open session it is resumed: smqtt_sealer_is_open tells. */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_sealer_new(const struct smqtt_sealer_config *config, struct smqtt_now now,
+                                                    struct smqtt_sealer **out);
 SMQTT_API void smqtt_sealer_free(struct smqtt_sealer *s);
 /**
- * Starts a handshake (protocol.md 4.1): events SUBSCRIBE (twice where needed) and DETECT follow. A session that is open goes on until the new one is.
+ * Starts a handshake (protocol.md 4.1): events SUBSCRIBE (twice where needed) and DETECT follow. A session that is open
+ * goes on until the new one is.
  * @param topic    where `message` is about to be published
  * @param message  the payload to be checked (all of it; the endpoint cuts or hashes)
  * @param text     it is text: it must then be UTF-8 (SMQTT_E_BAD_TEXT)
- * @retval SMQTT_E_STATE a handshake is under way; SMQTT_E_RNG, SMQTT_E_CRYPTO, SMQTT_E_BAD_TOPIC, SMQTT_E_EXPIRED, SMQTT_E_NOMEM
+ * @retval SMQTT_E_STATE a handshake is under way; SMQTT_E_RNG, SMQTT_E_CRYPTO, SMQTT_E_BAD_TOPIC, SMQTT_E_EXPIRED,
+ * SMQTT_E_NOMEM
  */
-SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_sealer_start(struct smqtt_sealer *s, struct smqtt_span topic, struct smqtt_span message, bool text,
-                                                      struct smqtt_now now);
-/** A DETECT packet came. What does not fit is counted and ignored. SMQTT_OK, SMQTT_E_NOMEM, SMQTT_E_RNG, SMQTT_E_CRYPTO. */
-SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_sealer_detect(struct smqtt_sealer *s, uint8_t header, struct smqtt_span body, struct smqtt_now now);
-/** A PUBLISH came. *taken tells whether its topic is one of this endpoint's own (receipts, notices); others are the application's. */
-SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_sealer_message(struct smqtt_sealer *s, struct smqtt_span topic, struct smqtt_span payload, bool *taken,
-                                                        struct smqtt_now now);
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_sealer_start(struct smqtt_sealer *s, struct smqtt_span topic,
+                                                      struct smqtt_span message, bool text, struct smqtt_now now);
+/** A DETECT packet came. What does not fit is counted and ignored. SMQTT_OK, SMQTT_E_NOMEM, SMQTT_E_RNG,
+ * SMQTT_E_CRYPTO. */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_sealer_detect(struct smqtt_sealer *s, uint8_t header, struct smqtt_span body,
+                                                       struct smqtt_now now);
+/** A PUBLISH came. *taken tells whether its topic is one of this endpoint's own (receipts, notices); others are the
+ * application's. */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_sealer_message(struct smqtt_sealer *s, struct smqtt_span topic,
+                                                        struct smqtt_span payload, bool *taken, struct smqtt_now now);
 /** The connection to the broker was made anew: what waits for an answer is sent again, byte for byte. */
 SMQTT_API void smqtt_sealer_reconnected(struct smqtt_sealer *s, struct smqtt_now now);
 /** Time passes; call at or after smqtt_sealer_deadline. */
@@ -180,12 +194,12 @@ SMQTT_API bool smqtt_sealer_is_open(const struct smqtt_sealer *s);
 
 /** Options of one record. */
 struct smqtt_seal_options {
-    bool text;                     /**< the payload is text: SMQTT_E_BAD_TEXT if not UTF-8 */
-    bool receipt;                  /**< the server shall confirm it */
-    uint32_t expiry_s;             /**< 0: none */
+    bool text;                       /**< the payload is text: SMQTT_E_BAD_TEXT if not UTF-8 */
+    bool receipt;                    /**< the server shall confirm it */
+    uint32_t expiry_s;               /**< 0: none */
     struct smqtt_span logical_topic; /**< empty: bind the topic of the PUBLISH */
     struct smqtt_span content_type, response_topic, correlation_data; /**< sealed; empty: absent */
-    uint16_t padding;              /**< bytes of padding */
+    uint16_t padding;                                                 /**< bytes of padding */
 };
 /** Upper bound of what a record is longer than its payload with these options (NULL: none). */
 SMQTT_API size_t smqtt_seal_overhead(const struct smqtt_seal_options *options);
@@ -194,11 +208,13 @@ SMQTT_API size_t smqtt_seal_overhead(const struct smqtt_seal_options *options);
  * @param options  NULL: none
  * @param out      cap bytes; must not overlap payload
  * @param[out] len bytes of the record; kid and seq may be NULL
- * @retval SMQTT_E_STATE no open session; SMQTT_E_FULL cap too small, or half a window without receipt (SMQTT_E_BUSY); SMQTT_E_SEQ_EXHAUSTED; SMQTT_E_IO the store
- *         failed to reserve numbers; SMQTT_E_BAD_TEXT; SMQTT_E_BAD_TOPIC; SMQTT_E_CRYPTO. Nothing usable is in out then.
+ * @retval SMQTT_E_STATE no open session; SMQTT_E_FULL cap too small, or half a window without receipt (SMQTT_E_BUSY);
+ * SMQTT_E_SEQ_EXHAUSTED; SMQTT_E_IO the store failed to reserve numbers; SMQTT_E_BAD_TEXT; SMQTT_E_BAD_TOPIC;
+ * SMQTT_E_CRYPTO. Nothing usable is in out then.
  */
-SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_seal(struct smqtt_sealer *s, struct smqtt_span topic, struct smqtt_span payload,
-                                              const struct smqtt_seal_options *options, struct smqtt_now now, uint8_t *out, size_t cap, size_t *len,
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_seal(struct smqtt_sealer *s, struct smqtt_span topic,
+                                              struct smqtt_span payload, const struct smqtt_seal_options *options,
+                                              struct smqtt_now now, uint8_t *out, size_t cap, size_t *len,
                                               uint32_t *kid, uint64_t *seq);
 /** May this payload be published in plain on this topic? SMQTT_OK, or SMQTT_E_PLAINTEXT: then it must not be sent. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_sealer_check_plain(const struct smqtt_sealer *s, struct smqtt_span topic);
@@ -210,10 +226,10 @@ struct smqtt_opener;
 /** One line of the journal of step 1. */
 struct smqtt_journal_entry {
     uint8_t cid[8];
-    smqtt_ms ts1, ts2;           /**< as in the packets; ts2 0 when not answered */
+    smqtt_ms ts1, ts2; /**< as in the packets; ts2 0 when not answered */
     struct smqtt_span client_id, topic;
     const struct smqtt_identity *peer; /**< claimed at first, verified with verdict 1; NULL: anonymous */
-    struct smqtt_span ciphertext; /**< ct1; empty in the second call */
+    struct smqtt_span ciphertext;      /**< ct1; empty in the second call */
     uint8_t flag, status, verdict;
 };
 
@@ -225,45 +241,55 @@ struct smqtt_opener_config {
     const struct smqtt_policy *policy; /**< NULL: everything requires sealing; borrowed */
     const struct smqtt_store *store;   /**< NULL: sessions end with this endpoint; borrowed */
     struct smqtt_text pipeline;        /**< zeroed: UTF-8 */
-    /** May this verified client publish on this topic? Called at step 0 with the claimed, at step 3 with the proven identity and again for each record (peer NULL: anonymous).
-     *  NULL: everyone, unless the identity's flag wants credentials. */
+    /** May this verified client publish on this topic? Called at step 0 with the claimed, at step 3 with the proven
+     * identity and again for each record (peer NULL: anonymous). NULL: everyone, unless the identity's flag wants
+     * credentials. */
     bool (*allow)(void *ctx, const struct smqtt_identity *peer, struct smqtt_span topic);
     /** Finds a client by the first 8 bytes of its did; NULL when unknown or ambiguous. Borrowed until the next call. */
     const struct smqtt_identity *(*lookup)(void *ctx, const uint8_t short_did[8]);
     /** Finds a pre-shared key by its id; false when unknown. */
     bool (*psk)(void *ctx, struct smqtt_span id, struct smqtt_span *psk);
-    /** Step 1 saves (protocol.md 4): called once with ct when step 0 was decrypted (verdict 0xFF), and once with the verdict (0, 1, or 0xFE for none in time). */
+    /** Step 1 saves (protocol.md 4): called once with ct when step 0 was decrypted (verdict 0xFF), and once with the
+     * verdict (0, 1, or 0xFE for none in time). */
     void (*journal)(void *ctx, const struct smqtt_journal_entry *entry);
-    void *ctx;                         /**< of the four above */
-    bool tunnel;                       /**< take step 0 as 0x01 (tunnel) instead of 0x03 (native) */
-    uint16_t window;                   /**< 0 = 1,024; at least 64, at most 32,768, a multiple of 64 */
-    uint32_t rekey;                    /**< records a key seals; 0 = 2^20 */
-    uint32_t skew_max_ms;              /**< 0 = 30,000; UINT32_MAX: not judged */
-    uint32_t waiting_max;              /**< handshakes awaiting step 3; 0 = 1,024 */
-    uint32_t sessions_max;             /**< open sessions; 0 = 65,536; when full the longest idle anonymous one ends, else BUSY */
-    uint32_t idle_max_s;               /**< a session without record ends; 0 = 86,400 */
+    void *ctx;             /**< of the four above */
+    bool tunnel;           /**< take step 0 as 0x01 (tunnel) instead of 0x03 (native) */
+    uint16_t window;       /**< 0 = 1,024; at least 64, at most 32,768, a multiple of 64 */
+    uint32_t rekey;        /**< records a key seals; 0 = 2^20 */
+    uint32_t skew_max_ms;  /**< 0 = 30,000; UINT32_MAX: not judged */
+    uint32_t waiting_max;  /**< handshakes awaiting step 3; 0 = 1,024 */
+    uint32_t sessions_max; /**< open sessions; 0 = 65,536; when full the longest idle anonymous one ends, else BUSY */
+    uint32_t idle_max_s;   /**< a session without record ends; 0 = 86,400 */
 };
 
 /** SMQTT_E_USAGE, SMQTT_E_IO (the store cannot be read), SMQTT_E_NOMEM. Sessions in the store live on. */
-SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_new(const struct smqtt_opener_config *config, struct smqtt_now now, struct smqtt_opener **out);
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_new(const struct smqtt_opener_config *config, struct smqtt_now now,
+                                                    struct smqtt_opener **out);
 SMQTT_API void smqtt_opener_free(struct smqtt_opener *o);
-/** Connected to a broker with native DETECT as `client_id`: registers (event PUBLISH, then REGISTERED). SMQTT_E_NOMEM. */
-SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_connected(struct smqtt_opener *o, struct smqtt_span client_id, struct smqtt_now now);
-/** A DETECT packet came (0x03 natively, 0x07, 0x0F). Noise is counted and ignored: SMQTT_OK. SMQTT_E_NOMEM, SMQTT_E_RNG, SMQTT_E_CRYPTO, SMQTT_E_IO. */
-SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_detect(struct smqtt_opener *o, uint8_t header, struct smqtt_span body, struct smqtt_now now);
-/** A PUBLISH came, sealed or not: events MESSAGE or REFUSED (and receipts) follow. Several may be given before the events are pulled: their windows are then
- *  committed to the store with one sync, before the first is delivered. `payload` must stay valid until the events were pulled. SMQTT_E_NOMEM, SMQTT_E_IO. */
-SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_message(struct smqtt_opener *o, struct smqtt_span topic, struct smqtt_span payload, bool retained,
-                                                        struct smqtt_now now);
+/** Connected to a broker with native DETECT as `client_id`: registers (event PUBLISH, then REGISTERED). SMQTT_E_NOMEM.
+ */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_connected(struct smqtt_opener *o, struct smqtt_span client_id,
+                                                          struct smqtt_now now);
+/** A DETECT packet came (0x03 natively, 0x07, 0x0F). Noise is counted and ignored: SMQTT_OK. SMQTT_E_NOMEM,
+ * SMQTT_E_RNG, SMQTT_E_CRYPTO, SMQTT_E_IO. */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_detect(struct smqtt_opener *o, uint8_t header, struct smqtt_span body,
+                                                       struct smqtt_now now);
+/** A PUBLISH came, sealed or not: events MESSAGE or REFUSED (and receipts) follow. Several may be given before the
+ * events are pulled: their windows are then committed to the store with one sync, before the first is delivered.
+ * `payload` must stay valid until the events were pulled. SMQTT_E_NOMEM, SMQTT_E_IO. */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_message(struct smqtt_opener *o, struct smqtt_span topic,
+                                                        struct smqtt_span payload, bool retained, struct smqtt_now now);
 /** Ends the session of a cid with an authenticated close. SMQTT_E_NO_KEY when there is none. */
-SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_close(struct smqtt_opener *o, const uint8_t cid[8], enum smqtt_status status, struct smqtt_now now);
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_close(struct smqtt_opener *o, const uint8_t cid[8],
+                                                      enum smqtt_status status, struct smqtt_now now);
 SMQTT_API void smqtt_opener_tick(struct smqtt_opener *o, struct smqtt_now now);
 SMQTT_API smqtt_ms smqtt_opener_deadline(const struct smqtt_opener *o);
 SMQTT_API bool smqtt_opener_next(struct smqtt_opener *o, struct smqtt_secure_event *event);
 
 /** How often each thing happened; both endpoints count. */
 struct smqtt_secure_counters {
-    uint64_t handshakes_opened, handshakes_refused, noise, opened, plain_dropped, replays, outside_window, rollbacks, bad_tag, unknown_key, expired, mojibake, gaps;
+    uint64_t handshakes_opened, handshakes_refused, noise, opened, plain_dropped, replays, outside_window, rollbacks,
+        bad_tag, unknown_key, expired, mojibake, gaps;
 };
 SMQTT_API void smqtt_opener_counters(const struct smqtt_opener *o, struct smqtt_secure_counters *out);
 SMQTT_API void smqtt_sealer_counters(const struct smqtt_sealer *s, struct smqtt_secure_counters *out);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef SMQTT_SYSTEM_H
 #define SMQTT_SYSTEM_H
-/** @file system.h What a program on an ordinary system hands to the library: the crypto library's randomness, and the version. */
+/** @file system.h What a program on an ordinary system hands to the library: the crypto library's randomness, and the
+ * version. */
 #include <smqtt/types.h>
 
 #ifdef __cplusplus

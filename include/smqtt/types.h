@@ -14,7 +14,7 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__)
-#define SMQTT_API __attribute__((visibility("default")))
+#define SMQTT_API      __attribute__((visibility("default")))
 #define SMQTT_MUST_USE __attribute__((warn_unused_result))
 #else
 #define SMQTT_API
@@ -32,17 +32,19 @@ typedef uint64_t smqtt_ms;
 /** A deadline that never comes. */
 #define SMQTT_NEVER UINT64_MAX
 
-/** Where memory comes from. A NULL table means the C library. All functions may be called from the calling thread only. */
+/** Where memory comes from. A NULL table means the C library. All functions may be called from the calling thread only.
+ */
 struct smqtt_mem {
-    void *(*alloc)(void *ctx, size_t size);              /**< returns NULL when there is none; never called with 0 */
-    void *(*resize)(void *ctx, void *ptr, size_t size);  /**< as realloc; the old block stays valid on NULL */
-    void (*release)(void *ctx, void *ptr);               /**< as free; ptr may be NULL */
+    void *(*alloc)(void *ctx, size_t size);             /**< returns NULL when there is none; never called with 0 */
+    void *(*resize)(void *ctx, void *ptr, size_t size); /**< as realloc; the old block stays valid on NULL */
+    void (*release)(void *ctx, void *ptr);              /**< as free; ptr may be NULL */
     void *ctx;
 };
 
 /** Where randomness comes from: must be cryptographically strong except in simulations. */
 struct smqtt_rng {
-    bool (*fill)(void *ctx, uint8_t *out, size_t len); /**< fills all of out, or returns false: then nothing may be sealed */
+    bool (*fill)(void *ctx, uint8_t *out,
+                 size_t len); /**< fills all of out, or returns false: then nothing may be sealed */
     void *ctx;
 };
 

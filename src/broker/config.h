@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef SMQTT_BROKER_CONFIG_H
 #define SMQTT_BROKER_CONFIG_H
-/* What the broker was told: plain values, filled in by the parser of configuration files (broker/directive.def has a row for each) or by a test. */
+/* What the broker was told: plain values, filled in by the parser of configuration files (broker/directive.def has a
+ * row for each) or by a test. */
 #include <smqtt/identity.h>
 #include <smqtt/secure.h>
 
 #include "base/span.h"
 #include "base/utf8.h"
 
-/** `smqtt_require_detect FILTER [SKID…]`: who wants to publish or subscribe under the filter must have completed a handshake. */
+/** `smqtt_require_detect FILTER [SKID…]`: who wants to publish or subscribe under the filter must have completed a
+ * handshake. */
 struct smq_require_detect {
-    char *filter;      /* NULL: everything on this listener */
+    char *filter; /* NULL: everything on this listener */
     uint8_t (*skids)[SMQTT_SKID_LEN];
-    size_t n_skids;    /* 0: any registered server */
+    size_t n_skids; /* 0: any registered server */
     struct smq_require_detect *next;
 };
 
@@ -20,9 +22,9 @@ enum smq_on_mismatch { SMQ_MISMATCH_DISCONNECT, SMQ_MISMATCH_REFUSE };
 
 /** One `listener` and what belongs to it. */
 struct smq_listener_config {
-    char *address;            /* host or address to bind to; NULL: all */
+    char *address; /* host or address to bind to; NULL: all */
     uint16_t port;
-    bool local_only;          /* bind to 127.0.0.1 and ::1 */
+    bool local_only; /* bind to 127.0.0.1 and ::1 */
     bool allow_anonymous;
     uint32_t max_connections; /* 0: no limit of its own */
     char *mount_point;        /* NULL: none */
@@ -33,40 +35,41 @@ struct smq_listener_config {
 struct smq_broker_config {
     struct smq_listener_config *listeners;
 
-    uint32_t max_connections;        /* 0: as the system allows */
-    uint32_t max_packet_size;        /* bytes; 0: what MQTT allows */
-    uint32_t max_detect_size;        /* Remaining Length of DETECT; 8,192 */
-    uint16_t max_keepalive;          /* seconds; 65,535 */
-    uint16_t max_topic_levels;       /* 200 */
-    uint32_t max_inflight_messages;  /* towards a client; 20 as Mosquitto; 0: 65,535 */
-    uint16_t receive_maximum;        /* announced to clients of version 5 and kept for QoS 2 of all; 1,024 */
-    uint32_t max_queued_messages;    /* per session beyond those in flight; 0 = no limit; default 1,000 offline as Mosquitto */
-    uint64_t max_queued_bytes;       /* per session; 0: no limit */
-    uint64_t max_output_bytes;       /* unsent bytes towards one connection; 64 MiB */
-    uint32_t max_subscriptions;      /* per session; 0: no limit */
-    uint32_t max_retained;           /* messages; 0: no limit */
-    uint64_t memory_limit;           /* bytes of queued and retained messages in all; 0: no limit */
-    uint32_t connect_timeout_s;      /* CONNECT must have come by then; 10 */
-    uint32_t packet_timeout_s;       /* a packet begun must be whole by then; 60 */
+    uint32_t max_connections;       /* 0: as the system allows */
+    uint32_t max_packet_size;       /* bytes; 0: what MQTT allows */
+    uint32_t max_detect_size;       /* Remaining Length of DETECT; 8,192 */
+    uint16_t max_keepalive;         /* seconds; 65,535 */
+    uint16_t max_topic_levels;      /* 200 */
+    uint32_t max_inflight_messages; /* towards a client; 20 as Mosquitto; 0: 65,535 */
+    uint16_t receive_maximum;       /* announced to clients of version 5 and kept for QoS 2 of all; 1,024 */
+    uint32_t
+        max_queued_messages; /* per session beyond those in flight; 0 = no limit; default 1,000 offline as Mosquitto */
+    uint64_t max_queued_bytes;               /* per session; 0: no limit */
+    uint64_t max_output_bytes;               /* unsent bytes towards one connection; 64 MiB */
+    uint32_t max_subscriptions;              /* per session; 0: no limit */
+    uint32_t max_retained;                   /* messages; 0: no limit */
+    uint64_t memory_limit;                   /* bytes of queued and retained messages in all; 0: no limit */
+    uint32_t connect_timeout_s;              /* CONNECT must have come by then; 10 */
+    uint32_t packet_timeout_s;               /* a packet begun must be whole by then; 60 */
     uint32_t persistent_client_expiration_s; /* 3.x sessions without connection; 0: never */
-    uint16_t topic_alias_maximum;    /* taken from clients; 10 */
+    uint16_t topic_alias_maximum;            /* taken from clients; 10 */
     bool allow_zero_length_clientid;
     char *auto_id_prefix;
     bool retain_available;
-    uint8_t max_qos;                 /* 2 */
-    enum smq_text_policy text_policy;/* STRICT */
+    uint8_t max_qos;                  /* 2 */
+    enum smq_text_policy text_policy; /* STRICT */
     bool queue_qos0_messages;
     bool upgrade_outgoing_qos;
 
-    bool detect;                     /* native DETECT offered (`smqtt_detect`), default true */
-    uint32_t detect_per_minute;      /* token bucket per connection; 8 */
-    uint32_t detect_burst;           /* 8 */
+    bool detect;                /* native DETECT offered (`smqtt_detect`), default true */
+    uint32_t detect_per_minute; /* token bucket per connection; 8 */
+    uint32_t detect_burst;      /* 8 */
     enum smq_on_mismatch on_mismatch;
-    struct smqtt_identity *identity; /* the broker's own; NULL: none */
+    struct smqtt_identity *identity;      /* the broker's own; NULL: none */
     struct smqtt_policy *identity_policy; /* where records for it are opened; NULL: everywhere */
     const struct smqtt_store *identity_store;
 
-    bool log_connections;            /* `connection_messages` */
+    bool log_connections; /* `connection_messages` */
 };
 
 /** Fills in the defaults named above; no listeners. */

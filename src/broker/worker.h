@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef SMQTT_BROKER_WORKER_H
 #define SMQTT_BROKER_WORKER_H
-/* The pure worker: a whole single-threaded broker without I/O. Bytes, connections and time come in; bytes, closings, hand-overs and the next deadline
- * go out. The shell around it (net/, or a simulator) moves them.
+/* The pure worker: a whole single-threaded broker without I/O. Bytes, connections and time come in; bytes, closings,
+ * hand-overs and the next deadline go out. The shell around it (net/, or a simulator) moves them.
  *
- * One turn of a shell: feed what was read, tick if the deadline has come, then take every dirty connection once: send what smq_conn_output shows, tell
- * smq_conn_sent, act on smq_conn_fate. */
+ * One turn of a shell: feed what was read, tick if the deadline has come, then take every dirty connection once: send
+ * what smq_conn_output shows, tell smq_conn_sent, act on smq_conn_fate. */
 #include <smqtt/secure.h>
 
 #include "base/log.h"
@@ -15,33 +15,39 @@
 struct smq_worker;
 struct smq_conn;
 
-/** What stays the same for the life of a worker. Everything is borrowed and must outlive it, except that a new config can be set. */
+/** What stays the same for the life of a worker. Everything is borrowed and must outlive it, except that a new config
+ * can be set. */
 struct smq_worker_env {
     const struct smqtt_mem *mem; /* NULL: malloc */
     struct smqtt_rng rng;
-    const struct smq_log *log;   /* NULL: silent */
-    unsigned index;              /* which worker this is, from 0 */
-    unsigned count;              /* how many there are; a client id's owner is its keyed hash modulo this */
-    uint8_t hash_key[16];        /* the same for all workers */
+    const struct smq_log *log; /* NULL: silent */
+    unsigned index;            /* which worker this is, from 0 */
+    unsigned count;            /* how many there are; a client id's owner is its keyed hash modulo this */
+    uint8_t hash_key[16];      /* the same for all workers */
 };
 
 /** SMQTT_E_NOMEM, SMQTT_E_RNG, SMQTT_E_BAD_IDENTITY… */
-SMQ_MUST_USE smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_broker_config *config, struct smqtt_now now,
-                                      struct smq_worker **out);
+SMQ_MUST_USE smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_broker_config *config,
+                                      struct smqtt_now now, struct smq_worker **out);
 /** Frees everything; connections must have been released. */
 void smq_worker_free(struct smq_worker *w);
 
-/** A transport was accepted. `user` is the shell's own and comes back through smq_conn_user. `peer` (e.g. "192.0.2.1:4711") is copied. SMQTT_E_FULL when max_connections are
- *  there, SMQTT_E_NOMEM: close the transport then. */
-SMQ_MUST_USE smqtt_err smq_worker_open(struct smq_worker *w, const struct smq_listener_config *listener, smq_span peer, void *user, struct smqtt_now now,
-                                       struct smq_conn **out);
+/** A transport was accepted. `user` is the shell's own and comes back through smq_conn_user. `peer` (e.g.
+ * "192.0.2.1:4711") is copied. SMQTT_E_FULL when max_connections are there, SMQTT_E_NOMEM: close the transport then. */
+SMQ_MUST_USE smqtt_err smq_worker_open(struct smq_worker *w, const struct smq_listener_config *listener, smq_span peer,
+                                       void *user, struct smqtt_now now, struct smq_conn **out);
 /**
- * Bytes of the peer. Whole packets are taken; the rest (less than one packet) stays with the shell, which gives it again with more behind it.
- * @param[out] used  bytes taken; after a fate other than KEEP the rest is not wanted (HANDOVER: goes along with the transport)
- * @param[out] need  bytes that the next packet will have in all, 0 if not known: a bound for the shell's buffer, already checked against the limits
+ * Bytes of the peer. Whole packets are taken; the rest (less than one packet) stays with the shell, which gives it
+ * again with more behind it.
+ * @param[out] used  bytes taken; after a fate other than KEEP the rest is not wanted (HANDOVER: goes along with the
+ * transport)
+ * @param[out] need  bytes that the next packet will have in all, 0 if not known: a bound for the shell's buffer,
+ * already checked against the limits
  */
-void smq_worker_feed(struct smq_worker *w, struct smq_conn *conn, smq_span bytes, size_t *used, size_t *need, struct smqtt_now now);
-/** The transport is gone (`err`: SMQTT_OK for an orderly end, SMQTT_E_IO else): will and session are dealt with. The connection's fate becomes CLOSE_NOW. */
+void smq_worker_feed(struct smq_worker *w, struct smq_conn *conn, smq_span bytes, size_t *used, size_t *need,
+                     struct smqtt_now now);
+/** The transport is gone (`err`: SMQTT_OK for an orderly end, SMQTT_E_IO else): will and session are dealt with. The
+ * connection's fate becomes CLOSE_NOW. */
 void smq_worker_lost(struct smq_worker *w, struct smq_conn *conn, smqtt_err err, struct smqtt_now now);
 /** Timers: keep-alive, wills, expiry, handshakes. */
 void smq_worker_tick(struct smq_worker *w, struct smqtt_now now);
@@ -49,24 +55,27 @@ void smq_worker_tick(struct smq_worker *w, struct smqtt_now now);
 smqtt_ms smq_worker_deadline(const struct smq_worker *w);
 /** A new configuration (reload): used for what comes from now on. Borrowed. */
 void smq_worker_configure(struct smq_worker *w, const struct smq_broker_config *config, struct smqtt_now now);
-/** Orderly end: every client gets DISCONNECT 0x8B (5.0), wills fire as after a lost connection unless config says otherwise; all fates become CLOSE_AFTER_OUTPUT. */
+/** Orderly end: every client gets DISCONNECT 0x8B (5.0), wills fire as after a lost connection unless config says
+ * otherwise; all fates become CLOSE_AFTER_OUTPUT. */
 void smq_worker_shutdown(struct smq_worker *w, struct smqtt_now now);
 
-/** The next connection that has something to send or whose fate has changed; NULL when there is none. Each is returned once until it becomes dirty again. */
+/** The next connection that has something to send or whose fate has changed; NULL when there is none. Each is returned
+ * once until it becomes dirty again. */
 struct smq_conn *smq_worker_next_dirty(struct smq_worker *w);
 
 enum smq_conn_fate {
     SMQ_FATE_KEEP,
     SMQ_FATE_CLOSE_AFTER_OUTPUT, /* send what there is, then close and release */
     SMQ_FATE_CLOSE_NOW,          /* close and release */
-    SMQ_FATE_HANDOVER            /* give the transport and all unread bytes (CONNECT first) to worker `owner`, then release */
+    SMQ_FATE_HANDOVER /* give the transport and all unread bytes (CONNECT first) to worker `owner`, then release */
 };
 enum smq_conn_fate smq_conn_fate(const struct smq_conn *conn, unsigned *owner);
 /** What to send, in order: fills up to max spans, returns how many. Valid until smq_conn_sent or the next feed/tick. */
 size_t smq_conn_output(const struct smq_conn *conn, struct smqtt_span *spans, size_t max);
 /** n bytes of it left. */
 void smq_conn_sent(struct smq_worker *w, struct smq_conn *conn, size_t n, struct smqtt_now now);
-/** Shall the shell stop reading from it (back-pressure)? May change with every call into the worker; the connection is dirty when it does. */
+/** Shall the shell stop reading from it (back-pressure)? May change with every call into the worker; the connection is
+ * dirty when it does. */
 bool smq_conn_paused(const struct smq_conn *conn);
 void *smq_conn_user(const struct smq_conn *conn);
 /** The shell has closed the transport and forgets the connection; its last call for it. */
@@ -74,8 +83,8 @@ void smq_conn_release(struct smq_worker *w, struct smq_conn *conn, struct smqtt_
 
 /** Numbers for logs, tests and, later, $SYS. */
 struct smq_worker_stats {
-    uint64_t connections, sessions, subscriptions, retained, packets_in, packets_out, publish_in, publish_out, publish_dropped, refused_text, detect_in, detect_out,
-        handshakes, memory_bytes, queued_messages;
+    uint64_t connections, sessions, subscriptions, retained, packets_in, packets_out, publish_in, publish_out,
+        publish_dropped, refused_text, detect_in, detect_out, handshakes, memory_bytes, queued_messages;
 };
 void smq_worker_stats(const struct smq_worker *w, struct smq_worker_stats *out);
 

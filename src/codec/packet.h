@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef SMQTT_CODEC_PACKET_H
 #define SMQTT_CODEC_PACKET_H
-/* All control packets of MQTT 3.1, 3.1.1 and 5.0 and DETECT as plain structs. Spans are views: into the input when read, into the
- * caller's memory when written. The codec keeps nothing and copies nothing. */
+/* All control packets of MQTT 3.1, 3.1.1 and 5.0 and DETECT as plain structs. Spans are views: into the input when
+ * read, into the caller's memory when written. The codec keeps nothing and copies nothing. */
 #include "base/rd.h"
 #include "base/utf8.h"
 #include "base/wr.h"
@@ -28,17 +28,18 @@ enum smq_type {
     SMQ_AUTH
 };
 
-/** Whose packets a reader takes: a broker reads what clients send, a client what servers send, ANY both (tests, tools). */
+/** Whose packets a reader takes: a broker reads what clients send, a client what servers send, ANY both (tests, tools).
+ */
 enum smq_role { SMQ_FROM_CLIENT, SMQ_FROM_SERVER, SMQ_FROM_ANY };
 
 /** How a packet is to be read or written. */
 struct smq_codec {
-    enum smqtt_version version;  /* ignored for CONNECT, which carries its own */
+    enum smqtt_version version; /* ignored for CONNECT, which carries its own */
     enum smq_role from;
-    enum smq_text_policy text;   /* what strings may hold; see base/utf8.h */
-    uint32_t max_packet;         /* whole packets larger than this are SMQTT_E_TOO_LARGE; 0 = 268,435,460 */
-    uint32_t max_detect;         /* Remaining Length ceiling of DETECT; 0 = 8,192 */
-    uint16_t max_topic_levels;   /* 0 = 200 */
+    enum smq_text_policy text; /* what strings may hold; see base/utf8.h */
+    uint32_t max_packet;       /* whole packets larger than this are SMQTT_E_TOO_LARGE; 0 = 268,435,460 */
+    uint32_t max_detect;       /* Remaining Length ceiling of DETECT; 0 = 8,192 */
+    uint16_t max_topic_levels; /* 0 = 200 */
 };
 
 struct smq_will {
@@ -51,9 +52,9 @@ struct smq_will {
 
 struct smq_connect {
     enum smqtt_version version;
-    bool bridge;          /* bit 7 of the level byte, as Mosquitto's bridges set it with 3.x */
-    bool clean_start;     /* Clean Session in 3.x */
-    uint16_t keep_alive;  /* seconds, 0 = none */
+    bool bridge;         /* bit 7 of the level byte, as Mosquitto's bridges set it with 3.x */
+    bool clean_start;    /* Clean Session in 3.x */
+    uint16_t keep_alive; /* seconds, 0 = none */
     bool has_will, has_user, has_password;
     struct smq_will will;
     smq_span client_id, user, password;
@@ -88,7 +89,8 @@ struct smq_filter {
     uint8_t options; /* bits 1-0 QoS, 2 no local, 3 retain as published, 5-4 retain handling */
 };
 
-/** SUBSCRIBE and UNSUBSCRIBE: `list` is the checked payload; walk it with smq_filters_next. To write: n entries in `filters`. */
+/** SUBSCRIBE and UNSUBSCRIBE: `list` is the checked payload; walk it with smq_filters_next. To write: n entries in
+ * `filters`. */
 struct smq_subscribe {
     uint16_t id;
     uint32_t n;
@@ -132,9 +134,9 @@ struct smq_packet {
 
 /** One whole packet found in a stream. */
 struct smq_frame {
-    uint8_t header;  /* first byte */
-    smq_span body;   /* Remaining Length bytes, view into the input */
-    size_t size;     /* bytes of the whole packet */
+    uint8_t header; /* first byte */
+    smq_span body;  /* Remaining Length bytes, view into the input */
+    size_t size;    /* bytes of the whole packet */
 };
 
 /**
@@ -145,14 +147,17 @@ struct smq_frame {
  * @retval SMQTT_E_AGAIN      not whole yet
  * @retval SMQTT_E_MALFORMED  bad flags, bad length; @retval SMQTT_E_PROTOCOL wrong type here; @retval SMQTT_E_TOO_LARGE
  */
-SMQ_MUST_USE smqtt_err smq_frame_read(const struct smq_codec *codec, smq_span in, bool first, struct smq_frame *frame, size_t *need);
+SMQ_MUST_USE smqtt_err smq_frame_read(const struct smq_codec *codec, smq_span in, bool first, struct smq_frame *frame,
+                                      size_t *need);
 
 /**
  * Reads a framed packet: all fields, properties, UTF-8, topic names and filters are checked.
- * @retval SMQTT_E_MALFORMED, SMQTT_E_PROTOCOL, SMQTT_E_BAD_TEXT, SMQTT_E_BAD_TOPIC, SMQTT_E_BAD_FILTER, SMQTT_E_BAD_VERSION,
- *         SMQTT_E_BAD_QOS, SMQTT_E_BAD_ALIAS (alias 0), SMQTT_E_BAD_CLIENT_ID (3.x: empty without clean session), SMQTT_E_TOO_LARGE
+ * @retval SMQTT_E_MALFORMED, SMQTT_E_PROTOCOL, SMQTT_E_BAD_TEXT, SMQTT_E_BAD_TOPIC, SMQTT_E_BAD_FILTER,
+ * SMQTT_E_BAD_VERSION, SMQTT_E_BAD_QOS, SMQTT_E_BAD_ALIAS (alias 0), SMQTT_E_BAD_CLIENT_ID (3.x: empty without clean
+ * session), SMQTT_E_TOO_LARGE
  */
-SMQ_MUST_USE smqtt_err smq_packet_read(const struct smq_codec *codec, const struct smq_frame *frame, struct smq_packet *pkt);
+SMQ_MUST_USE smqtt_err smq_packet_read(const struct smq_codec *codec, const struct smq_frame *frame,
+                                       struct smq_packet *pkt);
 
 /**
  * Writes a packet. Strings are checked with the codec's text policy before a byte leaves [MQTT-1.5.4-1]; reserved and
@@ -165,7 +170,8 @@ SMQ_MUST_USE smqtt_err smq_packet_write(const struct smq_codec *codec, const str
 /** Walks the list of a SUBSCRIBE (options = true) or UNSUBSCRIBE. `it` starts as smq_rd_of(list). False at the end. */
 bool smq_filters_next(const struct smq_codec *codec, struct smq_rd *it, bool options, struct smq_filter *out);
 
-/** One line that shows a packet to a person: `PUBLISH q1 m7 "a/b" (12 bytes)`; strings escaped. Returns the length as snprintf does. */
+/** One line that shows a packet to a person: `PUBLISH q1 m7 "a/b" (12 bytes)`; strings escaped. Returns the length as
+ * snprintf does. */
 size_t smq_packet_dump(const struct smq_packet *pkt, char *out, size_t cap);
 /** "PUBLISH" …; "DETECT" for 0; "?" out of range. */
 const char *smq_type_name(unsigned type);

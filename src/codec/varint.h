@@ -7,7 +7,8 @@
 
 enum { SMQ_VARINT_MAX = 268435455 };
 
-/** SMQTT_OK and the value; SMQTT_E_AGAIN when it goes on past the end; SMQTT_E_MALFORMED for a fifth byte or a longer form than needed. */
+/** SMQTT_OK and the value; SMQTT_E_AGAIN when it goes on past the end; SMQTT_E_MALFORMED for a fifth byte or a longer
+ * form than needed. */
 static inline smqtt_err smq_varint_read(struct smq_rd *rd, uint32_t *value)
 {
     uint32_t v = 0;

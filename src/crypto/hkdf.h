@@ -5,9 +5,11 @@
 #include "crypto/lib.h"
 
 /** PRK = HMAC(salt, ikm), the ikm in parts. SMQTT_E_CRYPTO, SMQTT_E_NOMEM. */
-SMQ_MUST_USE smqtt_err smq_hkdf_extract(const struct smq_crypto_lib *lib, smq_span salt, const smq_span *ikm, size_t n, uint8_t prk[SMQ_HASH_LEN]);
-/** len (at most 255 * 32) bytes from prk and the info in parts (at most 12). SMQTT_E_USAGE, SMQTT_E_CRYPTO, SMQTT_E_NOMEM. */
-SMQ_MUST_USE smqtt_err smq_hkdf_expand(const struct smq_crypto_lib *lib, const uint8_t prk[SMQ_HASH_LEN], const smq_span *info, size_t n, uint8_t *out,
-                                       size_t len);
+SMQ_MUST_USE smqtt_err smq_hkdf_extract(const struct smq_crypto_lib *lib, smq_span salt, const smq_span *ikm, size_t n,
+                                        uint8_t prk[SMQ_HASH_LEN]);
+/** len (at most 255 * 32) bytes from prk and the info in parts (at most 12). SMQTT_E_USAGE, SMQTT_E_CRYPTO,
+ * SMQTT_E_NOMEM. */
+SMQ_MUST_USE smqtt_err smq_hkdf_expand(const struct smq_crypto_lib *lib, const uint8_t prk[SMQ_HASH_LEN],
+                                       const smq_span *info, size_t n, uint8_t *out, size_t len);
 
 #endif

@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef SMQTT_CRYPTO_LIB_H
 #define SMQTT_CRYPTO_LIB_H
-/* What S-MQTT needs of a cryptographic library: one table of functions. crypto/openssl.c fills it in with libcrypto; another library
- * takes its place by another file with another table. Nothing above this floor names a library. */
+/* What S-MQTT needs of a cryptographic library: one table of functions. crypto/openssl.c fills it in with libcrypto;
+ * another library takes its place by another file with another table. Nothing above this floor names a library. */
 #include "base/span.h"
 
-enum { SMQ_HASH_LEN = 32, SMQ_TAG_LEN = 16, SMQ_NONCE_LEN = 12, SMQ_SIG_LEN = 64, SMQ_PK_MAX = 65, SMQ_SK_LEN = 32, SMQ_DH_LEN = 32 };
+enum {
+    SMQ_HASH_LEN = 32,
+    SMQ_TAG_LEN = 16,
+    SMQ_NONCE_LEN = 12,
+    SMQ_SIG_LEN = 64,
+    SMQ_PK_MAX = 65,
+    SMQ_SK_LEN = 32,
+    SMQ_DH_LEN = 32
+};
 
 enum smq_curve { SMQ_CURVE_X25519, SMQ_CURVE_P256 };
 enum smq_sign { SMQ_SIGN_ED25519, SMQ_SIGN_ECDSA_P256 };
@@ -31,23 +39,32 @@ struct smq_crypto_lib {
     /** Is this the encoding of a point that may be used as a public key? SMQTT_OK or SMQTT_E_BAD_KEY. */
     smqtt_err (*dh_check)(enum smq_curve curve, const uint8_t *pk);
 
-    /** Public key of a signature key: 32 bytes (Ed25519; sk is the RFC 8032 seed) or 65 (P-256, uncompressed). SMQTT_E_BAD_KEY. */
+    /** Public key of a signature key: 32 bytes (Ed25519; sk is the RFC 8032 seed) or 65 (P-256, uncompressed).
+     * SMQTT_E_BAD_KEY. */
     smqtt_err (*sign_public)(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], uint8_t *pk);
     /** Signs the parts one after the other; ECDSA gives r || s with the low s. SMQTT_E_BAD_KEY, SMQTT_E_CRYPTO. */
-    smqtt_err (*sign)(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], const smq_span *parts, size_t n, uint8_t sig[SMQ_SIG_LEN]);
-    /** Verifies; refuses high s, non-canonical Ed25519 S and keys of small order. SMQTT_OK, SMQTT_E_BAD_SIGNATURE, SMQTT_E_BAD_KEY. */
-    smqtt_err (*verify)(enum smq_sign alg, const uint8_t *pk, const smq_span *parts, size_t n, const uint8_t sig[SMQ_SIG_LEN]);
-    /** May this be enrolled as a signature key (on the curve, not of small order, canonical)? SMQTT_OK or SMQTT_E_BAD_KEY. */
+    smqtt_err (*sign)(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], const smq_span *parts, size_t n,
+                      uint8_t sig[SMQ_SIG_LEN]);
+    /** Verifies; refuses high s, non-canonical Ed25519 S and keys of small order. SMQTT_OK, SMQTT_E_BAD_SIGNATURE,
+     * SMQTT_E_BAD_KEY. */
+    smqtt_err (*verify)(enum smq_sign alg, const uint8_t *pk, const smq_span *parts, size_t n,
+                        const uint8_t sig[SMQ_SIG_LEN]);
+    /** May this be enrolled as a signature key (on the curve, not of small order, canonical)? SMQTT_OK or
+     * SMQTT_E_BAD_KEY. */
     smqtt_err (*sign_check)(enum smq_sign alg, const uint8_t *pk);
 
-    /** A key for many messages in both directions (key: 32 bytes for ChaCha20-Poly1305, 16 for AES-128-GCM). NULL when there is no memory. */
+    /** A key for many messages in both directions (key: 32 bytes for ChaCha20-Poly1305, 16 for AES-128-GCM). NULL when
+     * there is no memory. */
     struct smq_aead_key *(*aead_new)(enum smq_aead alg, const uint8_t *key);
     /** Wipes and frees; NULL allowed. */
     void (*aead_free)(struct smq_aead_key *key);
     /** out gets pt.len + 16 bytes; out may be pt.data itself. aad in parts. SMQTT_E_CRYPTO. */
-    smqtt_err (*aead_seal)(struct smq_aead_key *key, const uint8_t nonce[SMQ_NONCE_LEN], smq_span aad, smq_span pt, uint8_t *out);
-    /** ct ends with the tag; out gets ct.len - 16 bytes, is wiped on failure, may be ct.data. SMQTT_E_BAD_TAG (also when ct is too short). */
-    smqtt_err (*aead_open)(struct smq_aead_key *key, const uint8_t nonce[SMQ_NONCE_LEN], smq_span aad, smq_span ct, uint8_t *out);
+    smqtt_err (*aead_seal)(struct smq_aead_key *key, const uint8_t nonce[SMQ_NONCE_LEN], smq_span aad, smq_span pt,
+                           uint8_t *out);
+    /** ct ends with the tag; out gets ct.len - 16 bytes, is wiped on failure, may be ct.data. SMQTT_E_BAD_TAG (also
+     * when ct is too short). */
+    smqtt_err (*aead_open)(struct smq_aead_key *key, const uint8_t nonce[SMQ_NONCE_LEN], smq_span aad, smq_span ct,
+                           uint8_t *out);
 
     /** Randomness of the library's own generator, for apps that have no other; false when it failed. */
     bool (*random)(uint8_t *out, size_t len);

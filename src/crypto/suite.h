@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef SMQTT_CRYPTO_SUITE_H
 #define SMQTT_CRYPTO_SUITE_H
-/* A cipher suite: which curve, signature and AEAD belong together. Rows in suite.def. No negotiation of single parts. */
+/* A cipher suite: which curve, signature and AEAD belong together. Rows in suite.def. No negotiation of single parts.
+ */
 #include "crypto/lib.h"
 
 struct smq_suite {
@@ -27,7 +28,7 @@ const struct smq_suite *smq_suite_by_name(const char *name);
 const struct smq_suite *smq_suite_at(size_t i);
 
 /** A fresh private key for KEM or signature from rng (P-256: drawn again until valid). SMQTT_E_RNG. */
-SMQ_MUST_USE smqtt_err smq_suite_keygen(const struct smq_crypto_lib *lib, const struct smq_suite *suite, const struct smqtt_rng *rng,
-                                        uint8_t sk[SMQ_SK_LEN]);
+SMQ_MUST_USE smqtt_err smq_suite_keygen(const struct smq_crypto_lib *lib, const struct smq_suite *suite,
+                                        const struct smqtt_rng *rng, uint8_t sk[SMQ_SK_LEN]);
 
 #endif

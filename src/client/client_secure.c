@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* S-MQTT for the client: does what sealer and opener ask for, and keeps what is to be sealed until the server has
+ * confirmed it. */
+#include "client/internal.h"
+
+smqtt_err smqtt_client_attach_sealer(struct smqtt_client *c, struct smqtt_sealer *sealer)
+{
+    if (c->sealer != NULL || sealer == NULL || c->state != CLIENT_DOWN) {
+        return SMQTT_E_USAGE;
+    }
+    c->sealer = sealer;
+    return SMQTT_OK;
+}
+
+smqtt_err smqtt_client_attach_opener(struct smqtt_client *c, struct smqtt_opener *opener)
+{
+    if (c->opener != NULL || opener == NULL || c->state != CLIENT_DOWN) {
+        return SMQTT_E_USAGE;
+    }
+    c->opener = opener;
+    return SMQTT_OK;
+}
+
+void smqtt_client_assume_native(struct smqtt_client *c, bool native)
+{
+    c->assume_native = native;
+}
+
+void smq_client_secure_deinit(struct smqtt_client *c)
+{
+    struct smq_list *node = NULL;
+    while ((node = smq_list_pop_front(&c->topics)) != NULL) {
+        smq_mem_free(c->mem, SMQ_CONTAINER_OF(node, struct client_topic, node));
+    }
+    smqtt_sealer_free(c->sealer);
+    smqtt_opener_free(c->opener);
+}
+
+/* ---------------------------------------------------------------- the sealer's topics */
+
+static struct client_topic *find_topic(struct smqtt_client *c, smq_span topic)
+{
+    for (struct smq_list *node = c->topics.next; node != &c->topics; node = node->next) {
+        struct client_topic *known = SMQ_CONTAINER_OF(node, struct client_topic, node);
+        if (smq_span_equal(known->topic, topic)) {
+            return known;
+        }
+    }
+    return NULL;
+}
+
+static smqtt_err add_topic(struct smqtt_client *c, smq_span topic)
+{
+    if (find_topic(c, topic) != NULL) {
+        return SMQTT_OK;
+    }
+    struct client_topic *added = smq_mem_alloc(c->mem, sizeof(*added) + topic.len);
+    if (added == NULL) {
+        return SMQTT_E_NOMEM;
+    }
+    smq_list_init(&added->node);
+    memcpy(added + 1, topic.data, topic.len);
+    added->topic = smq_span_of(added + 1, topic.len);
+    smq_list_push_back(&c->topics, &added->node);
+    struct smq_filter filter = {added->topic, 1};
+    return c->state == CLIENT_UP ? smq_client_request(c, false, &filter, 1, 0) : SMQTT_OK;
+}
+
+static smqtt_err drop_topic(struct smqtt_client *c, smq_span topic)
+{
+    struct client_topic *known = find_topic(c, topic);
+    if (known == NULL) {
+        return SMQTT_OK;
+    }
+    struct smq_filter filter = {known->topic, 0};
+    smqtt_err err = c->state == CLIENT_UP ? smq_client_request(c, true, &filter, 1, 0) : SMQTT_OK;
+    smq_list_remove(&known->node);
+    smq_mem_free(c->mem, known);
+    return err;
+}
+
+smqtt_err smq_client_secure_connected(struct smqtt_client *c, bool session_present)
+{
+    if (c->opener != NULL && c->native) {
+        SMQ_TRY(smqtt_opener_connected(c->opener, c->config.client_id, c->now));
+    }
+    for (struct smq_list *node = c->topics.next; node != &c->topics && !session_present; node = node->next) {
+        struct smq_filter filter = {SMQ_CONTAINER_OF(node, struct client_topic, node)->topic, 1};
+        SMQ_TRY(smq_client_request(c, false, &filter, 1, 0));
+    }
+    if (c->sealer != NULL && c->native) {
+        smqtt_sealer_reconnected(c->sealer, c->now);
+    }
+    c->no_native_event = !c->native && (c->sealer != NULL || c->opener != NULL);
+    return SMQTT_OK;
+}
+
+/* ---------------------------------------------------------------- sealing */
+
+smqtt_err smqtt_client_publish_sealed(struct smqtt_client *c, struct smqtt_span topic, struct smqtt_span payload,
+                                      const struct smqtt_publish_options *options, uint64_t *token,
+                                      struct smqtt_now now)
+{
+    c->now = now;
+    if (c->sealer == NULL || (options != NULL && (options->retain || options->qos > 2))) {
+        return SMQTT_E_USAGE; /* a retained record could be opened by nobody who comes later */
+    }
+    size_t waiting = c->n_queued;
+    for (const struct smq_list *node = c->sealed.next; node != &c->sealed; node = node->next) {
+        waiting++;
+    }
+    if (waiting >= c->config.max_queued) {
+        return SMQTT_E_FULL;
+    }
+    struct smq_codec codec = c->write_codec;
+    struct smq_packet pkt = {.type = SMQ_PUBLISH};
+    pkt.publish.topic = topic;
+    smq_props_clear(&pkt.publish.props);
+    struct smq_wr measure = smq_wr_measure();
+    SMQ_TRY(smq_packet_write(&codec, &pkt, &measure));
+    if (options != NULL && options->text && !smq_utf8_ok(payload, SMQ_TEXT_WELLFORMED)) {
+        return SMQTT_E_BAD_TEXT;
+    }
+    struct client_msg *msg = smq_client_msg_new(c, topic, payload, options);
+    if (msg == NULL) {
+        return SMQTT_E_NOMEM;
+    }
+    msg->token = ++c->next_token;
+    if (token != NULL) {
+        *token = msg->token;
+    }
+    smq_list_push_back(&c->sealed, &msg->node);
+    smq_client_secure_pump(c);
+    return SMQTT_OK;
+}
+
+/** Seals one message and queues the record. */
+static smqtt_err seal_one(struct smqtt_client *c, struct client_msg *msg)
+{
+    struct smqtt_seal_options seal = {.text = msg->text, .receipt = msg->receipt};
+    size_t cap = msg->payload.len + smqtt_seal_overhead(&seal);
+    uint8_t *record = smq_mem_alloc(c->mem, cap);
+    if (record == NULL) {
+        return SMQTT_E_NOMEM;
+    }
+    size_t len = 0;
+    smqtt_err err =
+        smqtt_seal(c->sealer, msg->topic, msg->payload, &seal, c->now, record, cap, &len, &msg->kid, &msg->seq);
+    if (err == SMQTT_OK) {
+        struct smqtt_publish_options options = {.qos = msg->qos, .props = msg->props};
+        struct client_msg *carrier = smq_client_msg_new(c, msg->topic, smq_span_of(record, len), &options);
+        err = carrier != NULL ? SMQTT_OK : SMQTT_E_NOMEM;
+        if (carrier != NULL) {
+            carrier->token = msg->token;
+            carrier->carrier = true;
+            smq_list_push_back(&c->queue, &carrier->node);
+            c->n_queued++;
+        }
+    }
+    smq_mem_free(c->mem, record);
+    return err;
+}
+
+/** The first message that has no record yet, or NULL. */
+static struct client_msg *first_unsealed(const struct smqtt_client *c)
+{
+    for (struct smq_list *node = c->sealed.next; node != &c->sealed; node = node->next) {
+        struct client_msg *msg = SMQ_CONTAINER_OF(node, struct client_msg, node);
+        if (!msg->sealed_sent) {
+            return msg;
+        }
+    }
+    return NULL;
+}
+
+static void start_handshake(struct smqtt_client *c, const struct client_msg *msg)
+{
+    smqtt_err err = smqtt_sealer_start(c->sealer, msg->topic, msg->payload, msg->text, c->now);
+    if (err == SMQTT_OK) {
+        c->handshake = true;
+        c->handshake_token = msg->token;
+    } else if (err != SMQTT_E_STATE) {
+        smq_client_fail(c, err);
+    }
+}
+
+void smq_client_secure_pump(struct smqtt_client *c)
+{
+    if (c->sealer == NULL || c->state != CLIENT_UP || !c->native) {
+        return;
+    }
+    struct client_msg *msg = NULL;
+    while ((msg = first_unsealed(c)) != NULL) {
+        if (!smqtt_sealer_is_open(c->sealer)) {
+            if (!c->handshake && c->now.mono >= c->retry_at) {
+                start_handshake(c, msg);
+            }
+            return;
+        }
+        smqtt_err err = seal_one(c, msg);
+        if (err == SMQTT_E_BUSY || err == SMQTT_E_STATE) {
+            return; /* receipts come first, or the session has just ended */
+        }
+        if (err != SMQTT_OK) {
+            smq_client_fail(c, err);
+            return;
+        }
+        if (msg->receipt) {
+            msg->sealed_sent = true;
+        } else {
+            smq_list_remove(&msg->node);
+            smq_client_msg_free(c, msg);
+        }
+        smq_client_pump(c);
+    }
+}
+
+/** Records that still wait in the queue are of no use any more. */
+static void drop_carriers(struct smqtt_client *c)
+{
+    for (struct smq_list *node = c->queue.next; node != &c->queue;) {
+        struct client_msg *msg = SMQ_CONTAINER_OF(node, struct client_msg, node);
+        node = node->next;
+        if (msg->carrier) {
+            smq_list_remove(&msg->node);
+            smq_client_msg_free(c, msg);
+            c->n_queued--;
+        }
+    }
+}
+
+/** The server has no session any more: everything without receipt is sealed anew. */
+static void seal_again(struct smqtt_client *c)
+{
+    drop_carriers(c);
+    for (struct smq_list *node = c->sealed.next; node != &c->sealed; node = node->next) {
+        SMQ_CONTAINER_OF(node, struct client_msg, node)->sealed_sent = false;
+    }
+    c->handshake = false;
+}
+
+/* ---------------------------------------------------------------- events of the endpoints */
+
+static smqtt_err send_detect(struct smqtt_client *c, const struct smqtt_secure_event *ev)
+{
+    struct smq_packet pkt = {.type = SMQ_DETECT};
+    pkt.detect.header = ev->header;
+    pkt.detect.body = ev->bytes;
+    return smq_client_put(c, &pkt);
+}
+
+static smqtt_err send_own(struct smqtt_client *c, const struct smqtt_secure_event *ev)
+{
+    bool registration = ev->topic.len > 0 && ev->topic.data[0] == '$';
+    struct smqtt_publish_options options = {.qos = registration ? ev->header : 1};
+    struct client_msg *msg = smq_client_msg_new(c, ev->topic, ev->bytes, &options);
+    if (msg == NULL) {
+        return SMQTT_E_NOMEM;
+    }
+    smq_list_push_back(&c->queue, &msg->node); /* token 0: its PUBLISHED is nobody's business */
+    c->n_queued++;
+    smq_client_pump(c);
+    return SMQTT_OK;
+}
+
+/** A receipt names a record: whose message was it? */
+static uint64_t take_receipt(struct smqtt_client *c, const struct smqtt_secure_event *ev)
+{
+    for (struct smq_list *node = c->sealed.next; node != &c->sealed; node = node->next) {
+        struct client_msg *msg = SMQ_CONTAINER_OF(node, struct client_msg, node);
+        if (msg->sealed_sent && msg->kid == ev->kid && msg->seq == ev->seq) {
+            uint64_t token = msg->token;
+            smq_list_remove(&msg->node);
+            smq_client_msg_free(c, msg);
+            return token;
+        }
+    }
+    return 0;
+}
+
+/** The sealer's session or handshake ended: what has no receipt is sealed anew after a pause, but the message that a
+ * handshake was started for is given up. */
+static uint64_t take_failure(struct smqtt_client *c)
+{
+    bool handshake = c->handshake;
+    seal_again(c);
+    c->retry_ms = c->retry_ms == 0 ? CLIENT_RETRY_MS : c->retry_ms * 2;
+    c->retry_ms = c->retry_ms > CLIENT_RETRY_MAX_MS ? CLIENT_RETRY_MAX_MS : c->retry_ms;
+    c->retry_at = c->now.mono + c->retry_ms;
+    for (struct smq_list *node = c->sealed.next; handshake && node != &c->sealed; node = node->next) {
+        struct client_msg *msg = SMQ_CONTAINER_OF(node, struct client_msg, node);
+        if (msg->token == c->handshake_token) {
+            smq_list_remove(&msg->node);
+            smq_client_msg_free(c, msg);
+            return c->handshake_token;
+        }
+    }
+    return 0;
+}
+
+/** What the sealer tells is noted; *event is what the application sees of it. */
+static void note_sealer(struct smqtt_client *c, const struct smqtt_secure_event *ev, struct smqtt_client_event *event)
+{
+    if (ev->type == SMQTT_EV_OPEN) {
+        c->handshake = c->handshake && !ev->confirmed;
+        c->retry_ms = 0;
+    } else if (ev->type == SMQTT_EV_CLOSED) {
+        event->token = take_failure(c);
+    } else if (ev->type == SMQTT_EV_LOST) {
+        seal_again(c);
+    } else if (ev->type == SMQTT_EV_RECEIPT) {
+        event->token = take_receipt(c, ev);
+    }
+    smq_client_secure_pump(c);
+}
+
+/** Does what an endpoint asks for; *asked is false for what only tells. */
+static smqtt_err act(struct smqtt_client *c, const struct smqtt_secure_event *ev, bool *asked)
+{
+    *asked = true;
+    switch (ev->type) {
+    case SMQTT_EV_DETECT:
+        return send_detect(c, ev);
+    case SMQTT_EV_PUBLISH:
+        return send_own(c, ev);
+    case SMQTT_EV_SUBSCRIBE:
+        return add_topic(c, ev->topic);
+    case SMQTT_EV_UNSUBSCRIBE:
+        return drop_topic(c, ev->topic);
+    case SMQTT_EV_NONE:
+    case SMQTT_EV_STEP:
+    case SMQTT_EV_OPEN:
+    case SMQTT_EV_CLOSED:
+    case SMQTT_EV_LOST:
+    case SMQTT_EV_RECEIPT:
+    case SMQTT_EV_MESSAGE:
+    case SMQTT_EV_REFUSED:
+    case SMQTT_EV_REGISTERED:
+        break;
+    }
+    *asked = false;
+    return SMQTT_OK;
+}
+
+/** MESSAGE and REFUSED answer, in order, what the opener was given. */
+static void describe_message(struct smqtt_client *c, const struct smqtt_secure_event *ev,
+                             struct smqtt_client_event *event)
+{
+    if (c->pending_from < c->pending_n) {
+        const struct client_pending *pending = &c->pending[c->pending_from++];
+        event->qos = pending->qos;
+        event->retain = pending->retain;
+        event->dup = pending->dup;
+        event->props = pending->props;
+    }
+    if (ev->type == SMQTT_EV_MESSAGE) {
+        event->type = SMQTT_CLIENT_MESSAGE;
+        event->topic = ev->topic;
+        event->payload = ev->bytes;
+    }
+}
+
+/** The next event of the sealer or, when it has none, of the opener. */
+static bool next_of_endpoints(struct smqtt_client *c, struct smqtt_secure_event *ev, bool *of_sealer)
+{
+    *of_sealer = c->sealer != NULL && smqtt_sealer_next(c->sealer, ev);
+    return *of_sealer || (c->opener != NULL && smqtt_opener_next(c->opener, ev));
+}
+
+bool smq_client_secure_next(struct smqtt_client *c, struct smqtt_client_event *event)
+{
+    struct smqtt_secure_event ev;
+    bool of_sealer = false;
+    while (next_of_endpoints(c, &ev, &of_sealer)) {
+        bool asked = false;
+        smqtt_err err = act(c, &ev, &asked);
+        if (err != SMQTT_OK) {
+            smq_client_fail(c, err);
+        }
+        if (asked) {
+            continue;
+        }
+        event->type = SMQTT_CLIENT_SECURE;
+        event->secure = ev;
+        event->err = ev.err;
+        if (of_sealer) {
+            note_sealer(c, &ev, event);
+        } else if (ev.type == SMQTT_EV_MESSAGE || ev.type == SMQTT_EV_REFUSED) {
+            describe_message(c, &ev, event);
+        }
+        return true;
+    }
+    c->pending_from = c->pending_n = 0;
+    if (c->no_native_event) {
+        c->no_native_event = false;
+        event->type = SMQTT_CLIENT_SECURE;
+        event->secure.type = SMQTT_EV_CLOSED;
+        event->secure.err = SMQTT_E_REFUSED;
+        event->err = SMQTT_E_REFUSED;
+        return true;
+    }
+    return false;
+}
+
+smqtt_err smq_client_secure_detect(struct smqtt_client *c, const struct smq_detect_pkt *pkt)
+{
+    bool to_server = pkt->header == 0x03 || pkt->header == 0x07 || pkt->header == 0x0F;
+    if (to_server) {
+        return c->opener != NULL ? smqtt_opener_detect(c->opener, pkt->header, pkt->body, c->now) : SMQTT_E_PROTOCOL;
+    }
+    return c->sealer != NULL ? smqtt_sealer_detect(c->sealer, pkt->header, pkt->body, c->now) : SMQTT_E_PROTOCOL;
+}
+
+smqtt_err smq_client_secure_message(struct smqtt_client *c, const struct smq_publish *publish, bool *taken)
+{
+    *taken = false;
+    if (c->sealer != NULL) {
+        SMQ_TRY(smqtt_sealer_message(c->sealer, publish->topic, publish->payload, taken, c->now));
+    }
+    if (*taken || c->opener == NULL) {
+        return SMQTT_OK;
+    }
+    *taken = true;
+    bool registration = publish->topic.len > 0 && publish->topic.data[0] == '$' &&
+                        smq_span_starts(publish->topic, smq_span_str("$SMQTT/"));
+    SMQ_TRY(smqtt_opener_message(c->opener, publish->topic, publish->payload, publish->retain, c->now));
+    if (!registration) {
+        smq_span props = c->config.version == SMQTT_V5 ? publish->props.raw : (smq_span){NULL, 0};
+        c->pending[c->pending_n++] = (struct client_pending){publish->qos, publish->retain, publish->dup, props};
+    }
+    return SMQTT_OK;
+}
+
+/* ---------------------------------------------------------------- time */
+
+void smq_client_secure_tick(struct smqtt_client *c)
+{
+    if (c->sealer != NULL) {
+        smqtt_sealer_tick(c->sealer, c->now);
+        smq_client_secure_pump(c);
+    }
+    if (c->opener != NULL) {
+        smqtt_opener_tick(c->opener, c->now);
+    }
+}
+
+smqtt_ms smq_client_secure_deadline(const struct smqtt_client *c)
+{
+    smqtt_ms at = SMQTT_NEVER;
+    if (c->sealer != NULL) {
+        at = smqtt_sealer_deadline(c->sealer);
+        bool retry = c->state == CLIENT_UP && c->native && !c->handshake && !smqtt_sealer_is_open(c->sealer) &&
+                     first_unsealed(c) != NULL;
+        at = retry && c->retry_at < at ? c->retry_at : at;
+    }
+    if (c->opener != NULL) {
+        smqtt_ms opener = smqtt_opener_deadline(c->opener);
+        at = opener < at ? opener : at;
+    }
+    return at;
+}

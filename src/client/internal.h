@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SMQTT_CLIENT_INTERNAL_H
+#define SMQTT_CLIENT_INTERNAL_H
+/* The client's inside, shared by its four files: client.c (life, time, output), client_in.c (packets that came),
+ * client_out.c (what is to be sent), client_secure.c (sealer and opener). */
+#include <smqtt/client.h>
+
+#include "base/bytebuf.h"
+#include "base/list.h"
+#include "codec/packet.h"
+#include "session/inflight.h"
+
+enum client_state {
+    CLIENT_DOWN,         /* no transport */
+    CLIENT_WAIT_CONNACK, /* CONNECT is in the output */
+    CLIENT_UP,
+    CLIENT_ENDING /* nothing more is taken; the rest of the output may leave, then the transport is closed */
+};
+
+enum {
+    CLIENT_OPEN_BATCH = 32,         /* messages given to the opener before its events are pulled: one commit for all */
+    CLIENT_CONNACK_WAIT_MS = 30000, /* for CONNACK, and for PINGRESP */
+    CLIENT_RETRY_MS = 1000,         /* first pause after a failed handshake; doubles */
+    CLIENT_RETRY_MAX_MS = 60000,
+    CLIENT_REQUESTS_MAX = 256 /* SUBSCRIBE and UNSUBSCRIBE under way */
+};
+
+/** A message on its way out; topic, payload and properties lie behind it. */
+struct client_msg {
+    struct smq_list node;
+    uint64_t token;
+    smq_span topic, payload, props;
+    uint8_t qos, reason;
+    bool retain, text, receipt;
+    bool carrier;     /* a sealed record; its message waits in `sealed` for the receipt */
+    bool sealed_sent; /* in `sealed`: a record of it is on its way, named by kid and seq */
+    uint32_t kid;
+    uint64_t seq;
+};
+
+/** A SUBSCRIBE or UNSUBSCRIBE that waits for its answer. */
+struct client_request {
+    uint64_t token; /* 0: the client's own */
+    uint32_t n;
+    uint16_t id;
+    bool unsubscribe;
+};
+
+/** What is kept of a PUBLISH while the opener has its payload. */
+struct client_pending {
+    uint8_t qos;
+    bool retain, dup;
+    smq_span props;
+};
+
+/** A topic to which the sealer wants to be subscribed. */
+struct client_topic {
+    struct smq_list node;
+    smq_span topic;
+};
+
+struct smqtt_client {
+    const struct smqtt_mem *mem;
+    struct smqtt_client_config config; /* spans point into `owned` */
+    struct smqtt_will will;
+    uint8_t *owned;
+    enum client_state state;
+    struct smqtt_now now;
+    struct smq_codec read_codec, write_codec;
+
+    struct smq_bytebuf in, late, out; /* late: bytes that came while the opener still looks into `in` */
+    size_t in_used;                   /* bytes of `in` that are done with once the next call comes */
+
+    struct smq_list queue;    /* client_msg: not yet sent */
+    struct smq_list done;     /* client_msg: PUBLISHED is to be told */
+    struct client_msg *shown; /* whose event was handed out last */
+    size_t n_queued;
+    struct smq_inflight inflight;
+    struct smq_qos2_in qos2_in;
+    struct client_request requests[CLIENT_REQUESTS_MAX];
+    size_t n_requests;
+    uint16_t next_request_id;
+    uint64_t next_token;
+    uint16_t send_max; /* the broker's receive maximum */
+
+    bool closed_event;
+    bool close_reason_known;
+    smqtt_err close_err;
+    uint8_t close_reason;
+
+    uint16_t keep_alive_s; /* in force */
+    smqtt_ms last_sent, ping_sent, connect_sent;
+    bool ping_waits;
+
+    struct smqtt_sealer *sealer;
+    struct smqtt_opener *opener;
+    bool native, assume_native, no_native_event, handshake;
+    struct smq_list sealed; /* client_msg: to be sealed, or waiting for a receipt */
+    uint64_t handshake_token;
+    smqtt_ms retry_at;
+    uint32_t retry_ms;
+    struct smq_list topics; /* client_topic */
+    struct client_pending pending[CLIENT_OPEN_BATCH];
+    size_t pending_from, pending_n;
+};
+
+/* client.c */
+/** Ends the connection: DISCONNECT with the error's reason where version 5 allows, then event CLOSED. */
+void smq_client_fail(struct smqtt_client *c, smqtt_err err);
+/** Puts a packet into the output; failures end the connection. */
+smqtt_err smq_client_put(struct smqtt_client *c, const struct smq_packet *pkt);
+
+/* client_in.c */
+/** Reads the next packets from `in`: true when *event was filled in. */
+bool smq_client_read(struct smqtt_client *c, struct smqtt_client_event *event);
+
+/* client_out.c */
+/** A message with its own copies; NULL when there is no memory. */
+struct client_msg *smq_client_msg_new(struct smqtt_client *c, smq_span topic, smq_span payload,
+                                      const struct smqtt_publish_options *options);
+void smq_client_msg_free(struct smqtt_client *c, struct client_msg *msg);
+/** Sends what the queue holds and the broker's receive maximum allows. */
+void smq_client_pump(struct smqtt_client *c);
+/** After CONNACK: sends again what is in flight (session present), or makes it new. */
+void smq_client_resend(struct smqtt_client *c, bool session_present);
+/** SUBSCRIBE or UNSUBSCRIBE with one of the client's own identifiers; token 0 for its own. */
+smqtt_err smq_client_request(struct smqtt_client *c, bool unsubscribe, const struct smq_filter *filters, uint32_t n,
+                             uint64_t token);
+
+/* client_secure.c */
+/** After CONNACK. SMQTT_E_NOMEM. */
+smqtt_err smq_client_secure_connected(struct smqtt_client *c, bool session_present);
+/** The next event of sealer or opener that the application has to see; does what the others ask for. */
+bool smq_client_secure_next(struct smqtt_client *c, struct smqtt_client_event *event);
+/** A DETECT packet came. */
+smqtt_err smq_client_secure_detect(struct smqtt_client *c, const struct smq_detect_pkt *pkt);
+/** A PUBLISH came; *taken: it is the sealer's or the opener's. */
+smqtt_err smq_client_secure_message(struct smqtt_client *c, const struct smq_publish *publish, bool *taken);
+/** Seals what waits and may be sealed; starts a handshake where one is needed. */
+void smq_client_secure_pump(struct smqtt_client *c);
+void smq_client_secure_tick(struct smqtt_client *c);
+smqtt_ms smq_client_secure_deadline(const struct smqtt_client *c);
+void smq_client_secure_deinit(struct smqtt_client *c);
+
+#endif
