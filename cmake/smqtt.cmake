@@ -56,8 +56,8 @@ function(smqtt_unit_test name)
 endfunction()
 
 # smqtt_fuzz(<name> FLOORS <floors…> [SOURCES <helpers>])
-# <name>.c defines LLVMFuzzerTestOneInput: a libFuzzer program in the preset fuzz, else the test fuzz/<name> that replays
-# tests/fuzz/corpus/<name>.
+# <name>.c defines LLVMFuzzerTestOneInput: a libFuzzer program in the preset fuzz, else the test fuzz/<name> that
+# replays tests/fuzz/corpus/<name>.
 function(smqtt_fuzz name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "FLOORS;SOURCES;LIBS")
     set(target fuzz_${name})

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs the build directory $1 into an empty folder and uses it as other projects do: by pkg-config, static and shared,
-# and by find_package.
+# Installs the build directory $1 into an empty folder and uses it as other projects do: by pkg-config, static and
+# shared, and by find_package.
 set -euo pipefail
 build=$1
 here=$(cd "$(dirname "$0")" && pwd)

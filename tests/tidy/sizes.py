@@ -43,13 +43,9 @@ def deepest(body):
 def check_functions(path, text):
     faults = []
     for m in BODY.finditer(text):
-        head = text.rfind('\n\n', 0, m.start()) + 2
-        # The signature begins behind the last statement, block or directive above it.
-        for line in re.finditer(r'^.*[;}\\]$|^#.*$', text[head:m.start()], re.M):
-            last = head + line.end() + 1
-            head = min(last, m.start())
-        words = text[head:m.start()].lstrip()
-        first = tree.line_of(text, m.start() - len(words))
+        # The signature begins behind the last statement, block, directive or blank line above it.
+        words = re.split(r'^.*[;}\\][ \t]*$|^#.*$|^[ \t]*$', text[:m.start()].rstrip('\n'), flags=re.M)[-1].lstrip()
+        first = tree.line_of(text, m.start()) - words.count('\n') - 1
         n = tree.line_of(text, m.end()) - first + 1
         name = re.search(r'(\w+)\s*\(', words)
         where = f'{path}:{first}: {name.group(1) if name else "function"}'
