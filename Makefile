@@ -16,6 +16,7 @@ S ?= 60
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 
+MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := build
 .PHONY: build run demo test fuzz bench fmt install clean
 
@@ -39,7 +40,7 @@ fuzz:
 
 bench:
 	@tools/setup.sh test
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) build
 	@tools/bench.sh
 
 fmt:

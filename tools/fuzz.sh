@@ -8,7 +8,7 @@ seconds=${1:-60}
 only=${2:-}
 
 cmake --preset fuzz >/dev/null
-cmake --build --preset fuzz -j"$(nproc)"
+cmake --build --preset fuzz --target fuzzers -j"$(nproc)"
 
 run=0
 bad=0

@@ -42,7 +42,7 @@ figure() {
 run() {
     local preset=$1 report before=$failed code n bad skipped off
     shift
-    say "test $preset"
+    say "test ${preset:-release}"
     report=$(mktemp)
     "${wrap[@]}" ctest --test-dir "build${preset:+-$preset}" -j"$(nproc)" --output-on-failure --no-tests=error \
         --output-junit "$report" "$@"
