@@ -2,6 +2,11 @@
 # libsmqtt, static and shared, from the objects of the floors that need no system; and how other projects find it.
 include(CMakePackageConfigHelpers)
 
+file(STRINGS include/smqtt/system.h version REGEX "^#define SMQTT_VERSION \"${PROJECT_VERSION}\"$")
+if(NOT version)
+    message(FATAL_ERROR "include/smqtt/system.h names another version than CMakeLists.txt (${PROJECT_VERSION})")
+endif()
+
 set(objects "")
 foreach(floor IN ITEMS base codec crypto session detect client)
     if(TARGET smq_${floor})
