@@ -236,9 +236,10 @@ AVX2 INLINE bool ok32(const uint8_t *p, const uint8_t *end, enum smq_text_policy
         bad = _mm256_or_si256(bad, ascii && !open ? forbidden32(cur, policy) : check32_at(p, policy));
         open = !ascii;
     }
+    /* The last block has a byte of the one before at least: nothing can be open before it that was not seen there. */
     cur = load32(end - 32);
     bool ascii = _mm256_movemask_epi8(cur) == 0;
-    bad = _mm256_or_si256(bad, ascii && !open ? forbidden32(cur, policy) : check32_at(end - 32, policy));
+    bad = _mm256_or_si256(bad, ascii ? forbidden32(cur, policy) : check32_at(end - 32, policy));
     return _mm256_testz_si256(bad, bad) != 0 && !smq_utf8_is_open(end);
 }
 

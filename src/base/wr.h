@@ -77,10 +77,10 @@ static inline void smq_wr_blob8(struct smq_wr *wr, smq_span s)
     smq_wr_u8(wr, (uint8_t)s.len);
     smq_wr_put(wr, s);
 }
-/** Leaves len bytes for later and returns where they are, or NULL past the capacity. */
+/** Leaves len bytes for later and returns where they are, or NULL past the capacity and when only measuring. */
 static inline uint8_t *smq_wr_reserve(struct smq_wr *wr, size_t len)
 {
-    uint8_t *at = wr->len <= wr->cap && wr->cap - wr->len >= len ? wr->buf + wr->len : NULL;
+    uint8_t *at = wr->buf != NULL && wr->len <= wr->cap && wr->cap - wr->len >= len ? wr->buf + wr->len : NULL;
     wr->len += len;
     return at;
 }

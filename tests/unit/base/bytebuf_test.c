@@ -120,14 +120,14 @@ static void random_against_stream(void **state)
     assert_int_equal(fm.live, 0);
 }
 
-/* A queue at its ceiling that takes a byte for each that it gives does not move everything each time. */
-static void full_queue_moves_seldom(void **state)
+/* A full queue that takes a byte for each that it gives does not move everything each time. */
+static void check_moves(size_t max, size_t more)
 {
-    (void)state;
     struct smq_bytebuf buf;
-    smq_bytebuf_init(&buf, NULL, 1000);
+    smq_bytebuf_init(&buf, NULL, max);
     uint8_t bytes[1000] = {0};
     assert_int_equal(smq_bytebuf_append(&buf, smq_span_of(bytes, 1000)), SMQTT_OK);
+    assert_int_equal(smq_bytebuf_append(&buf, smq_span_of(bytes, more)), SMQTT_OK);
     size_t moves = 0;
     for (int i = 0; i < 10000; i++) {
         smq_bytebuf_consume(&buf, 1);
@@ -137,6 +137,13 @@ static void full_queue_moves_seldom(void **state)
     }
     assert_true(moves <= 10000 / 250 + 2);
     smq_bytebuf_deinit(&buf);
+}
+
+static void full_queue_moves_seldom(void **state)
+{
+    (void)state;
+    check_moves(1000, 0);     /* at its ceiling */
+    check_moves(100000, 240); /* block nearly full */
 }
 
 int main(void)

@@ -165,6 +165,7 @@ static void no_memory_changes_nothing(void **state)
             assert_int_equal(err, SMQTT_E_NOMEM);
             failures++;
             check_model(&map, n);
+            failing_mem_arm(&fm, 1);
             if (n > 0) {
                 assert_int_equal(smq_map_put(&map, key_of(&things[0]), &things[0], NULL),
                                  SMQTT_OK); /* exists: never fails */

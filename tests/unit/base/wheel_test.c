@@ -171,6 +171,9 @@ static void time_never_goes_back(void **state)
     smq_wheel_set(&wheel, &node, 1500);
     assert_true(smq_wheel_next(&wheel) == 2000);
     assert_ptr_equal(smq_wheel_pop(&wheel, 0), &node);
+    smq_wheel_set(&wheel, &node, 1800);
+    assert_true(smq_wheel_next(&wheel) == 2000);
+    assert_ptr_equal(smq_wheel_pop(&wheel, 1000), &node);
 }
 
 static void set_while_popping(void **state)

@@ -45,6 +45,7 @@ static void measures(void **state)
     (void)state;
     struct smq_wr wr = smq_wr_measure();
     assert_true(smq_wr_ok(&wr));
+    assert_null(smq_wr_reserve(&wr, 0));
     put_everything(&wr);
     assert_int_equal(wr.len, sizeof everything);
     assert_false(smq_wr_ok(&wr));
