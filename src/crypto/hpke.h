@@ -21,8 +21,9 @@ struct smq_hpke_psk {
 };
 
 /** SetupBaseS / SetupPSKS. pkR: npk bytes. skE: the ephemeral private key (from smq_suite_keygen; vectors pass theirs),
- * used once. enc gets npk bytes. psk may be NULL. SMQTT_E_BAD_KEY, SMQTT_E_USAGE (half a psk, or one under 32 bytes),
- * SMQTT_E_CRYPTO, SMQTT_E_NOMEM. */
+ * used once. enc gets npk bytes. psk may be NULL. On failure ctx and enc are untouched. lib and suite outlive the
+ * context, the rest is not kept. SMQTT_E_BAD_KEY, SMQTT_E_USAGE (half a psk, or one under 32 bytes), SMQTT_E_CRYPTO,
+ * SMQTT_E_NOMEM. */
 SMQ_MUST_USE smqtt_err smq_hpke_setup_s(struct smq_hpke *ctx, const struct smq_crypto_lib *lib,
                                         const struct smq_suite *suite, const uint8_t *pkR,
                                         const uint8_t skE[SMQ_SK_LEN], smq_span info, const struct smq_hpke_psk *psk,
@@ -31,12 +32,14 @@ SMQ_MUST_USE smqtt_err smq_hpke_setup_s(struct smq_hpke *ctx, const struct smq_c
 SMQ_MUST_USE smqtt_err smq_hpke_setup_r(struct smq_hpke *ctx, const struct smq_crypto_lib *lib,
                                         const struct smq_suite *suite, const uint8_t skR[SMQ_SK_LEN],
                                         const uint8_t *enc, smq_span info, const struct smq_hpke_psk *psk);
-/** Seals the next message: out gets pt.len + 16 bytes. SMQTT_E_SEQ_EXHAUSTED, SMQTT_E_CRYPTO. */
+/** Seals the next message: out gets pt.len + 16 bytes and may be pt.data. A failure does not advance the sequence.
+ * SMQTT_E_SEQ_EXHAUSTED, SMQTT_E_CRYPTO. */
 SMQ_MUST_USE smqtt_err smq_hpke_seal(struct smq_hpke *ctx, smq_span aad, smq_span pt, uint8_t *out);
-/** Opens the next message: out gets ct.len - 16 bytes. A failure does not advance the sequence. SMQTT_E_BAD_TAG,
- * SMQTT_E_SEQ_EXHAUSTED. */
+/** Opens the next message: out gets ct.len - 16 bytes, may be ct.data, and is wiped on failure. A failure does not
+ * advance the sequence. SMQTT_E_BAD_TAG, SMQTT_E_SEQ_EXHAUSTED. */
 SMQ_MUST_USE smqtt_err smq_hpke_open(struct smq_hpke *ctx, smq_span aad, smq_span ct, uint8_t *out);
-/** Exported secret of len (at most 255 * 32) bytes (RFC 9180 section 5.3). */
+/** Exported secret of len (at most 255 * 32) bytes (RFC 9180 section 5.3); out is wiped on failure. SMQTT_E_USAGE
+ * (longer), SMQTT_E_CRYPTO, SMQTT_E_NOMEM. */
 SMQ_MUST_USE smqtt_err smq_hpke_export(const struct smq_hpke *ctx, smq_span exporter_context, uint8_t *out, size_t len);
 /** Frees and wipes; harmless on a zeroed context. */
 void smq_hpke_deinit(struct smq_hpke *ctx);

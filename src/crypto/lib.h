@@ -19,9 +19,11 @@ enum smq_curve { SMQ_CURVE_X25519, SMQ_CURVE_P256 };
 enum smq_sign { SMQ_SIGN_ED25519, SMQ_SIGN_ECDSA_P256 };
 enum smq_aead { SMQ_AEAD_CHACHA20_POLY1305, SMQ_AEAD_AES_128_GCM };
 
-/** One key of an AEAD, ready for many messages; made by aead_new of the table. */
+/** One key of an AEAD, ready for many messages; made by aead_new of the table. One thread at a time uses it. */
 struct smq_aead_key;
 
+/* All entries may be called from several threads at once. Results are untouched on failure unless said otherwise. A
+ * library leaves no error of its own behind for others (libcrypto has a queue of them per thread). */
 struct smq_crypto_lib {
     const char *name;
 
@@ -36,17 +38,20 @@ struct smq_crypto_lib {
     /** Shared secret: X25519's output, or the x coordinate for P-256. pk is the peer's, of the curve's length.
      *  SMQTT_E_BAD_KEY for points that are not on the curve, of small order, or that give all zeros. */
     smqtt_err (*dh)(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *pk, uint8_t out[SMQ_DH_LEN]);
-    /** Is this the encoding of a point that may be used as a public key? SMQTT_OK or SMQTT_E_BAD_KEY. */
+    /** Is this the encoding of a point that may be used as a public key? X25519: any but those of small order; as RFC
+     * 7748 has it the top bit does not count and values not below the prime are reduced. SMQTT_OK, SMQTT_E_BAD_KEY. */
     smqtt_err (*dh_check)(enum smq_curve curve, const uint8_t *pk);
 
     /** Public key of a signature key: 32 bytes (Ed25519; sk is the RFC 8032 seed) or 65 (P-256, uncompressed).
      * SMQTT_E_BAD_KEY. */
     smqtt_err (*sign_public)(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], uint8_t *pk);
-    /** Signs the parts one after the other; ECDSA gives r || s with the low s. SMQTT_E_BAD_KEY, SMQTT_E_CRYPTO. */
+    /** Signs the parts one after the other; ECDSA gives r || s with the low s. SMQTT_E_BAD_KEY, SMQTT_E_CRYPTO,
+     * and with Ed25519, which takes the message in one piece, SMQTT_E_NOMEM (only over 1024 bytes) and SMQTT_E_USAGE
+     * (over INT_MAX bytes). */
     smqtt_err (*sign)(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], const smq_span *parts, size_t n,
                       uint8_t sig[SMQ_SIG_LEN]);
     /** Verifies; refuses high s, non-canonical Ed25519 S and keys of small order. SMQTT_OK, SMQTT_E_BAD_SIGNATURE,
-     * SMQTT_E_BAD_KEY. */
+     * SMQTT_E_BAD_KEY, and as with sign SMQTT_E_CRYPTO, SMQTT_E_NOMEM, SMQTT_E_USAGE. */
     smqtt_err (*verify)(enum smq_sign alg, const uint8_t *pk, const smq_span *parts, size_t n,
                         const uint8_t sig[SMQ_SIG_LEN]);
     /** May this be enrolled as a signature key (on the curve, not of small order, canonical)? SMQTT_OK or
@@ -58,11 +63,12 @@ struct smq_crypto_lib {
     struct smq_aead_key *(*aead_new)(enum smq_aead alg, const uint8_t *key);
     /** Wipes and frees; NULL allowed. */
     void (*aead_free)(struct smq_aead_key *key);
-    /** out gets pt.len + 16 bytes; out may be pt.data itself. aad in parts. SMQTT_E_CRYPTO. */
+    /** out gets pt.len + 16 bytes; out may be pt.data itself, but not overlap it otherwise. A nonce is
+     * never used twice. On failure out holds nothing of use. SMQTT_E_CRYPTO (also for more than INT_MAX bytes). */
     smqtt_err (*aead_seal)(struct smq_aead_key *key, const uint8_t nonce[SMQ_NONCE_LEN], smq_span aad, smq_span pt,
                            uint8_t *out);
     /** ct ends with the tag; out gets ct.len - 16 bytes, is wiped on failure, may be ct.data. SMQTT_E_BAD_TAG (also
-     * when ct is too short). */
+     * when ct is under 16 or over INT_MAX bytes; then out is untouched). */
     smqtt_err (*aead_open)(struct smq_aead_key *key, const uint8_t nonce[SMQ_NONCE_LEN], smq_span aad, smq_span ct,
                            uint8_t *out);
 
