@@ -32,7 +32,7 @@ enum smq_type {
  */
 enum smq_role { SMQ_FROM_CLIENT, SMQ_FROM_SERVER, SMQ_FROM_ANY };
 
-/** How a packet is to be read or written. */
+/** How a packet is to be read or written. Writing ignores `from`: one codec of a connection serves both ways. */
 struct smq_codec {
     enum smqtt_version version; /* ignored for CONNECT, which carries its own */
     enum smq_role from;
@@ -142,32 +142,44 @@ struct smq_frame {
 /**
  * Looks for one whole packet at the start of `in`. Everything that can be refused early is: a type or flags illegal for
  * the role and version, a Remaining Length that is not minimal, has a fifth byte or exceeds the ceiling.
- * @param first  no packet was read before on this connection: a broker then takes only CONNECT
- * @param[out] need  on SMQTT_E_AGAIN: total bytes that the packet will have, 0 when not known yet
+ * @param first  no packet was read before on this connection: a broker then takes only CONNECT (and later no second
+ * one), a client only CONNACK and AUTH; SMQ_FROM_ANY does not look at the order
+ * @param[out] frame  set on SMQTT_OK only; its body is a view into `in`
+ * @param[out] need  set on SMQTT_E_AGAIN only: total bytes that the packet will have, 0 when not known yet
  * @retval SMQTT_E_AGAIN      not whole yet
- * @retval SMQTT_E_MALFORMED  bad flags, bad length; @retval SMQTT_E_PROTOCOL wrong type here; @retval SMQTT_E_TOO_LARGE
+ * @retval SMQTT_E_MALFORMED  flags, or a length that is badly written or that this type cannot have
+ * @retval SMQTT_E_PROTOCOL   a type that this side does not send in this version, or not now
+ * @retval SMQTT_E_TOO_LARGE  over max_packet, or over max_detect
  */
 SMQ_MUST_USE smqtt_err smq_frame_read(const struct smq_codec *codec, smq_span in, bool first, struct smq_frame *frame,
                                       size_t *need);
 
 /**
- * Reads a framed packet: all fields, properties, UTF-8, topic names and filters are checked.
- * @retval SMQTT_E_MALFORMED, SMQTT_E_PROTOCOL, SMQTT_E_BAD_TEXT, SMQTT_E_BAD_TOPIC, SMQTT_E_BAD_FILTER,
- * SMQTT_E_BAD_VERSION, SMQTT_E_BAD_QOS, SMQTT_E_BAD_ALIAS (alias 0), SMQTT_E_BAD_CLIENT_ID (3.x: empty without clean
- * session), SMQTT_E_TOO_LARGE
+ * Reads a framed packet: all fields, properties, UTF-8, topic names and filters are checked. Linear in the bytes. All
+ * spans of *pkt are views into the frame. On failure *pkt is undefined.
+ * @retval SMQTT_E_MALFORMED  reserved bits, lengths, bytes left over, values that the standard reserves (QoS 3, reason
+ * codes)
+ * @retval SMQTT_E_PROTOCOL   well formed, but forbidden: packet identifier 0, no filter, property twice or not from
+ * this side …
+ * @retval SMQTT_E_BAD_TEXT, SMQTT_E_BAD_TOPIC, SMQTT_E_BAD_FILTER, SMQTT_E_BAD_VERSION, SMQTT_E_BAD_ALIAS (alias 0),
+ *         SMQTT_E_BAD_PAYLOAD (not the text that its format indicator promises), SMQTT_E_TOO_LARGE (DETECT)
+ * @retval SMQTT_E_BAD_CLIENT_ID  empty, in 3.1, or in 3.1.1 without clean session
  */
 SMQ_MUST_USE smqtt_err smq_packet_read(const struct smq_codec *codec, const struct smq_frame *frame,
                                        struct smq_packet *pkt);
 
 /**
- * Writes a packet. Strings are checked with the codec's text policy before a byte leaves [MQTT-1.5.4-1]; reserved and
- * version-dependent fields that the version lacks are left out.
- * With a measuring cursor it tells the size. SMQTT_E_TOO_LARGE when over max_packet; SMQTT_E_USAGE for a struct
- * that no packet can express; SMQTT_E_BAD_TEXT, SMQTT_E_BAD_TOPIC, SMQTT_E_BAD_FILTER. Check smq_wr_ok afterwards.
+ * Writes a packet, in the shortest form that the standard has for it. Strings are checked with the codec's text policy
+ * before a byte leaves [MQTT-1.5.4-1]; fields that the version lacks are left out. With a measuring cursor it tells the
+ * size. Check smq_wr_ok afterwards; on failure nothing was written.
+ * @retval SMQTT_E_TOO_LARGE  over max_packet, or over max_detect
+ * @retval SMQTT_E_USAGE      a struct that no packet of this version can express
+ * @retval SMQTT_E_BAD_TEXT, SMQTT_E_BAD_TOPIC, SMQTT_E_BAD_FILTER, SMQTT_E_BAD_PAYLOAD, SMQTT_E_BAD_CLIENT_ID
  */
 SMQ_MUST_USE smqtt_err smq_packet_write(const struct smq_codec *codec, const struct smq_packet *pkt, struct smq_wr *wr);
 
-/** Walks the list of a SUBSCRIBE (options = true) or UNSUBSCRIBE. `it` starts as smq_rd_of(list). False at the end. */
+/** Walks the list of a SUBSCRIBE (options = true) or UNSUBSCRIBE. `it` starts as smq_rd_of(list). False at the end. All
+ * versions have the same form, so `codec` may be NULL. */
 bool smq_filters_next(const struct smq_codec *codec, struct smq_rd *it, bool options, struct smq_filter *out);
 
 /** One line that shows a packet to a person: `PUBLISH q1 m7 "a/b" (12 bytes)`; strings escaped. Returns the length as
