@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SMQTT_APPS_ENDPOINT_H
+#define SMQTT_APPS_ENDPOINT_H
+/* From flags and files to the two endpoints of S-MQTT. Every function says its own sentence when it fails. */
+#include <smqtt/client.h>
+
+#include "opts.h"
+
+enum { FILE_MAX = 16 * 1024 * 1024, SECRET_MAX = 64 * 1024 };
+
+/** A whole file, at most max bytes, zero behind it; free with endpoint_free_text. `secret`: refused when others than
+ * the owner may read it. NULL after a sentence. */
+char *endpoint_read_file(const char *path, size_t max, bool secret, size_t *len);
+/** Wipes and frees. */
+void endpoint_free_text(char *text, size_t len);
+/** An identity from a file, or from the public line itself. `need_private`: the file must hold private keys (and be
+ * 0600). */
+struct smqtt_identity *endpoint_identity(const char *file_or_line, bool need_private);
+/** The sealer that --to, --identity and --policy ask for; `client_id` as in CONNECT. */
+struct smqtt_sealer *endpoint_sealer(const struct opts *o, struct smqtt_span client_id);
+/** The opener that --identity, --clients, --policy, --charset and --state ask for. Lives until the program ends. */
+struct smqtt_opener *endpoint_opener(const struct opts *o);
+/** Ends what endpoint_opener opened (state, charset). */
+void endpoint_close(void);
+/** One sentence on why a sealed message or handshake failed, from error and status. */
+void endpoint_say_failure(smqtt_err err, uint8_t status);
+
+#endif

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* smqtt sub: as mosquitto_sub; with --identity it is the server that opens what was sealed for it, and prints nothing
+ * else. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/span.h"
+#include "codec/topic.h"
+#include "commands.h"
+#include "endpoint.h"
+#include "fmt.h"
+#include "run.h"
+#include "say.h"
+
+struct sub {
+    struct opts opts;
+    bool opener;
+    bool subscribed;
+    uint32_t printed;
+    uint64_t refused, plain;
+    enum smqtt_version version;
+};
+
+static void usage(void)
+{
+    puts(
+        "Usage: smqtt sub [-h HOST] -t FILTER [-t FILTER ...] [--identity SERVER.id] [flags]\n\n"
+        "Prints the messages that come. With --identity it is that server: it opens what was sealed for it and prints\n"
+        "nothing else; what came in plain, or for somebody else, is counted and summarised on standard error.\n");
+    opts_print(OPTS_S);
+    puts(fmt_help);
+    puts("\nExamples:\n"
+         "  smqtt sub -t '#' -v\n"
+         "  smqtt sub -t 'sensors/#' --identity server.id -F '%Z %z %t %p'\n"
+         "  smqtt sub -t 'sensors/#' --identity server.id --clients devices.pub -C 1 -W 60");
+}
+
+static void subscribe(struct run *run)
+{
+    struct sub *s = run->ctx;
+    static struct smqtt_subscription list[OPTS_LIST_MAX];
+    uint8_t options = (uint8_t)(s->opts.qos | (s->opts.retain_as_published ? 8 : 0));
+    if (s->version == SMQTT_V5 && s->opts.no_retained) {
+        options |= 0x20; /* retain handling 2: send none */
+    }
+    for (size_t i = 0; i < s->opts.topics.n; i++) {
+        list[i] = (struct smqtt_subscription){smq_span_str(s->opts.topics.item[i]), options};
+    }
+    smqtt_err err = smqtt_client_subscribe(run->client, list, s->opts.topics.n, NULL, run_now());
+    if (err == SMQTT_OK && s->opts.unsubscribe.n != 0) {
+        static struct smqtt_span away[OPTS_LIST_MAX];
+        for (size_t i = 0; i < s->opts.unsubscribe.n; i++) {
+            away[i] = smq_span_str(s->opts.unsubscribe.item[i]);
+        }
+        err = smqtt_client_unsubscribe(run->client, away, s->opts.unsubscribe.n, NULL, run_now());
+    }
+    if (err != SMQTT_OK) {
+        say("the subscription was not made: %s.", smqtt_strerror(err));
+        run_stop(run, EXIT_FAILED);
+    }
+}
+
+static bool filtered_out(const struct sub *s, struct smqtt_span topic)
+{
+    for (size_t i = 0; i < s->opts.filter_out.n; i++) {
+        if (smq_topic_match(smq_span_str(s->opts.filter_out.item[i]), topic)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_message(struct run *run, const struct smqtt_client_event *event)
+{
+    struct sub *s = run->ctx;
+    if (run->stop || (event->retain && s->opts.no_retained) || filtered_out(s, event->topic)) {
+        return;
+    }
+    if (s->opts.retained_only && !event->retain) {
+        run_stop(run, EXIT_OK);
+        return;
+    }
+    if (s->opts.remove_retained && event->retain) {
+        struct smqtt_publish_options options = {.qos = 1, .retain = true};
+        smqtt_err err =
+            smqtt_client_publish(run->client, event->topic, (struct smqtt_span){NULL, 0}, &options, NULL, run_now());
+        if (err != SMQTT_OK) {
+            say("a retained message was not removed: %s.", smqtt_strerror(err));
+        }
+    }
+    fmt_print(&s->opts, event);
+    s->printed++;
+    if (s->opts.count != 0 && s->printed >= s->opts.count) {
+        run_stop(run, EXIT_OK);
+    }
+}
+
+static void on_subscribed(struct run *run, const struct smqtt_client_event *event)
+{
+    struct sub *s = run->ctx;
+    bool all_refused = event->codes.len != 0;
+    for (size_t i = 0; i < event->codes.len; i++) {
+        bool refused = event->codes.data[i] >= 0x80;
+        all_refused = all_refused && refused;
+        if (refused && i < s->opts.topics.n) {
+            say("the broker refused the subscription to '%s': %s.", s->opts.topics.item[i],
+                s->version == SMQTT_V5 ? run_reason(SMQTT_V5, event->codes.data[i]) : "not allowed");
+        }
+    }
+    s->subscribed = true;
+    if (s->opts.debug) {
+        fprintf(stderr, "subscribed\n");
+    }
+    if (all_refused || s->opts.exit_subscribed) {
+        run_stop(run, all_refused ? EXIT_FAILED : EXIT_OK);
+    }
+}
+
+static void on_secure(struct run *run, const struct smqtt_client_event *event)
+{
+    struct sub *s = run->ctx;
+    const struct smqtt_secure_event *ev = &event->secure;
+    switch (ev->type) {
+    case SMQTT_EV_REGISTERED:
+        if (ev->status != 0) {
+            say("the broker did not register this server: another one with the same identity is connected, or the "
+                "identity is not valid now.");
+            run_stop(run, EXIT_FAILED);
+        } else if (s->opts.debug) {
+            fprintf(stderr, "registered as server\n");
+        }
+        break;
+    case SMQTT_EV_CLOSED:
+        if (ev->err == SMQTT_E_REFUSED && s->opener && !s->subscribed) {
+            say("this broker does not announce DETECT: take smqttd, or with version 3.1.1 add --native if it is one.");
+            run_stop(run, EXIT_FAILED);
+        }
+        break;
+    case SMQTT_EV_REFUSED:
+        s->refused++;
+        s->plain += ev->err == SMQTT_E_PLAINTEXT ? 1 : 0;
+        if (s->opts.debug) {
+            fprintf(stderr, "refused: %s\n", smqtt_strerror(ev->err));
+        }
+        break;
+    case SMQTT_EV_OPEN:
+        if (s->opts.debug) {
+            fprintf(stderr, "session opened by %s\n", ev->peer_name != NULL ? ev->peer_name : "an anonymous client");
+        }
+        break;
+    case SMQTT_EV_NONE:
+    case SMQTT_EV_DETECT:
+    case SMQTT_EV_PUBLISH:
+    case SMQTT_EV_SUBSCRIBE:
+    case SMQTT_EV_UNSUBSCRIBE:
+    case SMQTT_EV_STEP:
+    case SMQTT_EV_LOST:
+    case SMQTT_EV_RECEIPT:
+    case SMQTT_EV_MESSAGE:
+        break;
+    }
+}
+
+static void on_event(struct run *run, const struct smqtt_client_event *event)
+{
+    struct sub *s = run->ctx;
+    switch (event->type) {
+    case SMQTT_CLIENT_CONNECTED:
+        subscribe(run);
+        break;
+    case SMQTT_CLIENT_REFUSED:
+        say("the broker refused the connection: %s.", run_reason(s->version, event->reason));
+        run->exit_code = EXIT_CONNECT;
+        run->stop = true;
+        break;
+    case SMQTT_CLIENT_CLOSED:
+        if (!run->stop && event->reason != 0) {
+            say("the broker ended the connection: %s.", run_reason(s->version, event->reason));
+        }
+        break;
+    case SMQTT_CLIENT_MESSAGE:
+        on_message(run, event);
+        break;
+    case SMQTT_CLIENT_SUBSCRIBED:
+        on_subscribed(run, event);
+        break;
+    case SMQTT_CLIENT_SECURE:
+        on_secure(run, event);
+        break;
+    case SMQTT_CLIENT_PUBLISHED:
+    case SMQTT_CLIENT_UNSUBSCRIBED:
+    case SMQTT_CLIENT_NONE:
+        break;
+    }
+}
+
+static void on_deadline(struct run *run)
+{
+    struct sub *s = run->ctx;
+    if (s->opts.timeout != 0) {
+        run_stop(run, EXIT_TIMEOUT);
+        if (!s->opts.quiet) {
+            fputs("Timed out\n", stderr);
+        }
+    }
+}
+
+static bool check(struct sub *s)
+{
+    struct opts *o = &s->opts;
+    s->opener = o->identity != NULL;
+    if (o->topics.n == 0) {
+        say("there is no topic: say with -t what to subscribe to.");
+        return false;
+    }
+    for (size_t i = 0; i < o->topics.n && s->opener; i++) {
+        struct smqtt_span group;
+        struct smqtt_span rest;
+        if (smq_topic_split_share(smq_span_str(o->topics.item[i]), &group, &rest)) {
+            say("a shared subscription gives each message to one of several, but a sealed one is for one server: "
+                "subscribe to the filter without $share.");
+            return false;
+        }
+    }
+    if (!s->opener && (o->charset != NULL || o->clients != NULL || o->state != NULL)) {
+        say("--charset, --clients and --state belong to a server: say which one with --identity.");
+        return false;
+    }
+    o->qos = s->opener && !o->qos_given ? 1 : o->qos;
+    return fmt_check(o->format != NULL ? o->format : "%p");
+}
+
+static int run_sub(struct sub *s)
+{
+    struct smqtt_client_config config;
+    struct smqtt_will will;
+    if (!run_url(&s->opts) || !check(s) || !run_config(&s->opts, s->opener, &config, &will)) {
+        return EXIT_FAILED;
+    }
+    static const struct run_hooks hooks = {on_event, NULL, on_deadline};
+    struct run r = {.opts = &s->opts, .hooks = &hooks, .ctx = s, .at = SMQTT_NEVER, .reconnect = true};
+    s->version = config.version;
+    smqtt_err err = smqtt_client_new(&config, &r.client);
+    if (err != SMQTT_OK) {
+        say("the client cannot be set up: %s.", smqtt_strerror(err));
+        return EXIT_FAILED;
+    }
+    if (s->opener) {
+        struct smqtt_opener *opener = endpoint_opener(&s->opts);
+        if (opener == NULL || smqtt_client_attach_opener(r.client, opener) != SMQTT_OK) {
+            smqtt_opener_free(opener);
+            smqtt_client_free(r.client);
+            endpoint_close();
+            return EXIT_FAILED;
+        }
+        smqtt_client_assume_native(r.client, s->opts.native);
+    }
+    if (s->opts.timeout != 0) {
+        r.at = run_now().mono + (smqtt_ms)s->opts.timeout * 1000;
+    }
+    int code = run(&r);
+    endpoint_close();
+    if (s->refused != 0) {
+        say("%llu messages were not printed: %llu in plain, %llu that did not open or were refused.",
+            (unsigned long long)s->refused, (unsigned long long)s->plain, (unsigned long long)(s->refused - s->plain));
+    }
+    return code;
+}
+
+int command_sub(int argc, char **argv)
+{
+    static struct sub s;
+    if (!opts_read(&s.opts, OPTS_S, argc, argv, 2)) {
+        return EXIT_FAILED;
+    }
+    if (s.opts.help) {
+        usage();
+        return EXIT_OK;
+    }
+    say_quiet(s.opts.quiet);
+    return run_sub(&s);
+}
