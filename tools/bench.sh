@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The measurements of docs/performance.md, on this machine, now. Needs the release build.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+build=${BUILD:-build}
+programs=(crypto_bench detect_bench route_bench utf8_bench codec_bench)
+targets=$(cmake --build "$build" --target help | sed -n 's/^\.\.\. //p')
+
+printf '== machine\n'
+uname -srm
+sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1
+printf '%s cores, OpenSSL %s\n' "$(nproc)" "$(openssl version | cut -d' ' -f2)"
+
+for program in "${programs[@]}"; do
+    grep -qx "$program" <<<"$targets" || continue
+    cmake --build "$build" --target "$program" -j"$(nproc)" >/dev/null
+    printf '\n== %s\n' "$program"
+    "$(find "$build" -type f -name "$program" -perm -u+x | head -n 1)"
+done
+
+printf '\n== handshake bytes of TLS\n'
+tools/tls_bytes.sh
+
+printf '\n== size of libsmqtt (text, data, bss; stripped file)\n'
+lib=$(find "$build" -name 'libsmqtt.so.*' -type f | head -n 1)
+size "$lib"
+stripped=$(mktemp)
+strip -o "$stripped" "$lib"
+stat -c '%s bytes stripped' "$stripped"
+rm -f "$stripped"
