@@ -175,7 +175,7 @@ static smqtt_err ed25519_sign(const uint8_t *sk, const smq_span *parts, size_t n
 static smqtt_err ed25519_verify(const uint8_t *pk, const smq_span *parts, size_t n, const uint8_t sig[SMQ_SIG_LEN])
 {
     struct joined j;
-    int verdict = -1;
+    int verdict = -1; /* not reached */
     if (!ed25519_is_acceptable(pk)) {
         return SMQTT_E_BAD_KEY;
     }
@@ -183,7 +183,7 @@ static smqtt_err ed25519_verify(const uint8_t *pk, const smq_span *parts, size_t
     EVP_PKEY *key = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, pk, ED25519_PK_LEN);
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     if (key != NULL && ctx != NULL && EVP_DigestVerifyInit_ex(ctx, NULL, NULL, NULL, NULL, key, NULL) == 1) {
-        verdict = EVP_DigestVerify(ctx, sig, SMQ_SIG_LEN, j.data, j.len);
+        verdict = EVP_DigestVerify(ctx, sig, SMQ_SIG_LEN, j.data, j.len) == 1;
     }
     EVP_MD_CTX_free(ctx);
     EVP_PKEY_free(key);
@@ -265,7 +265,7 @@ static smqtt_err ecdsa_verify(const uint8_t *pk, const smq_span *parts, size_t n
     uint8_t hash[SMQ_HASH_LEN];
     unsigned char *der = NULL;
     int der_len = 0;
-    int verdict = -1;
+    int verdict = -1; /* not reached */
     EVP_PKEY *key = NULL;
     SMQ_TRY(smq_openssl_p256_public(pk, &key));
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
@@ -273,7 +273,8 @@ static smqtt_err ecdsa_verify(const uint8_t *pk, const smq_span *parts, size_t n
         verdict = 0;
     } else if (ctx != NULL && smq_openssl_hash_sha256(parts, n, hash) == SMQTT_OK &&
                ecdsa_to_der(sig, &der, &der_len) && EVP_PKEY_verify_init(ctx) == 1) {
-        verdict = EVP_PKEY_verify(ctx, der, (size_t)der_len, hash, sizeof(hash));
+        /* Below 0 is a bad signature too: the sum may be the point at infinity. */
+        verdict = EVP_PKEY_verify(ctx, der, (size_t)der_len, hash, sizeof(hash)) == 1;
     }
     OPENSSL_free(der);
     EVP_PKEY_CTX_free(ctx);
