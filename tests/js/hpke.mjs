@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // RFC 9180 as far as S-MQTT needs it: modes base and psk, HKDF-SHA256, the KEMs and AEADs of the two suites.
-import { ascii, cat, must, uint, u8, u16 } from './bytes.mjs';
+import { ascii, cat, must, uint, u8, u16, utf8 } from './bytes.mjs';
 import { hkdfExpandRaw, hkdfExtract, open, seal } from './suites.mjs';
 
 const KDF_HKDF_SHA256 = 0x0001;
@@ -68,7 +68,7 @@ class Context {
     return plain;
   }
   export(context, n) {
-    return labeledExpand(hpkeSuiteId(this.suite), this.exporter, 'sec', ascii(context), n);
+    return labeledExpand(hpkeSuiteId(this.suite), this.exporter, 'sec', utf8(context), n);
   }
 }
 
