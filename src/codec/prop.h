@@ -134,7 +134,7 @@ void smq_props_put_user(struct smq_wr *wr, smq_span name, smq_span value);
 void smq_props_put_subid(struct smq_wr *wr, uint32_t id);
 /**
  * Walks all properties of a checked wire form: which one, and its value (of a pair: the name, and its second string in
- * *second). `it` starts as smq_rd_of(p->raw). False at the end.
+ * *second). `it` starts as smq_rd_of(p->raw). False at the end, and, with `it` bad, where it is not the wire form.
  */
 bool smq_props_next(struct smq_rd *it, enum smq_prop *which, union smq_prop_value *value, smq_span *second);
 /** Walks the user properties of a set that was read; `it` starts as smq_rd_of(p->raw). False at the end. */

@@ -98,7 +98,11 @@ bool smq_props_next(struct smq_rd *it, enum smq_prop *which, union smq_prop_valu
     }
     *which = smq_prop_by_id(smq_rd_u8(it));
     *second = (smq_span){NULL, 0};
-    return *which != SMQ_PROP_COUNT && take_value(it, smq_prop_row(*which)->wire, value, second);
+    if (*which == SMQ_PROP_COUNT) {
+        smq_rd_fail(it);
+        return false;
+    }
+    return take_value(it, smq_prop_row(*which)->wire, value, second);
 }
 
 bool smq_props_next_user(struct smq_rd *it, smq_span *name, smq_span *value)

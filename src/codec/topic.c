@@ -114,8 +114,9 @@ bool smq_topic_match(smq_span filter, smq_span topic)
 }
 
 /* Level by level: '#' in `wide` takes all that follows, '+' takes any one level but not '#', a word takes only itself.
- * A '#' in `narrow` also stands for the name that ends before it, except in first place, where no name ends: so "+/#"
- * covers "#". */
+ * A '#' in `narrow` also stands for the name that ends before it, except where that name would be empty, as no name is:
+ * so "+/#" covers
+ * "#", and "/+/#" covers "/#". */
 bool smq_topic_covers(smq_span wide, smq_span narrow)
 {
     if (wide.len == 0 || narrow.len == 0) {
@@ -124,21 +125,22 @@ bool smq_topic_covers(smq_span wide, smq_span narrow)
     if (narrow.data[0] == '$' && (wide.data[0] == '+' || wide.data[0] == '#')) {
         return false;
     }
-    if (smq_span_equal(narrow, smq_span_str("#")) && smq_span_equal(wide, smq_span_str("+/#"))) {
-        return true;
-    }
-    bool more_wide = true, more_narrow = true;
+    bool more_wide = true, more_narrow = true, none_before = true;
     smq_span outer, inner;
-    while (smq_topic_next_level(&wide, &more_wide, &outer)) {
+    for (size_t i = 0; smq_topic_next_level(&wide, &more_wide, &outer); i++) {
         if (is_level(outer, '#')) {
             return true;
         }
-        if (!smq_topic_next_level(&narrow, &more_narrow, &inner) || is_level(inner, '#')) {
+        if (!smq_topic_next_level(&narrow, &more_narrow, &inner)) {
             return false;
+        }
+        if (is_level(inner, '#')) {
+            return none_before && is_level(outer, '+') && is_level(wide, '#');
         }
         if (!is_level(outer, '+') && !smq_span_equal(outer, inner)) {
             return false;
         }
+        none_before = i == 0 && inner.len == 0;
     }
     return !more_narrow;
 }
