@@ -175,7 +175,7 @@ static smqtt_err ed25519_sign(const uint8_t *sk, const smq_span *parts, size_t n
 static smqtt_err ed25519_verify(const uint8_t *pk, const smq_span *parts, size_t n, const uint8_t sig[SMQ_SIG_LEN])
 {
     struct joined j;
-    int verdict = -1; /* not reached */
+    int verdict = -1; /* libcrypto gave no answer */
     if (!ed25519_is_acceptable(pk)) {
         return SMQTT_E_BAD_KEY;
     }
@@ -265,7 +265,7 @@ static smqtt_err ecdsa_verify(const uint8_t *pk, const smq_span *parts, size_t n
     uint8_t hash[SMQ_HASH_LEN];
     unsigned char *der = NULL;
     int der_len = 0;
-    int verdict = -1; /* not reached */
+    int verdict = -1; /* libcrypto gave no answer */
     EVP_PKEY *key = NULL;
     SMQ_TRY(smq_openssl_p256_public(pk, &key));
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
