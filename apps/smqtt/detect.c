@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* smqtt detect: plays one handshake and one sealed message, and shows each step as the paper's figures do. */
-#define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "base/utf8.h"
 #include "commands.h"
 #include "endpoint.h"
+#include "net/clock.h"
 #include "run.h"
 #include "say.h"
 
@@ -139,7 +139,8 @@ static void on_connected(struct run *run, const struct smqtt_client_event *event
     const char *topic = p->opts.topics.n != 0 ? p->opts.topics.item[0] : "smqtt/detect";
     struct smqtt_span text = smq_span_str(p->opts.message);
     struct smqtt_publish_options options = {.qos = 1, .receipt = true, .text = smq_utf8_ok(text, SMQ_TEXT_WELLFORMED)};
-    smqtt_err err = smqtt_client_publish_sealed(run->client, smq_span_str(topic), text, &options, NULL, run_now());
+    smqtt_err err =
+        smqtt_client_publish_sealed(run->client, smq_span_str(topic), text, &options, NULL, smq_clock_now());
     if (err != SMQTT_OK && event->native_detect) {
         say("the handshake cannot start: %s.", smqtt_strerror(err));
         run_stop(run, EXIT_FAILED);
@@ -203,7 +204,7 @@ static int run_detect(struct play *p)
     }
     static const struct run_hooks hooks = {on_event, NULL, on_deadline};
     struct run r = {.opts = &p->opts, .hooks = &hooks, .ctx = p};
-    r.at = run_now().mono + 2 * (smqtt_ms)p->opts.receipt_timeout;
+    r.at = smq_clock_now().mono + 2 * (smqtt_ms)p->opts.receipt_timeout;
     p->version = config.version;
     smqtt_err err = smqtt_client_new(&config, &r.client);
     if (err != SMQTT_OK) {

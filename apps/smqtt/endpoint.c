@@ -1,91 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define _GNU_SOURCE
 #include "endpoint.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <smqtt/system.h>
 
-#include "base/mem.h"
 #include "base/span.h"
 #include "charset.h"
 #include "clients.h"
-#include "run.h"
+#include "net/clock.h"
 #include "say.h"
 #include "state.h"
 
-/* ---------------------------------------------------------------- files */
-
-static char *read_all(int fd, const char *path, size_t max, size_t *len)
+bool endpoint_read_file(const char *path, size_t max, bool secret, struct smq_file_text *out)
 {
-    size_t cap = 4096;
-    char *text = malloc(cap + 1);
-    size_t n = 0;
-    while (text != NULL) {
-        ssize_t got = read(fd, text + n, cap - n);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got <= 0) {
-            if (got < 0) {
-                say("'%s' cannot be read (%s).", path, strerror(errno));
-                break;
-            }
-            text[n] = 0;
-            *len = n;
-            return text;
-        }
-        n += (size_t)got;
-        if (n == cap) {
-            if (cap >= max) {
-                say("'%s' is longer than the %zu bytes that are read.", path, max);
-                break;
-            }
-            size_t more_cap = cap * 2 < max ? cap * 2 : max;
-            char *more = malloc(more_cap + 1);
-            if (more != NULL) {
-                memcpy(more, text, n);
-            }
-            endpoint_free_text(text, n);
-            text = more;
-            cap = more_cap;
-        }
+    struct smq_why why;
+    smqtt_err err = smq_file_read(path, max, secret, out, &why);
+    if (err != SMQTT_OK) {
+        say("%s", why.text);
     }
-    endpoint_free_text(text, n);
-    return NULL;
-}
-
-char *endpoint_read_file(const char *path, size_t max, bool secret, size_t *len)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        say("'%s' cannot be opened (%s).", path, strerror(errno));
-        return NULL;
-    }
-    struct stat st;
-    char *text = NULL;
-    if (secret && fstat(fd, &st) == 0 && (st.st_mode & 077) != 0) {
-        say("'%s' holds private keys and others may read it: chmod 600 '%s', and make a new identity if somebody did.",
-            path, path);
-    } else {
-        text = read_all(fd, path, max, len);
-    }
-    close(fd);
-    return text;
-}
-
-void endpoint_free_text(char *text, size_t len)
-{
-    if (text != NULL) {
-        smq_wipe(text, len);
-    }
-    free(text);
+    return err == SMQTT_OK;
 }
 
 /* ---------------------------------------------------------------- identities */
@@ -106,13 +40,12 @@ struct smqtt_identity *endpoint_identity(const char *file_or_line, bool need_pri
     if (strncmp(file_or_line, "smqtt-", 6) == 0 && strchr(file_or_line, ' ') != NULL && !need_private) {
         return parse_identity("the public line", smq_span_str(file_or_line));
     }
-    size_t len = 0;
-    char *text = endpoint_read_file(file_or_line, SECRET_MAX, need_private, &len);
-    if (text == NULL) {
+    struct smq_file_text file;
+    if (!endpoint_read_file(file_or_line, SECRET_MAX, need_private, &file)) {
         return NULL;
     }
-    struct smqtt_identity *id = parse_identity(file_or_line, smq_span_of(text, len));
-    endpoint_free_text(text, len);
+    struct smqtt_identity *id = parse_identity(file_or_line, smq_span_of(file.text, file.len));
+    smq_file_free(&file);
     if (id != NULL && need_private && !smqtt_identity_has_private(id)) {
         say("'%s' is only the public half: give the file that smqtt id new wrote with -o.", file_or_line);
         smqtt_identity_free(id);
@@ -127,17 +60,16 @@ static bool read_policy(const char *path, struct smqtt_policy **out)
     if (path == NULL) {
         return true;
     }
-    size_t len = 0;
-    char *text = endpoint_read_file(path, FILE_MAX, false, &len);
-    if (text == NULL) {
+    struct smq_file_text file;
+    if (!endpoint_read_file(path, FILE_MAX, false, &file)) {
         return false;
     }
     unsigned line = 0;
-    smqtt_err err = smqtt_policy_read(NULL, smq_span_of(text, len), out, &line);
+    smqtt_err err = smqtt_policy_read(NULL, smq_span_of(file.text, file.len), out, &line);
     if (err != SMQTT_OK) {
         say("%s, line %u: %s: write FILTER require or FILTER allow-plain [logical].", path, line, smqtt_strerror(err));
     }
-    free(text);
+    smq_file_free(&file);
     return err == SMQTT_OK;
 }
 
@@ -170,7 +102,7 @@ struct smqtt_sealer *endpoint_sealer(const struct opts *o, struct smqtt_span cli
         say("this identity is of suite %s, the server's of %s: make one with smqtt id new --suite %s.", mine,
             smqtt_identity_suite(config.server), smqtt_identity_suite(config.server));
     } else {
-        err = smqtt_sealer_new(&config, run_now(), &sealer);
+        err = smqtt_sealer_new(&config, smq_clock_now(), &sealer);
         if (err != SMQTT_OK) {
             say("nothing can be sealed for '%s': %s.", o->to, smqtt_strerror(err));
         }
@@ -185,10 +117,12 @@ static bool read_clients(const char *path)
     if (path == NULL) {
         return true;
     }
-    size_t len = 0;
-    char *text = endpoint_read_file(path, FILE_MAX, false, &len);
-    bool ok = text != NULL && clients_read(path, smq_span_of(text, len), &clients_in_use);
-    free(text);
+    struct smq_file_text file;
+    if (!endpoint_read_file(path, FILE_MAX, false, &file)) {
+        return false;
+    }
+    bool ok = clients_read(path, smq_span_of(file.text, file.len), &clients_in_use);
+    smq_file_free(&file);
     return ok;
 }
 
@@ -214,7 +148,7 @@ struct smqtt_opener *endpoint_opener(const struct opts *o)
             config.lookup = clients_lookup;
             config.ctx = clients_in_use;
         }
-        smqtt_err err = smqtt_opener_new(&config, run_now(), &opener);
+        smqtt_err err = smqtt_opener_new(&config, smq_clock_now(), &opener);
         if (err != SMQTT_OK) {
             say("'%s' cannot be this server: %s.", o->identity, smqtt_strerror(err));
         }

@@ -4,15 +4,14 @@
 /* From flags and files to the two endpoints of S-MQTT. Every function says its own sentence when it fails. */
 #include <smqtt/client.h>
 
+#include "net/file.h"
 #include "opts.h"
 
 enum { FILE_MAX = 16 * 1024 * 1024, SECRET_MAX = 64 * 1024 };
 
-/** A whole file, at most max bytes, zero behind it; free with endpoint_free_text. `secret`: refused when others than
- * the owner may read it. NULL after a sentence. */
-char *endpoint_read_file(const char *path, size_t max, bool secret, size_t *len);
-/** Wipes and frees. */
-void endpoint_free_text(char *text, size_t len);
+/** A whole file, at most max bytes; free with smq_file_free. `secret`: refused when others than the owner may read it.
+ * False after a sentence. */
+bool endpoint_read_file(const char *path, size_t max, bool secret, struct smq_file_text *out);
 /** An identity from a file, or from the public line itself. `need_private`: the file must hold private keys (and be
  * 0600). */
 struct smqtt_identity *endpoint_identity(const char *file_or_line, bool need_private);

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* smqtt id: identities are made, shown, exported; the journal of a server is shown. */
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -13,7 +10,7 @@
 #include "base/mem.h"
 #include "commands.h"
 #include "endpoint.h"
-#include "run.h"
+#include "net/clock.h"
 #include "say.h"
 #include "state.h"
 
@@ -32,23 +29,18 @@ static void usage(void)
          "  smqtt id show server.pub");
 }
 
-/** Writes a new file with this mode; refuses to overwrite. */
-static bool write_new(const char *path, mode_t mode, const char *text)
+/** Writes a new file of one line or more; an identity is never overwritten. */
+static bool write_new(const char *path, bool secret, const char *text)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    if (fd < 0) {
-        say("'%s' cannot be written (%s)%s.", path, strerror(errno),
-            errno == EEXIST ? ": an identity is never overwritten, choose another name" : "");
-        return false;
+    char lines[SMQTT_IDENTITY_TEXT_MAX + 1];
+    struct smq_why why;
+    size_t len = (size_t)snprintf(lines, sizeof(lines), "%s\n", text);
+    smqtt_err err = smq_file_write(path, smq_span_of(lines, len), secret, false, &why);
+    smq_wipe(lines, sizeof(lines));
+    if (err != SMQTT_OK) {
+        say("%s", why.text);
     }
-    size_t len = strlen(text);
-    bool ok = write(fd, text, len) == (ssize_t)len && write(fd, "\n", 1) == 1 && fsync(fd) == 0;
-    ok = close(fd) == 0 && ok;
-    if (!ok) {
-        say("'%s' cannot be written (%s).", path, strerror(errno));
-        unlink(path);
-    }
-    return ok;
+    return err == SMQTT_OK;
 }
 
 /** server.id -> server.pub */
@@ -71,7 +63,7 @@ static int write_identity(const struct smqtt_identity *id, const char *path)
     }
     bool ok = access(pub, F_OK) != 0 ||
               (say("'%s' exists: an identity is never overwritten, choose another name.", pub), false);
-    ok = ok && write_new(path, 0600, text) && write_new(pub, 0644, line);
+    ok = ok && write_new(path, true, text) && write_new(pub, false, line);
     smq_wipe(text, sizeof(text));
     if (!ok) {
         return EXIT_FAILED;
@@ -90,7 +82,7 @@ static int id_new(const struct opts *o)
         return EXIT_FAILED;
     }
     struct smqtt_rng rng = smqtt_system_rng();
-    smqtt_ms now = run_now().wall;
+    smqtt_ms now = smq_clock_now().wall;
     smqtt_ms end = o->days != 0 ? now + (smqtt_ms)o->days * 86400000 : 0;
     struct smqtt_identity *id = NULL;
     smqtt_err err = smqtt_identity_new(NULL, &rng, o->suite, o->args[1], o->require_clients ? 1 : 0, now, end, &id);

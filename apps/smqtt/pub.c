@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* smqtt pub: as mosquitto_pub; with --to sealed, and done only when the server has confirmed. */
-#define _GNU_SOURCE
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +10,11 @@
 #include "base/utf8.h"
 #include "commands.h"
 #include "endpoint.h"
+#include "net/clock.h"
 #include "run.h"
 #include "say.h"
 
-enum { LINE_ROOM = 65536, WAITING_MAX = 256 };
+enum { LINE_ROOM = 65536, WAITING_MAX = 256, MESSAGE_MAX = 256 * 1024 * 1024 };
 
 struct pub {
     struct opts opts;
@@ -51,8 +51,9 @@ static void publish(struct run *run, struct smqtt_span payload)
     options.text = !p->opts.binary && smq_utf8_ok(payload, SMQ_TEXT_WELLFORMED);
     for (size_t i = 0; i < p->opts.topics.n; i++) {
         struct smqtt_span topic = smq_span_str(p->opts.topics.item[i]);
-        smqtt_err err = p->sealed ? smqtt_client_publish_sealed(run->client, topic, payload, &options, NULL, run_now())
-                                  : smqtt_client_publish(run->client, topic, payload, &options, NULL, run_now());
+        smqtt_err err = p->sealed
+                            ? smqtt_client_publish_sealed(run->client, topic, payload, &options, NULL, smq_clock_now())
+                            : smqtt_client_publish(run->client, topic, payload, &options, NULL, smq_clock_now());
         if (err != SMQTT_OK) {
             say("nothing was published on '%s': %s.", p->opts.topics.item[i], smqtt_strerror(err));
             run_stop(run, EXIT_FAILED);
@@ -78,7 +79,7 @@ static void expect_receipt(struct run *run)
 {
     struct pub *p = run->ctx;
     if (p->sealed && p->waiting != 0) {
-        run->at = run_now().mono + p->opts.receipt_timeout;
+        run->at = smq_clock_now().mono + p->opts.receipt_timeout;
     }
 }
 
@@ -92,7 +93,7 @@ static void publish_next(struct run *run)
     p->all_read = p->left == 0;
     expect_receipt(run);
     if (!p->all_read && p->opts.repeat_delay != 0) {
-        run->at = run_now().mono + p->opts.repeat_delay;
+        run->at = smq_clock_now().mono + p->opts.repeat_delay;
     }
 }
 
@@ -253,7 +254,7 @@ static char *read_stdin(size_t *len)
         *len += (size_t)n;
         if (*len == cap) {
             cap *= 2;
-            char *more = cap <= FILE_MAX * 16u ? realloc(text, cap) : NULL;
+            char *more = cap <= MESSAGE_MAX ? realloc(text, cap) : NULL;
             if (more == NULL) {
                 break;
             }
@@ -279,7 +280,11 @@ static bool read_content(struct pub *p)
         p->content = strdup(o->message);
         p->content_len = strlen(o->message);
     } else if (o->file != NULL) {
-        p->content = endpoint_read_file(o->file, 256u * 1024 * 1024, false, &p->content_len);
+        struct smq_file_text file = {NULL, 0};
+        if (endpoint_read_file(o->file, MESSAGE_MAX, false, &file)) {
+            p->content = file.text;
+            p->content_len = file.len;
+        }
     } else if (o->stdin_file) {
         p->content = read_stdin(&p->content_len);
     } else {

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define _GNU_SOURCE
 #include "run.h"
 
 #include <errno.h>
@@ -19,6 +18,7 @@
 #include "base/span.h"
 #include "codec/packet.h"
 #include "codec/reason.h"
+#include "net/clock.h"
 #include "say.h"
 
 enum { CONNECT_WAIT_MS = 10000, READ_SIZE = 65536, RECONNECT_MS = 1000 };
@@ -29,18 +29,6 @@ static void on_signal(int sig)
 {
     (void)sig;
     interrupted = 1;
-}
-
-static smqtt_ms clock_ms(clockid_t id)
-{
-    struct timespec ts;
-    clock_gettime(id, &ts);
-    return (smqtt_ms)ts.tv_sec * 1000 + (smqtt_ms)ts.tv_nsec / 1000000;
-}
-
-struct smqtt_now run_now(void)
-{
-    return (struct smqtt_now){clock_ms(CLOCK_REALTIME), clock_ms(CLOCK_MONOTONIC)};
 }
 
 static bool read_version(const char *text, enum smqtt_version *out)
@@ -67,7 +55,7 @@ static const char *client_id(const struct opts *o, char *out, size_t cap)
         return o->client_id;
     }
     snprintf(out, cap, "%s%ld-%llx", o->id_prefix != NULL ? o->id_prefix : "smqtt-", (long)getpid(),
-             (unsigned long long)(clock_ms(CLOCK_REALTIME) & 0xFFFFF));
+             (unsigned long long)(smq_clock_now().wall & 0xFFFFF));
     return out;
 }
 
@@ -234,11 +222,11 @@ static void write_out(struct run *run)
         }
         if (n < 0) {
             if (errno != EAGAIN) {
-                smqtt_client_lost(run->client, SMQTT_E_IO, run_now());
+                smqtt_client_lost(run->client, SMQTT_E_IO, smq_clock_now());
             }
             return;
         }
-        smqtt_client_sent(run->client, (size_t)n, run_now());
+        smqtt_client_sent(run->client, (size_t)n, smq_clock_now());
         out = smqtt_client_output(run->client);
     }
 }
@@ -249,13 +237,13 @@ static bool read_in(struct run *run)
     static uint8_t buf[READ_SIZE];
     ssize_t n = recv(run->fd, buf, sizeof(buf), 0);
     if (n > 0) {
-        smqtt_client_feed(run->client, (struct smqtt_span){buf, (size_t)n}, run_now());
+        smqtt_client_feed(run->client, (struct smqtt_span){buf, (size_t)n}, smq_clock_now());
         return true;
     }
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         return true;
     }
-    smqtt_client_lost(run->client, SMQTT_E_IO, run_now());
+    smqtt_client_lost(run->client, SMQTT_E_IO, smq_clock_now());
     return false;
 }
 
@@ -274,13 +262,13 @@ void run_stop(struct run *run, int exit_code)
     }
     run->stop = true;
     run->exit_code = exit_code;
-    smqtt_err err = smqtt_client_disconnect(run->client, 0, run_now());
+    smqtt_err err = smqtt_client_disconnect(run->client, 0, smq_clock_now());
     (void)err; /* not connected any more: then there is nothing to say goodbye to */
 }
 
 static int poll_timeout(const struct run *run)
 {
-    smqtt_ms now = run_now().mono;
+    smqtt_ms now = smq_clock_now().mono;
     smqtt_ms at = smqtt_client_deadline(run->client);
     at = run->at < at ? run->at : at;
     if (at == SMQTT_NEVER) {
@@ -316,7 +304,7 @@ static bool turn(struct run *run)
     if (n > 0 && input && (p[1].revents & (POLLIN | POLLHUP)) != 0) {
         run->hooks->input(run);
     }
-    struct smqtt_now now = run_now();
+    struct smqtt_now now = smq_clock_now();
     smqtt_client_tick(run->client, now);
     if (run->at <= now.mono && !run->stop) {
         run->at = SMQTT_NEVER;
@@ -342,7 +330,7 @@ static bool connect_and_turn(struct run *run)
         run->exit_code = EXIT_CONNECT;
         return false;
     }
-    smqtt_err err = smqtt_client_connect(run->client, run_now());
+    smqtt_err err = smqtt_client_connect(run->client, smq_clock_now());
     if (err != SMQTT_OK) {
         say("CONNECT cannot be sent: %s.", smqtt_strerror(err));
         run->exit_code = EXIT_FAILED;
@@ -352,7 +340,7 @@ static bool connect_and_turn(struct run *run)
     while (turn(run)) {
     }
     close(run->fd);
-    smqtt_client_lost(run->client, SMQTT_OK, run_now());
+    smqtt_client_lost(run->client, SMQTT_OK, smq_clock_now());
     pull_events(run);
     return true;
 }

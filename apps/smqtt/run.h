@@ -28,7 +28,6 @@ struct run {
     smqtt_ms at;      /* monotonic time of hooks->deadline, or SMQTT_NEVER */
 };
 
-struct smqtt_now run_now(void);
 /** The configuration of a client as the flags ask; `secure`: version 5 unless told otherwise. False after a sentence.
  */
 bool run_config(const struct opts *o, bool secure, struct smqtt_client_config *config, struct smqtt_will *will);

@@ -10,6 +10,7 @@
 #include "commands.h"
 #include "endpoint.h"
 #include "fmt.h"
+#include "net/clock.h"
 #include "run.h"
 #include "say.h"
 
@@ -47,13 +48,13 @@ static void subscribe(struct run *run)
     for (size_t i = 0; i < s->opts.topics.n; i++) {
         list[i] = (struct smqtt_subscription){smq_span_str(s->opts.topics.item[i]), options};
     }
-    smqtt_err err = smqtt_client_subscribe(run->client, list, s->opts.topics.n, NULL, run_now());
+    smqtt_err err = smqtt_client_subscribe(run->client, list, s->opts.topics.n, NULL, smq_clock_now());
     if (err == SMQTT_OK && s->opts.unsubscribe.n != 0) {
         static struct smqtt_span away[OPTS_LIST_MAX];
         for (size_t i = 0; i < s->opts.unsubscribe.n; i++) {
             away[i] = smq_span_str(s->opts.unsubscribe.item[i]);
         }
-        err = smqtt_client_unsubscribe(run->client, away, s->opts.unsubscribe.n, NULL, run_now());
+        err = smqtt_client_unsubscribe(run->client, away, s->opts.unsubscribe.n, NULL, smq_clock_now());
     }
     if (err != SMQTT_OK) {
         say("the subscription was not made: %s.", smqtt_strerror(err));
@@ -83,8 +84,8 @@ static void on_message(struct run *run, const struct smqtt_client_event *event)
     }
     if (s->opts.remove_retained && event->retain) {
         struct smqtt_publish_options options = {.qos = 1, .retain = true};
-        smqtt_err err =
-            smqtt_client_publish(run->client, event->topic, (struct smqtt_span){NULL, 0}, &options, NULL, run_now());
+        smqtt_err err = smqtt_client_publish(run->client, event->topic, (struct smqtt_span){NULL, 0}, &options, NULL,
+                                             smq_clock_now());
         if (err != SMQTT_OK) {
             say("a retained message was not removed: %s.", smqtt_strerror(err));
         }
@@ -257,7 +258,7 @@ static int run_sub(struct sub *s)
         smqtt_client_assume_native(r.client, s->opts.native);
     }
     if (s->opts.timeout != 0) {
-        r.at = run_now().mono + (smqtt_ms)s->opts.timeout * 1000;
+        r.at = smq_clock_now().mono + (smqtt_ms)s->opts.timeout * 1000;
     }
     int code = run(&r);
     endpoint_close();
