@@ -210,6 +210,16 @@ bothSuites(
   },
 );
 
+bothSuites('a peer with the right keys that contradicts itself opens no session', (suite) => {
+  const lie = (forge2) => shake(pair(suite, { server: { forge2 } })).r2;
+  assert.equal(lie((f) => ({ ...f, hM: s.random(32) })).status, STATUS.HASH_MISMATCH);
+  for (const change of [{ flag: 0 }, { flag: 2 }, { status: STATUS.NOT_AUTHORIZED }, { status: 0x99 }]) {
+    assert.equal(lie((f) => ({ ...f, ...change })).event, 'rejected');
+  }
+  const e = shake(pair(suite, { client: { forge3: (f) => ({ ...f, verdict: 0 }) } }));
+  assert.deepEqual([e.r2.packet.header, e.r3.event], [HDR.STEP3, 'ignored']);
+});
+
 bothSuites('another server, another suite, a server without anonymous clients', (suite) => {
   const p = pair(suite);
   const elsewhere = s.identityNew({ suite, name: 'other' });
@@ -297,6 +307,21 @@ bothSuites('a flipped bit or another topic opens no record', (suite) => {
   assert.equal(s.text(e.ss.open(record, 'a/b').payload), 'x');
 });
 
+bothSuites('a number that is not in its shortest form, reserved bits', (suite) => {
+  const e = openSession(suite);
+  const { ctx, sender: keys } = e.cs;
+  const craft = (first, number, content) => {
+    const aad = s.recordAad(e.C.suite, { ctx, way: 0, kid: keys.kid, seq: 5n, first, topic: 'a' });
+    const box = s.seal(e.C.suite, keys.key, s.recordNonce(keys.iv, 5n), aad, s.cat(content, s.utf8('x')));
+    return s.cat(first, keys.kid, number, box);
+  };
+  refused(() => e.ss.open(craft(0x81, s.u16(5), 0x00), 'a'), 'seq');
+  for (const first of [0x88, 0xa0, 0x90, 0xc0, 0x00])
+    refused(() => e.ss.open(craft(first, s.u8(5), 0x00), 'a'), `${first}`);
+  for (const bit of [0x10, 0x20, 0x40, 0x80]) refused(() => e.ss.open(craft(0x80, s.u8(5), bit), 'a'), `${bit}`);
+  assert.equal(e.ss.open(craft(0x80, s.u8(5), 0x00), 'a').seq, 5n);
+});
+
 bothSuites('replay, the window, retained replay and roll-back', (suite) => {
   const e = openSession(suite, { server: { window: 64 } });
   const seal = (topic) => e.cs.seal({ topic, payload: 'x' });
@@ -381,6 +406,19 @@ bothSuites('identities: lines, files, fingerprint, every flipped bit', (suite) =
   refused(() => s.publicLineRead(s.publicLineWrite(id).replace(`smqtt-${suite}`, 'smqtt-other')));
   for (const bit of someBits(id.bytes)) refused(() => s.descriptorRead(flip(id.bytes, bit)), `bit ${bit}`);
   refused(() => s.descriptorRead(s.cat(id.bytes, 0)));
+  const resigned = (at, value) => {
+    const core = s.coreWrite(id.suite, id);
+    core[at] = value;
+    return s.cat(core, s.sign(id.suite, id.skSig, 'descriptor', s.H(core)));
+  };
+  s.descriptorRead(resigned(2, 1));
+  for (const [at, value] of [
+    [0, 2],
+    [2, 2],
+    [2, 0x80],
+    [3, 1],
+  ])
+    refused(() => s.descriptorRead(resigned(at, value)), `${at}`);
   for (const name of ['', 'x'.repeat(64), 'a\u0000b']) refused(() => s.identityNew({ suite, name }));
   s.identityNew({ suite, name: 'n', tlvs: new Map([[0x7f, s.random(3)]]) });
   refused(() => s.identityNew({ suite, name: 'n', tlvs: new Map([[0x80, s.random(3)]]) }));

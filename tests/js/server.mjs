@@ -41,7 +41,8 @@ const SEEN_MS = 60_000;
 /**
  * A server. `identity` is its own, `clients` the descriptors that it knows, `psks` a list of { id, key }, `pipeline`
  * turns text into what the application holds, `authorize(descriptor or null, topic)` says whether a client may in,
- * `always` asks everybody for a cookie. `secrets(f)` gives { skE, sessionId, ts2, ts4 } for vectors only.
+ * `always` asks everybody for a cookie. `secrets(f)` gives { skE, sessionId, ts2, ts4 } for vectors, `forge2` changes
+ * what step 2 says for tests of clients.
  */
 export class Server {
   constructor(options) {
@@ -54,6 +55,7 @@ export class Server {
       rekey: 2 ** 20,
       secrets: () => ({}),
       always: false,
+      forge2: (fields) => fields,
       ...options,
     };
     this.entries = new Map();
@@ -195,7 +197,8 @@ export class Server {
     const hs = hsOf(x1, context.export('S-MQTT/1 x2', 32));
     const header = intact ? HDR.STEP2 : HDR.STEP2_BAD;
     const th2 = th2Of(th1, header, suite, f.cid, enc);
-    const signed = pt2Write({ status: entry.status, flag: intact ? 1 : 0, ts2, sessionId, window, rekey, hM: H(held) });
+    const fields = { status: entry.status, flag: intact ? 1 : 0, ts2, sessionId, window, rekey, hM: H(held) };
+    const signed = pt2Write(this.o.forge2(fields));
     const sig2 = sign(suite, identity.skSig, 'step 2', sig2Content(th2, signed, entry.client?.did, identity.did));
     const k2 = keyAndNonce(suite, hs, 's hs', th2);
     const ct2 = seal(suite, k2.key, k2.nonce, th2, cat(signed, sig2));
