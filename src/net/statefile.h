@@ -3,16 +3,18 @@
 #define SMQTT_NET_STATEFILE_H
 /* A `struct smqtt_store` in one file: what an endpoint of S-MQTT must not lose in a power cut.
  *
- * DIR/NAME is a log, 0600 in a directory 0700: a header, then batches. All that was put since the last sync is one batch
+ * DIR/NAME is a log, 0600 in a directory 0700: a header, then batches. All that was put since the last sync is one
+ * batch
  *
  *     "SMQB" | seq u64 | len u32 | crc32c u32 of seq, len, body | body: (op u8 | key len u16 | value len u32 | key |
  * value)*
  *
  * written with one write and made durable with one fdatasync. A batch begins only after the one before it is durable,
  * so whatever a power cut leaves is whole batches and one torn one, which is cut off. A batch that is damaged with a
- * whole one behind it is no torn tail: the file is refused, because going on with an older state would use numbers twice
- * and let replays in. After a failed write or sync nothing is trusted and the next sync writes the file anew. When the
- * log is much larger than what lives in it, it is rewritten beside and renamed. DIR/NAME.lock keeps others out. */
+ * whole one behind it is no torn tail: the file is refused, because going on with an older state would use numbers
+ * twice and let replays in. After a failed write or sync nothing is trusted and the next sync writes the file anew.
+ * When the log is much larger than what lives in it, it is rewritten beside and renamed. DIR/NAME.lock keeps others
+ * out. */
 #include <smqtt/secure.h>
 
 #include "net/why.h"
