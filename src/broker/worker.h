@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/span.h"
+#include "broker/auth.h"
 #include "broker/config.h"
 
 struct smq_worker;
@@ -23,7 +24,8 @@ struct smq_worker_env {
     const struct smq_log *log; /* NULL: silent */
     unsigned index;            /* which worker this is, from 0 */
     unsigned count;            /* how many there are; a client id's owner is its keyed hash modulo this */
-    uint8_t hash_key[16];      /* the same for all workers */
+    uint8_t hash_key[16];      /* random; the same for all workers */
+    const struct smq_auth *auth; /* NULL: listeners decide who connects, and who is in may do everything */
 };
 
 /** SMQTT_E_NOMEM, SMQTT_E_RNG, SMQTT_E_BAD_IDENTITY… */
