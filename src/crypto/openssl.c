@@ -12,17 +12,17 @@ static struct smq_openssl fetched;
 static bool is_fetched; /* all of them; written inside fetch_once only */
 
 /* Setting HMAC's digest looks it up by name, so that is done once, in a context that is copied afterwards. A context
- * can be copied only after it has had a key; zeros will do, each user sets its own. */
+ * can be copied only after it has had a key; any will do, each user sets its own. */
 static EVP_MAC_CTX *new_hmac_pattern(void)
 {
-    static const uint8_t zeros[SMQ_HASH_LEN] = {0};
+    static const uint8_t any_key[SMQ_HASH_LEN] = {1};
     char digest[] = "SHA256";
     const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
                                  OSSL_PARAM_construct_end()};
     EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     EVP_MAC_CTX *ctx = mac != NULL ? EVP_MAC_CTX_new(mac) : NULL;
     EVP_MAC_free(mac);
-    if (ctx != NULL && EVP_MAC_init(ctx, zeros, sizeof(zeros), params) != 1) {
+    if (ctx != NULL && EVP_MAC_init(ctx, any_key, sizeof(any_key), params) != 1) {
         EVP_MAC_CTX_free(ctx);
         return NULL;
     }
