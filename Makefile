@@ -15,6 +15,8 @@ T ?=
 S ?= 60
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
+# A first build needs nothing that only tests need; a later one leaves the choice as it is.
+TESTS = $(if $(wildcard build/CMakeCache.txt),,-DSMQTT_TESTS=OFF)
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := build
@@ -22,7 +24,7 @@ MAKEFLAGS += --no-print-directory
 
 build:
 	@tools/setup.sh run
-	@cmake --preset release --log-level=WARNING -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
+	@cmake --preset release --log-level=WARNING -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(TESTS) >/dev/null
 	@cmake --build --preset release --target product -j$(JOBS)
 
 run: build
@@ -40,7 +42,7 @@ fuzz:
 
 bench:
 	@tools/setup.sh test
-	@$(MAKE) build
+	@$(MAKE) build TESTS=-DSMQTT_TESTS=ON
 	@tools/bench.sh
 
 fmt:

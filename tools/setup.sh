@@ -39,7 +39,6 @@ want_run() {
     need pkg-config has pkg-config
     need libc6-dev test -e /usr/include/stdlib.h
     need libssl-dev has_library libcrypto
-    need libcmocka-dev has_library cmocka
 }
 
 want_fuzz() {
@@ -53,6 +52,9 @@ want_fmt() {
 
 want_test() {
     need binutils has nm
+    need libcmocka-dev has_library cmocka
+    # Paho comes from Debian, so it needs the Python of Debian.
+    need python3 test -x /usr/bin/python3
     need openssl has openssl
     need mosquitto test -x /usr/sbin/mosquitto
     need mosquitto-clients has mosquitto_pub

@@ -22,7 +22,8 @@ build() {
     local preset=$1 log
     say "build $preset"
     log=$(mktemp)
-    if cmake --preset "$preset" >"$log" 2>&1 && cmake --build --preset "$preset" -j"$(nproc)" >"$log" 2>&1; then
+    if cmake --preset "$preset" -DSMQTT_TESTS=ON >"$log" 2>&1 &&
+        cmake --build --preset "$preset" -j"$(nproc)" >"$log" 2>&1; then
         rm -f "$log"
         return 0
     fi

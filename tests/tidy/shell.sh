@@ -10,6 +10,6 @@ for file in "${files[@]}"; do
     bash -n "$file"
 done
 if command -v shellcheck >/dev/null; then
-    shellcheck "${files[@]}"
+    shellcheck --severity=warning "${files[@]}"
 fi
 echo "${#files[@]} scripts"
