@@ -27,12 +27,11 @@ smqtt_err smq_openssl_hash_sha256(const smq_span *parts, size_t n, uint8_t out[S
     }
     bool ok = digest_parts(ctx, ossl->sha256, parts, n, hash);
     EVP_MD_CTX_free(ctx);
-    if (!ok) {
-        return smq_openssl_fail(SMQTT_E_CRYPTO);
+    if (ok) {
+        memcpy(out, hash, sizeof(hash));
     }
-    memcpy(out, hash, sizeof(hash));
     smq_wipe(hash, sizeof(hash));
-    return SMQTT_OK;
+    return ok ? SMQTT_OK : smq_openssl_fail(SMQTT_E_CRYPTO);
 }
 
 static bool mac_parts(EVP_MAC_CTX *ctx, smq_span key, const smq_span *parts, size_t n, uint8_t *out)

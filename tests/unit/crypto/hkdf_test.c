@@ -47,7 +47,7 @@ static void test_limits(void **state)
     uint8_t prk[SMQ_HASH_LEN] = {1};
     smq_span info[13];
     for (size_t i = 0; i < SMQ_ARRAY_LEN(info); i++) {
-        info[i] = smq_span_str("abcdefghijklm" + i);
+        info[i] = smq_span_str(&"abcdefghijklm"[i]);
     }
     assert_int_equal(smq_hkdf_expand(lib, prk, info, 12, out, sizeof(out)), SMQTT_E_USAGE);
     assert_int_equal(smq_hkdf_expand(lib, prk, info, 13, out, 1), SMQTT_E_USAGE);
