@@ -14,12 +14,17 @@ smqtt_err smq_frame_check_header(const struct smq_codec *codec, uint8_t header)
     return (legal >> (header & 0x0F)) & 1 ? SMQTT_OK : SMQTT_E_MALFORMED;
 }
 
-/* [MQTT-3.1.0-1] [MQTT-3.1.0-2] [MQTT-3.2.0-1]: a connection starts with CONNECT and CONNACK (or AUTH), and has one
- * CONNECT. */
+/* [MQTT-3.1.0-1] [MQTT-3.1.0-2]: a client starts with CONNECT and sends only one. [MQTT-3.2.0-1]: a server starts with
+ * CONNACK, or AUTH. */
 static smqtt_err check_order(const struct smq_codec *codec, unsigned type, bool first)
 {
-    bool wrong = first ? !smq_packet_row(type)->opens : type == SMQ_CONNECT;
-    return wrong && codec->from != SMQ_FROM_ANY ? SMQTT_E_PROTOCOL : SMQTT_OK;
+    bool wrong = false;
+    if (codec->from == SMQ_FROM_CLIENT) {
+        wrong = first != (type == SMQ_CONNECT);
+    } else if (codec->from == SMQ_FROM_SERVER) {
+        wrong = first && type != SMQ_CONNACK && type != SMQ_AUTH;
+    }
+    return wrong ? SMQTT_E_PROTOCOL : SMQTT_OK;
 }
 
 static smqtt_err check_length(const struct smq_codec *codec, unsigned type, uint32_t len, size_t size)

@@ -23,23 +23,23 @@ enum {
 
 /* By type. */
 static const struct smq_row rows[16] = {
-    /* name          from clients       from servers         opens  one length  it  functions */
-    {"DETECT",      EVER(F_TO_BROKER), EVER(F_FROM_BROKER), false, NEVER,      0, FUNCTIONS(detect)},
-    {"CONNECT",     EVER(F0),          NEVER,               true,  NEVER,      0, FUNCTIONS(connect)},
-    {"CONNACK",     NEVER,             EVER(F0),            true,  IN_V3,      2, FUNCTIONS(connack)},
-    {"PUBLISH",     EVER(F_PUBLISH),   EVER(F_PUBLISH),     false, NEVER,      0, FUNCTIONS(publish)},
-    {"PUBACK",      EVER(F0),          EVER(F0),            false, IN_V3,      2, FUNCTIONS(ack)},
-    {"PUBREC",      EVER(F0),          EVER(F0),            false, IN_V3,      2, FUNCTIONS(ack)},
-    {"PUBREL",      {F2_DUP, F2, F2},  {F2_DUP, F2, F2},    false, IN_V3,      2, FUNCTIONS(ack)},
-    {"PUBCOMP",     EVER(F0),          EVER(F0),            false, IN_V3,      2, FUNCTIONS(ack)},
-    {"SUBSCRIBE",   {F2_DUP, F2, F2},  NEVER,               false, NEVER,      0, FUNCTIONS(subscribe)},
-    {"SUBACK",      NEVER,             EVER(F0),            false, NEVER,      0, FUNCTIONS(suback)},
-    {"UNSUBSCRIBE", {F2_DUP, F2, F2},  NEVER,               false, NEVER,      0, FUNCTIONS(subscribe)},
-    {"UNSUBACK",    NEVER,             EVER(F0),            false, IN_V3,      2, FUNCTIONS(suback)},
-    {"PINGREQ",     EVER(F0),          NEVER,               false, EVER(true), 0, FUNCTIONS(ping)},
-    {"PINGRESP",    NEVER,             EVER(F0),            false, EVER(true), 0, FUNCTIONS(ping)},
-    {"DISCONNECT",  EVER(F0),          {0, 0, F0},          false, IN_V3,      0, FUNCTIONS(reasoned)},
-    {"AUTH",        {0, 0, F0},        {0, 0, F0},          false, NEVER,      0, FUNCTIONS(reasoned)},
+    /* name          from clients       from servers         one length  it  functions */
+    {"DETECT",      EVER(F_TO_BROKER), EVER(F_FROM_BROKER), NEVER,      0, FUNCTIONS(detect)},
+    {"CONNECT",     EVER(F0),          NEVER,               NEVER,      0, FUNCTIONS(connect)},
+    {"CONNACK",     NEVER,             EVER(F0),            IN_V3,      2, FUNCTIONS(connack)},
+    {"PUBLISH",     EVER(F_PUBLISH),   EVER(F_PUBLISH),     NEVER,      0, FUNCTIONS(publish)},
+    {"PUBACK",      EVER(F0),          EVER(F0),            IN_V3,      2, FUNCTIONS(ack)},
+    {"PUBREC",      EVER(F0),          EVER(F0),            IN_V3,      2, FUNCTIONS(ack)},
+    {"PUBREL",      {F2_DUP, F2, F2},  {F2_DUP, F2, F2},    IN_V3,      2, FUNCTIONS(ack)},
+    {"PUBCOMP",     EVER(F0),          EVER(F0),            IN_V3,      2, FUNCTIONS(ack)},
+    {"SUBSCRIBE",   {F2_DUP, F2, F2},  NEVER,               NEVER,      0, FUNCTIONS(subscribe)},
+    {"SUBACK",      NEVER,             EVER(F0),            NEVER,      0, FUNCTIONS(suback)},
+    {"UNSUBSCRIBE", {F2_DUP, F2, F2},  NEVER,               NEVER,      0, FUNCTIONS(subscribe)},
+    {"UNSUBACK",    NEVER,             EVER(F0),            IN_V3,      2, FUNCTIONS(suback)},
+    {"PINGREQ",     EVER(F0),          NEVER,               EVER(true), 0, FUNCTIONS(ping)},
+    {"PINGRESP",    NEVER,             EVER(F0),            EVER(true), 0, FUNCTIONS(ping)},
+    {"DISCONNECT",  EVER(F0),          {0, 0, F0},          IN_V3,      0, FUNCTIONS(reasoned)},
+    {"AUTH",        {0, 0, F0},        {0, 0, F0},          NEVER,      0, FUNCTIONS(reasoned)},
 };
 /* clang-format on */
 

@@ -15,7 +15,6 @@ struct smq_row {
     /* Which low halves of the first byte are legal, as a set of bits; by dialect (3.1, 3.1.1, 5.0). 0 = that side never
      * sends it. */
     uint16_t client[3], server[3];
-    bool opens;        /* may be the first packet of a connection */
     bool fixed[3];     /* by dialect: Remaining Length has just one legal value */
     uint8_t fixed_len; /* which one */
     smqtt_err (*read)(const struct smq_codec *codec, const struct smq_frame *frame, struct smq_packet *pkt);
