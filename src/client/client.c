@@ -2,6 +2,8 @@
 /* Life of a client: configuration, connecting, time, output, and the order in which events are handed out. */
 #include "client/internal.h"
 
+#include "codec/reason.h"
+
 /** Copies a span to *at, which moves on. */
 static smq_span keep(uint8_t **at, smq_span s)
 {
@@ -186,7 +188,8 @@ void smq_client_fail(struct smqtt_client *c, smqtt_err err)
     c->close_err = err;
     if (tell) {
         struct smq_packet pkt = {.type = SMQ_DISCONNECT};
-        pkt.reasoned.reason = reason;
+        /* some reasons only a server may give [MQTT-3.14.2-1] */
+        pkt.reasoned.reason = smq_reason_ok(SMQ_DISCONNECT, SMQ_FROM_CLIENT, reason) ? reason : 0x80;
         smq_props_clear(&pkt.reasoned.props);
         if (smq_client_put(c, &pkt) != SMQTT_OK) {
             return; /* it was a courtesy */

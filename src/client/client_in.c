@@ -113,7 +113,13 @@ static smqtt_err on_ack(struct smqtt_client *c, const struct smq_packet *pkt, st
 {
     (void)event;
     struct smq_out_slot *slot = NULL;
-    switch (smq_inflight_ack(&c->inflight, (uint8_t)pkt->type, pkt->ack.id, pkt->ack.reason, &slot)) {
+    enum smq_out_action action =
+        smq_inflight_ack(&c->inflight, (uint8_t)pkt->type, pkt->ack.id, pkt->ack.reason, &slot);
+    if (slot != NULL && slot->sent == 0) {
+        slot->sent = 1; /* acknowledged before it was repeated */
+        c->n_unsent--;
+    }
+    switch (action) {
     case SMQ_OUT_DONE:
     case SMQ_OUT_FAILED: {
         struct client_msg *msg = slot->msg;
@@ -247,6 +253,9 @@ bool smq_client_read(struct smqtt_client *c, struct smqtt_client_event *event)
             return true;
         }
         smq_client_secure_pump(c);
+        if (!smq_list_is_empty(&c->done)) {
+            return false; /* PUBLISHED is told before what came behind it, however the bytes were cut */
+        }
     }
     return false;
 }

@@ -54,14 +54,36 @@ static struct smq_packet publish_packet(const struct smqtt_client *c, const stru
     return pkt;
 }
 
+static bool is_request_id(const struct smqtt_client *c, uint16_t id)
+{
+    for (size_t i = 0; i < c->n_requests; i++) {
+        if (c->requests[i].id == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/** A slot whose identifier no SUBSCRIBE or UNSUBSCRIBE under way has either [MQTT-2.2.1-3]. */
+static smqtt_err take_slot(struct smqtt_client *c, struct client_msg *msg, struct smq_out_slot **slot)
+{
+    for (;;) {
+        SMQ_TRY(smq_inflight_add(&c->inflight, c->mem, msg->qos, msg, c->send_max, slot));
+        if (!is_request_id(c, (*slot)->id)) {
+            (*slot)->sent = 1;
+            return SMQTT_OK;
+        }
+        smq_inflight_remove(&c->inflight, c->mem, *slot);
+    }
+}
+
 /** Sends one queued message. SMQTT_E_BUSY: the window is full. */
 static smqtt_err send_msg(struct smqtt_client *c, struct client_msg *msg)
 {
     uint16_t id = 0;
     struct smq_out_slot *slot = NULL;
     if (msg->qos > 0) {
-        SMQ_TRY(smq_inflight_add(&c->inflight, c->mem, msg->qos, msg, c->send_max, &slot));
-        slot->sent = 1;
+        SMQ_TRY(take_slot(c, msg, &slot));
         id = slot->id;
     }
     struct smq_packet pkt = publish_packet(c, msg, id, false);
@@ -72,8 +94,41 @@ static smqtt_err send_msg(struct smqtt_client *c, struct client_msg *msg)
     return err;
 }
 
+/** Session present: the same identifiers again, in the order of sending [MQTT-4.4.0-1], but no more PUBLISH at a time
+ * than this broker takes [MQTT-3.3.4-7]. */
+static smqtt_err repeat_inflight(struct smqtt_client *c)
+{
+    struct smq_out_slot *slot = NULL;
+    while (c->n_unsent != 0 && (slot = smq_inflight_next(&c->inflight, slot)) != NULL) {
+        bool released = slot->state == SMQ_OUT_WAIT_PUBCOMP;
+        if (slot->sent != 0 || (!released && c->inflight.count - c->n_unsent >= c->send_max)) {
+            continue;
+        }
+        struct smq_packet pkt = {.type = SMQ_PUBREL};
+        if (released) {
+            pkt.ack.id = slot->id;
+            smq_props_clear(&pkt.ack.props);
+        } else {
+            pkt = publish_packet(c, slot->msg, slot->id, true);
+        }
+        SMQ_TRY(smq_client_put(c, &pkt));
+        slot->sent = 1;
+        c->n_unsent--;
+    }
+    return SMQTT_OK;
+}
+
 void smq_client_pump(struct smqtt_client *c)
 {
+    if (c->state == CLIENT_UP && c->n_unsent != 0) {
+        smqtt_err err = repeat_inflight(c);
+        if (err != SMQTT_OK) {
+            smq_client_fail(c, err);
+        }
+        if (c->n_unsent != 0) {
+            return; /* nothing overtakes what is repeated */
+        }
+    }
     while (c->state == CLIENT_UP && !smq_list_is_empty(&c->queue)) {
         struct client_msg *msg = SMQ_CONTAINER_OF(smq_list_first(&c->queue), struct client_msg, node);
         smqtt_err err = send_msg(c, msg);
@@ -94,23 +149,6 @@ void smq_client_pump(struct smqtt_client *c)
             smq_list_push_back(&c->done, &msg->node);
         }
     }
-}
-
-/** Session present: the same identifiers again, in the order of sending [MQTT-4.4.0-1]. */
-static smqtt_err repeat_inflight(struct smqtt_client *c)
-{
-    for (struct smq_out_slot *slot = NULL; (slot = smq_inflight_next(&c->inflight, slot)) != NULL;) {
-        if (slot->state == SMQ_OUT_WAIT_PUBCOMP) {
-            struct smq_packet pkt = {.type = SMQ_PUBREL};
-            pkt.ack.id = slot->id;
-            smq_props_clear(&pkt.ack.props);
-            SMQ_TRY(smq_client_put(c, &pkt));
-            continue;
-        }
-        struct smq_packet pkt = publish_packet(c, slot->msg, slot->id, true);
-        SMQ_TRY(smq_client_put(c, &pkt));
-    }
-    return SMQTT_OK;
 }
 
 /** No session: what the broker never acknowledged is sent as new, before what waits; what it has (PUBREC) is done. */
@@ -134,14 +172,13 @@ static void renew_inflight(struct smqtt_client *c)
 
 void smq_client_resend(struct smqtt_client *c, bool session_present)
 {
+    c->n_unsent = 0;
     if (!session_present) {
         renew_inflight(c);
-    } else {
-        smqtt_err err = repeat_inflight(c);
-        if (err != SMQTT_OK) {
-            smq_client_fail(c, err);
-            return;
-        }
+    }
+    for (struct smq_out_slot *slot = NULL; (slot = smq_inflight_next(&c->inflight, slot)) != NULL;) {
+        slot->sent = 0;
+        c->n_unsent++;
     }
     smq_client_pump(c);
 }
@@ -194,10 +231,7 @@ static uint16_t free_request_id(struct smqtt_client *c)
     for (;;) {
         c->next_request_id = (uint16_t)(c->next_request_id + 1);
         bool used = c->next_request_id == 0 || smq_inflight_find(&c->inflight, c->next_request_id) != NULL;
-        for (size_t i = 0; i < c->n_requests && !used; i++) {
-            used = c->requests[i].id == c->next_request_id;
-        }
-        if (!used) {
+        if (!used && !is_request_id(c, c->next_request_id)) {
             return c->next_request_id;
         }
     }

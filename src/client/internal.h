@@ -82,6 +82,7 @@ struct smqtt_client {
     uint16_t next_request_id;
     uint64_t next_token;
     uint16_t send_max; /* the broker's receive maximum */
+    uint32_t n_unsent; /* in flight since an earlier connection, and not yet repeated on this one */
 
     bool closed_event;
     bool close_reason_known;
