@@ -89,7 +89,7 @@ SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_attach_opener(struct smqtt_clien
 SMQTT_API void smqtt_client_assume_native(struct smqtt_client *c, bool native);
 
 /** The transport is connected: CONNECT is put into the output; unacknowledged messages follow after CONNACK.
- * SMQTT_E_STATE when already connected. */
+ * SMQTT_E_STATE when already connected, or when events of the last connection wait to be taken. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_connect(struct smqtt_client *c, struct smqtt_now now);
 /** Bytes of the broker. Everything is taken (an incomplete packet is kept inside). Errors end the connection: event
  * CLOSED. SMQTT_E_NOMEM likewise. */

@@ -199,15 +199,14 @@ void smq_client_fail(struct smqtt_client *c, smqtt_err err)
 
 smqtt_err smqtt_client_connect(struct smqtt_client *c, struct smqtt_now now)
 {
-    if (c->state != CLIENT_DOWN) {
-        return SMQTT_E_STATE;
+    if (c->state != CLIENT_DOWN || c->pending_n != 0) {
+        return SMQTT_E_STATE; /* pending: the opener still looks into `in` */
     }
     c->now = now;
     smq_bytebuf_deinit(&c->in);
     smq_bytebuf_deinit(&c->late);
     smq_bytebuf_deinit(&c->out);
     c->in_used = 0;
-    c->pending_from = c->pending_n = 0;
     c->n_requests = 0;
     c->ping_waits = false;
     c->native = false;

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the client does for sealer and opener, which are fakes here: it never sends in plain what was to be sealed,
+ * keeps a message until its receipt, and hands out what the opener has without touching the bytes beneath it. */
+#include "rig.h"
+
+#include <stdio.h>
+
+#include "fake_endpoints.h"
+
+static struct smqtt_sealer sealer;
+static struct smqtt_opener opener;
+static const struct smqtt_publish_options with_receipt = {.qos = 1, .receipt = true, .text = true};
+
+static struct rig *start_sealer(bool native)
+{
+    struct rig *r = rig_new(SMQTT_V5);
+    memset(&sealer, 0, sizeof(sealer));
+    rig_make(r);
+    assert_int_equal(smqtt_client_attach_sealer(r->c, &sealer), SMQTT_OK);
+    assert_int_equal(smqtt_client_attach_sealer(r->c, &sealer), SMQTT_E_USAGE);
+    smqtt_client_assume_native(r->c, native);
+    rig_connect(r, false);
+    assert_int_equal(smqtt_client_attach_opener(r->c, &opener), SMQTT_E_USAGE); /* too late */
+    return r;
+}
+
+static struct rig *start_opener(void)
+{
+    struct rig *r = rig_new(SMQTT_V5);
+    memset(&opener, 0, sizeof(opener));
+    rig_make(r);
+    assert_int_equal(smqtt_client_attach_opener(r->c, &opener), SMQTT_OK);
+    smqtt_client_assume_native(r->c, true);
+    rig_connect(r, false);
+    assert_int_equal(opener.connected, 1);
+    return r;
+}
+
+static uint64_t seal(struct rig *r, const char *payload)
+{
+    uint64_t token = 0;
+    assert_int_equal(
+        smqtt_client_publish_sealed(r->c, smq_span_str("t"), smq_span_str(payload), &with_receipt, &token, r->now),
+        SMQTT_OK);
+    return token;
+}
+
+static void sealer_says(struct smqtt_secure_event ev)
+{
+    fake_push(&sealer.events, ev);
+}
+
+static void session_opens(struct rig *r)
+{
+    sealer.open = true;
+    sealer_says((struct smqtt_secure_event){.type = SMQTT_EV_OPEN, .confirmed = true});
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_SECURE).secure.type, SMQTT_EV_OPEN);
+}
+
+static uint16_t take_record(struct rig *r, const char *record)
+{
+    struct smq_packet pkt = rig_take(r, SMQ_PUBLISH);
+    assert_span(pkt.publish.payload, record);
+    return pkt.publish.id;
+}
+
+static void not_native_test(void **state)
+{
+    (void)state;
+    struct rig *r = start_sealer(false);
+    struct smqtt_client_event event = rig_event(r, SMQTT_CLIENT_SECURE);
+    assert_int_equal(event.secure.type, SMQTT_EV_CLOSED);
+    assert_int_equal(event.secure.err, SMQTT_E_REFUSED);
+    seal(r, "secret");
+    rig_wait(r, 100000);
+    rig_no_event(r);
+    rig_silent(r);
+    assert_int_equal(sealer.started, 0);
+    rig_end(r);
+    assert_int_equal(sealer.freed, 1);
+}
+
+static void announced_test(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(SMQTT_V5);
+    memset(&sealer, 0, sizeof(sealer));
+    rig_make(r);
+    assert_int_equal(smqtt_client_attach_sealer(r->c, &sealer), SMQTT_OK);
+    assert_int_equal(smqtt_client_connect(r->c, r->now), SMQTT_OK);
+    rig_take(r, SMQ_CONNECT);
+    struct smq_packet connack = rig_connack(0, false);
+    static const char announced[] = "\x26\x00\x0Csmqtt-detect\x00\x01"
+                                    "1";
+    connack.connack.props.raw = smq_span_of(announced, sizeof(announced) - 1);
+    rig_give(r, connack);
+    assert_true(rig_event(r, SMQTT_CLIENT_CONNECTED).native_detect);
+    rig_end(r);
+}
+
+static void sealed_to_receipt_test(void **state)
+{
+    (void)state;
+    struct rig *r = start_sealer(true);
+    uint64_t token = seal(r, "secret");
+    assert_int_equal(sealer.started, 1);
+    sealer_says((struct smqtt_secure_event){.type = SMQTT_EV_SUBSCRIBE, .topic = smq_span_str("own/1")});
+    sealer_says((struct smqtt_secure_event){.type = SMQTT_EV_SUBSCRIBE, .topic = smq_span_str("own/1")});
+    sealer_says((struct smqtt_secure_event){.type = SMQTT_EV_DETECT, .header = 0x01, .bytes = smq_span_str("step0")});
+    rig_no_event(r);
+    struct smq_packet pkt = rig_take(r, SMQ_SUBSCRIBE); /* once */
+    rig_give(r, rig_suback(SMQ_SUBACK, pkt.subscribe.id, "\x01", 1));
+    rig_no_event(r); /* its own affair */
+    pkt = rig_take(r, SMQ_DETECT);
+    assert_int_equal(pkt.detect.header, 0x01);
+    assert_span(pkt.detect.body, "step0");
+    rig_silent(r);
+    rig_give(r, rig_detect(0x0C, "step2"));
+    rig_no_event(r);
+    assert_int_equal(sealer.detects, 1);
+    session_opens(r);
+    uint16_t id = take_record(r, "001:secret");
+    rig_give(r, rig_ack(SMQ_PUBACK, id, 0));
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_PUBLISHED).token, token);
+    assert_int_equal(smqtt_client_unfinished(r->c), 1); /* not confirmed yet */
+    rig_give(r, rig_publish(0, 0, "own/1", "receipt"));
+    rig_no_event(r);
+    sealer_says((struct smqtt_secure_event){.type = SMQTT_EV_RECEIPT, .kid = 1, .seq = 1, .flag = 1});
+    struct smqtt_client_event event = rig_event(r, SMQTT_CLIENT_SECURE);
+    assert_int_equal(event.token, token);
+    assert_int_equal(smqtt_client_unfinished(r->c), 0);
+    rig_give(r, rig_publish(0, 0, "not/own", "plain"));
+    assert_span(rig_event(r, SMQTT_CLIENT_MESSAGE).payload, "plain");
+    rig_break(r);
+    rig_connect(r, false);
+    rig_take(r, SMQ_SUBSCRIBE); /* the broker has forgotten it */
+    assert_int_equal(sealer.reconnected, 2);
+    rig_break(r);
+    rig_connect(r, true);
+    rig_silent(r);
+    sealer_says((struct smqtt_secure_event){.type = SMQTT_EV_UNSUBSCRIBE, .topic = smq_span_str("own/1")});
+    rig_no_event(r);
+    rig_take(r, SMQ_UNSUBSCRIBE);
+    rig_end(r);
+}
+
+static void sealed_anew_test(void **state)
+{
+    (void)state;
+    struct rig *r = start_sealer(true);
+    uint64_t token = seal(r, "a");
+    session_opens(r);
+    rig_give(r, rig_ack(SMQ_PUBACK, take_record(r, "001:a"), 0));
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_PUBLISHED).token, token);
+    sealer.open = false;
+    sealer_says((struct smqtt_secure_event){.type = SMQTT_EV_LOST});
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_SECURE).secure.type, SMQTT_EV_LOST);
+    assert_int_equal(sealer.started, 2); /* at the first message, and at the loss */
+    rig_silent(r);
+    session_opens(r);
+    rig_give(r, rig_ack(SMQ_PUBACK, take_record(r, "002:a"), 0));
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_PUBLISHED).token, token);
+    sealer_says((struct smqtt_secure_event){.type = SMQTT_EV_RECEIPT, .kid = 1, .seq = 1, .flag = 1});
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_SECURE).token, 0); /* of the record that was given up */
+    sealer_says((struct smqtt_secure_event){.type = SMQTT_EV_RECEIPT, .kid = 1, .seq = 2, .flag = 1});
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_SECURE).token, token);
+    rig_end(r);
+}
+
+static void given_up_test(void **state)
+{
+    (void)state;
+    struct rig *r = start_sealer(true);
+    uint64_t bad = seal(r, "bad");
+    uint64_t good = seal(r, "good");
+    sealer_says(
+        (struct smqtt_secure_event){.type = SMQTT_EV_CLOSED, .err = SMQTT_E_MOJIBAKE, .status = SMQTT_STATUS_MOJIBAKE});
+    struct smqtt_client_event event = rig_event(r, SMQTT_CLIENT_SECURE);
+    assert_int_equal(event.token, bad);
+    assert_int_equal(event.err, SMQTT_E_MOJIBAKE);
+    assert_int_equal(sealer.started, 1); /* the next one after a pause */
+    assert_true(smqtt_client_deadline(r->c) == r->now.mono + CLIENT_RETRY_MS);
+    rig_wait(r, CLIENT_RETRY_MS);
+    assert_int_equal(sealer.started, 2);
+    session_opens(r);
+    take_record(r, "001:good");
+    rig_silent(r); /* "bad" never left */
+    sealer_says((struct smqtt_secure_event){.type = SMQTT_EV_RECEIPT, .kid = 1, .seq = 1});
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_SECURE).token, good);
+    rig_end(r);
+}
+
+static void fail_closed_test(void **state)
+{
+    (void)state;
+    struct rig *r = start_sealer(true);
+    sealer.plain_err = SMQTT_E_PLAINTEXT;
+    smq_span t = smq_span_str("t");
+    assert_int_equal(smqtt_client_publish(r->c, t, t, NULL, NULL, r->now), SMQTT_E_PLAINTEXT);
+    struct smqtt_publish_options retained = {.retain = true};
+    assert_int_equal(smqtt_client_publish_sealed(r->c, t, t, &retained, NULL, r->now), SMQTT_E_USAGE);
+    assert_int_equal(smqtt_client_publish_sealed(r->c, t, smq_span_str("\xFF"), &with_receipt, NULL, r->now),
+                     SMQTT_E_BAD_TEXT);
+    assert_int_equal(smqtt_client_publish_sealed(r->c, smq_span_str("#"), t, NULL, NULL, r->now), SMQTT_E_BAD_TOPIC);
+    sealer.open = true;
+    sealer.seal_err = SMQTT_E_BUSY; /* half a window without receipt: wait */
+    seal(r, "later");
+    rig_silent(r);
+    sealer.seal_err = SMQTT_OK;
+    rig_wait(r, 1);
+    take_record(r, "001:later");
+    sealer.seal_err = SMQTT_E_IO; /* numbers cannot be reserved: nothing may go out */
+    assert_int_equal(smqtt_client_publish_sealed(r->c, t, t, NULL, NULL, r->now), SMQTT_OK);
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_CLOSED).err, SMQTT_E_IO);
+    assert_int_equal(rig_take(r, SMQ_DISCONNECT).reasoned.reason, 0x80);
+    rig_silent(r);
+    rig_end(r);
+}
+
+static void detect_without_endpoint_test(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(SMQTT_V5);
+    rig_start(r);
+    rig_give(r, rig_detect(0x0C, "x"));
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_CLOSED).err, SMQTT_E_PROTOCOL);
+    rig_end(r);
+    r = start_sealer(true);
+    rig_give(r, rig_detect(0x03, "x")); /* for a server, which this is not */
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_CLOSED).err, SMQTT_E_PROTOCOL);
+    rig_end(r);
+}
+
+/** Messages of which each tells its own number, cut into pieces, with feeds between events. */
+static void opener_cuts(size_t step)
+{
+    struct rig *r = start_opener();
+    r->held = true;
+    enum { N = 100 };
+    for (unsigned i = 0; i < N; i++) {
+        char text[16];
+        snprintf(text, sizeof(text), "%s%03u", i % 7 == 0 ? "!" : "m", i);
+        rig_give(r, rig_publish((uint8_t)(i % 2), (uint16_t)(i + 1), "t", text));
+        if (i % 10 == 9) {
+            rig_give(r, rig_detect(0x03, "step0"));
+        }
+    }
+    r->held = false;
+    unsigned seen = 0;
+    size_t at = 0;
+    while (seen < N || at < r->n_held) {
+        size_t len = step < r->n_held - at ? step : r->n_held - at;
+        rig_feed(r, r->held_bytes + at, len);
+        at += len;
+        struct smqtt_client_event event;
+        for (unsigned pulls = 0; (pulls < 3 || at == r->n_held) && smqtt_client_next(r->c, &event); pulls++) {
+            char text[16];
+            bool refused = seen % 7 == 0;
+            snprintf(text, sizeof(text), "%s%03u", refused ? "!" : "m", seen);
+            assert_int_equal(event.type, refused ? SMQTT_CLIENT_SECURE : SMQTT_CLIENT_MESSAGE);
+            assert_int_equal(event.secure.type, refused ? SMQTT_EV_REFUSED : SMQTT_EV_MESSAGE);
+            assert_int_equal(event.qos, seen % 2);
+            rig_feed(r, NULL, 0);
+            assert_span(event.secure.bytes, text);
+            seen++;
+        }
+    }
+    rig_no_event(r);
+    assert_int_equal(opener.messages, N);
+    assert_int_equal(opener.detects, N / 10);
+    for (unsigned i = 1; i < N; i += 2) {
+        assert_int_equal(rig_take(r, SMQ_PUBACK).ack.id, i + 1);
+    }
+    rig_silent(r);
+    rig_end(r);
+}
+
+static void opener_cuts_test(void **state)
+{
+    (void)state;
+    for (size_t step = 1; step < 300; step = step < 40 ? step + 1 : step + 37) {
+        opener_cuts(step);
+    }
+    opener_cuts(RIG_BYTES);
+}
+
+/** The connection breaks while the opener still looks into what came over it. */
+static void pending_at_the_end_test(void **state)
+{
+    (void)state;
+    struct rig *r = start_opener();
+    r->held = true;
+    for (unsigned i = 0; i < 5; i++) {
+        rig_give(r, rig_publish(0, 0, "t", "message"));
+    }
+    r->held = false;
+    rig_feed(r, r->held_bytes, r->n_held);
+    rig_event(r, SMQTT_CLIENT_MESSAGE);
+    smqtt_client_lost(r->c, SMQTT_E_IO, r->now);
+    assert_int_equal(smqtt_client_connect(r->c, r->now), SMQTT_E_STATE); /* take them first */
+    for (unsigned i = 0; i < 4; i++) {
+        assert_span(rig_event(r, SMQTT_CLIENT_MESSAGE).payload, "message");
+    }
+    rig_event(r, SMQTT_CLIENT_CLOSED);
+    rig_connect(r, false);
+    rig_end(r);
+}
+
+static void opener_publishes_test(void **state)
+{
+    (void)state;
+    struct rig *r = start_opener();
+    fake_push(&opener.events, (struct smqtt_secure_event){.type = SMQTT_EV_PUBLISH,
+                                                          .header = 0,
+                                                          .topic = smq_span_str("$SMQTT/register"),
+                                                          .bytes = smq_span_str("proof")});
+    fake_push(&opener.events, (struct smqtt_secure_event){
+                                  .type = SMQTT_EV_PUBLISH, .topic = smq_span_str("own"), .bytes = smq_span_str("r")});
+    fake_push(&opener.events, (struct smqtt_secure_event){.type = SMQTT_EV_REGISTERED});
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_SECURE).secure.type, SMQTT_EV_REGISTERED);
+    assert_int_equal(rig_take(r, SMQ_PUBLISH).publish.qos, 0);
+    struct smq_packet pkt = rig_take(r, SMQ_PUBLISH);
+    assert_int_equal(pkt.publish.qos, 1);
+    struct smqtt_client_event event;
+    rig_give(r, rig_ack(SMQ_PUBACK, pkt.publish.id, 0));
+    while (smqtt_client_next(r->c, &event)) {
+        assert_int_equal(event.type, SMQTT_CLIENT_PUBLISHED);
+        assert_int_equal(event.token, 0);
+    }
+    struct smqtt_subscription shared = {smq_span_str("$share/g/t"), 1};
+    assert_int_equal(smqtt_client_subscribe(r->c, &shared, 1, NULL, r->now), SMQTT_E_USAGE);
+    rig_end(r);
+}
+
+static void nomem_test(void **state)
+{
+    (void)state;
+    for (size_t nth = 1; nth < 300; nth++) {
+        struct rig *r = start_sealer(true);
+        failing_mem_arm(&r->fm, nth);
+        uint64_t token = 0;
+        smqtt_err err =
+            smqtt_client_publish_sealed(r->c, smq_span_str("t"), smq_span_str("x"), &with_receipt, &token, r->now);
+        assert_true(err == SMQTT_OK || err == SMQTT_E_NOMEM);
+        sealer.open = true;
+        sealer_says((struct smqtt_secure_event){.type = SMQTT_EV_SUBSCRIBE, .topic = smq_span_str("own/1")});
+        sealer_says((struct smqtt_secure_event){.type = SMQTT_EV_OPEN, .confirmed = true});
+        struct smqtt_client_event event;
+        while (smqtt_client_next(r->c, &event)) {
+        }
+        bool failed = failing_mem_has_failed(&r->fm);
+        failing_mem_arm(&r->fm, 0);
+        if (err == SMQTT_OK) {
+            assert_true(smqtt_client_unfinished(r->c) >= 1); /* kept until the receipt, whatever went wrong */
+        }
+        rig_end(r);
+        if (!failed) {
+            return;
+        }
+    }
+    fail();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(not_native_test),
+        cmocka_unit_test(announced_test),
+        cmocka_unit_test(sealed_to_receipt_test),
+        cmocka_unit_test(sealed_anew_test),
+        cmocka_unit_test(given_up_test),
+        cmocka_unit_test(fail_closed_test),
+        cmocka_unit_test(detect_without_endpoint_test),
+        cmocka_unit_test(opener_cuts_test),
+        cmocka_unit_test(pending_at_the_end_test),
+        cmocka_unit_test(opener_publishes_test),
+        cmocka_unit_test(nomem_test),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
