@@ -37,6 +37,7 @@ struct smq_broker_config {
 
     uint32_t max_connections;       /* 0: as the system allows */
     uint32_t max_packet_size;       /* bytes; 0: what MQTT allows */
+    uint32_t message_size_limit;    /* bytes of the payload of a PUBLISH or will; 0: no limit of its own */
     uint32_t max_detect_size;       /* Remaining Length of DETECT; 8,192 */
     uint16_t max_keepalive;         /* seconds; 65,535 */
     uint16_t max_topic_levels;      /* 200 */

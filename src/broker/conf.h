@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SMQTT_BROKER_CONF_H
+#define SMQTT_BROKER_CONF_H
+/* Configuration files in the syntax of mosquitto.conf: text in, values out. Files are the caller's: it feeds their text
+ * and answers include_dir. The directives are the rows of broker/directive.def. */
+#include "base/log.h"
+#include "broker/config.h"
+
+enum { SMQ_LOG_TO_STDOUT = 1, SMQ_LOG_TO_STDERR = 2, SMQ_LOG_TO_FILE = 4 };
+
+/** What the files say. Texts are owned by it. */
+struct smq_conf {
+    const struct smqtt_mem *mem;
+    struct smq_broker_config broker; /* listeners included; identity, policy and store are the caller's to load */
+    unsigned n_listeners;
+    bool implicit_listener; /* the files name none: 127.0.0.1 and ::1, anonymous */
+    bool per_listener_settings;
+    unsigned log_dest;  /* SMQ_LOG_TO_…, 0: nowhere */
+    char *log_file;     /* NULL: none */
+    unsigned log_types; /* bit 1 << level */
+    bool log_timestamp;
+    char *log_timestamp_format; /* NULL: seconds */
+    char *pid_file;
+    char *user;
+    bool set_tcp_nodelay;
+    char *identity_file, *identity_policy_file, *state_dir;
+};
+
+struct smq_conf_parser;
+
+/** What the parser asks its caller. */
+struct smq_conf_hooks {
+    /** include_dir: calls smq_conf_feed for each file of the directory. Errors of smq_conf_feed are returned as they
+     * are; others with a sentence by smq_conf_fail. NULL: include_dir is refused. */
+    smqtt_err (*include)(void *ctx, struct smq_conf_parser *parser, const char *dir);
+    /** A warning, one sentence with file and line; NULL: dropped. */
+    void (*warn)(void *ctx, const char *sentence);
+    void *ctx;
+};
+
+/** Begins with the defaults. `hooks` is copied; `mem` (NULL: the C library's) outlives the result. SMQTT_E_NOMEM. */
+SMQ_MUST_USE smqtt_err smq_conf_parser_new(const struct smqtt_mem *mem, const struct smq_conf_hooks *hooks,
+                                           struct smq_conf_parser **out);
+/** Frees the parser and what smq_conf_parser_end did not hand out. NULL is allowed. */
+void smq_conf_parser_free(struct smq_conf_parser *parser);
+/**
+ * Reads one file's text. Stops at the first mistake; smq_conf_parser_fault then has the sentence.
+ * @param file  name for sentences; borrowed
+ * @retval SMQTT_E_USAGE  a directive that is unknown, wrong or would be left out at the cost of protection
+ * @retval SMQTT_E_NOMEM
+ */
+SMQ_MUST_USE smqtt_err smq_conf_feed(struct smq_conf_parser *parser, const char *file, smq_span text);
+/** For the hook: sets the sentence, with file and line of the directive in front, and returns SMQTT_E_USAGE. */
+smqtt_err smq_conf_fail(struct smq_conf_parser *parser, const char *fmt, ...) SMQ_PRINTF(2, 3);
+/** What the directives mean together: default listener, anonymous clients. *out belongs to the caller, free with
+ * smq_conf_free. SMQTT_E_USAGE, SMQTT_E_NOMEM. */
+SMQ_MUST_USE smqtt_err smq_conf_parser_end(struct smq_conf_parser *parser, struct smq_conf **out);
+/** One sentence: file, line, cause, mend; "" before a failure. */
+const char *smq_conf_parser_fault(const struct smq_conf_parser *parser);
+
+/** NULL is allowed. */
+void smq_conf_free(struct smq_conf *conf);
+/** Gives the text of a file that says the same, line by line (without line end), to `line`. */
+void smq_conf_dump(const struct smq_conf *conf, void (*line)(void *ctx, const char *text), void *ctx);
+/** For --help and tests: name and help of directive i from 0; false behind the last. */
+bool smq_conf_directive(size_t i, const char **name, const char **help);
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Back from values to text. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hex.h"
+#include "broker/conf_row.h"
+
+#define LINE_SIZE 4352
+
+struct dump {
+    void (*line)(void *ctx, const char *text);
+    void *ctx;
+    char text[LINE_SIZE];
+};
+
+static void put(struct dump *d, const char *fmt, ...) SMQ_PRINTF(2, 3);
+static void put(struct dump *d, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(d->text, sizeof d->text, fmt, args);
+    va_end(args);
+    d->line(d->ctx, d->text);
+}
+
+static void dump_rows(struct dump *d, enum smq_conf_scope scope, const void *base)
+{
+    for (size_t i = 0; i < smq_conf_n_rows; i++) {
+        const struct smq_conf_row *row = &smq_conf_rows[i];
+        char value[4096];
+        if (row->scope == scope && smq_conf_value_write(row, base, value, sizeof value)) {
+            put(d, "%s %s", row->name, value);
+        }
+    }
+}
+
+static void dump_log(struct dump *d, const struct smq_conf *conf)
+{
+    static const char *const types[] = {"error", "warning", "notice", "information", "debug"};
+    if (conf->log_dest == 0) {
+        put(d, "log_dest none");
+    }
+    if ((conf->log_dest & SMQ_LOG_TO_STDOUT) != 0) {
+        put(d, "log_dest stdout");
+    }
+    if ((conf->log_dest & SMQ_LOG_TO_STDERR) != 0) {
+        put(d, "log_dest stderr");
+    }
+    if ((conf->log_dest & SMQ_LOG_TO_FILE) != 0) {
+        put(d, "log_dest file %s", conf->log_file);
+    }
+    if (conf->log_types == 0) {
+        put(d, "log_type none");
+    }
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(types); i++) {
+        if ((conf->log_types & 1u << i) != 0) {
+            put(d, "log_type %s", types[i]);
+        }
+    }
+}
+
+static void dump_require(struct dump *d, const struct smq_require_detect *r)
+{
+    char line[LINE_SIZE];
+    int made = snprintf(line, sizeof line, "smqtt_require_detect%s%s", r->filter != NULL ? " " : "",
+                        r->filter != NULL ? r->filter : "");
+    size_t len = (size_t)made;
+    for (size_t i = 0; i < r->n_skids && len + 18 < sizeof line; i++) {
+        line[len++] = ' ';
+        smq_hex_encode(line + len, smq_span_of(r->skids[i], SMQTT_SKID_LEN));
+        len += SMQ_HEX_LEN(SMQTT_SKID_LEN);
+    }
+    put(d, "%s", line);
+}
+
+static void dump_listener(struct dump *d, const struct smq_conf *conf, const struct smq_listener_config *l)
+{
+    if (conf->implicit_listener) {
+        put(d, "# no listener: 127.0.0.1 and ::1, port %u", (unsigned)l->port);
+    } else {
+        put(d, "listener %u%s%s", (unsigned)l->port, l->address != NULL ? " " : "",
+            l->address != NULL ? l->address : "");
+    }
+    put(d, "allow_anonymous %s", l->allow_anonymous ? "true" : "false");
+    if (l->max_connections != 0) {
+        put(d, "max_connections %u", (unsigned)l->max_connections);
+    }
+    dump_rows(d, SMQ_CONF_LISTENER, l);
+    for (const struct smq_require_detect *r = l->require_detect; r != NULL; r = r->next) {
+        dump_require(d, r);
+    }
+}
+
+void smq_conf_dump(const struct smq_conf *conf, void (*line)(void *ctx, const char *text), void *ctx)
+{
+    struct dump d = {line, ctx, ""};
+    dump_rows(&d, SMQ_CONF_GLOBAL, conf);
+    if (conf->broker.max_connections != 0) {
+        put(&d, "max_connections %u", (unsigned)conf->broker.max_connections);
+    }
+    dump_log(&d, conf);
+    for (const struct smq_listener_config *l = conf->broker.listeners; l != NULL; l = l->next) {
+        dump_listener(&d, conf, l);
+    }
+}
