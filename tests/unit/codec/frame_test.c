@@ -102,6 +102,22 @@ static void ceilings(void **state)
     assert_int_equal(frame(codec, "\x01\x0A", 2, false, &need), SMQTT_E_TOO_LARGE);
 }
 
+/* Where a type has only one length, and where a body is needed, nobody waits for the rest. */
+static void lengths_that_cannot_be(void **state)
+{
+    (void)state;
+    size_t need;
+    struct smq_codec codec = {.version = SMQTT_V311};
+    assert_int_equal(frame(codec, "\x01\x00", 2, false, &need), SMQTT_E_MALFORMED); /* DETECT without a body */
+    assert_int_equal(frame(codec, "\xC0\x05", 2, false, &need), SMQTT_E_MALFORMED);
+    assert_int_equal(frame(codec, "\x40\x03", 2, false, &need), SMQTT_E_MALFORMED);
+    assert_int_equal(frame(codec, "\xE0\x01", 2, false, &need), SMQTT_E_MALFORMED);
+    codec.version = SMQTT_V5;
+    assert_int_equal(frame(codec, "\x40\x03", 2, false, &need), SMQTT_E_AGAIN);
+    assert_int_equal(frame(codec, "\xE0\x01", 2, false, &need), SMQTT_E_AGAIN);
+    assert_int_equal(frame(codec, "\xC0\x05", 2, false, &need), SMQTT_E_MALFORMED);
+}
+
 static void varints(void **state)
 {
     (void)state;
