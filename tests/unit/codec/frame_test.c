@@ -149,6 +149,7 @@ int main(void)
         cmocka_unit_test(tells_what_it_needs),
         cmocka_unit_test(two_packets_in_a_row),
         cmocka_unit_test(ceilings),
+        cmocka_unit_test(lengths_that_cannot_be),
         cmocka_unit_test(varints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
