@@ -4,7 +4,7 @@
 # held. Programs from build/bin, or from the directory that SMQTT_BIN names. Free ports, a temporary directory, nothing
 # is left behind.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 
 bin=$(cd "${SMQTT_BIN:-build/bin}" 2>/dev/null && pwd) || {
     echo "demo: there are no programs in ${SMQTT_BIN:-build/bin}: run make first" >&2
@@ -81,8 +81,8 @@ server() {
     local name=$1
     shift
     smqtt sub -p "$port" --identity "$name.id" -d "$@" >"$name.out" 2>"$name.err" &
-    pids+=($!)
-    eval "pid_$name=$!"
+    server_pid=$!
+    pids+=("$server_pid")
     until_true 5 grep -q 'registered as server' "$name.err" || fail "the server '$name' is not registered at the broker"
     until_true 5 grep -q '^subscribed' "$name.err" || fail "the server '$name' has not subscribed"
 }
@@ -135,6 +135,7 @@ show "smqtt sub -t '#' -F '%t %x'        # a third party, with no keys"
 smqtt sub -p "$port" -V 5 -t '#' -d -F '%t %x' >other.out 2>other.err &
 pids+=($!)
 until_true 5 grep -q '^subscribed' other.err || fail "the ordinary client has not subscribed"
+healthy_pid=$server_pid
 good "both are connected"
 
 title "The client seals a message"
@@ -224,8 +225,7 @@ attack() {
 }
 
 title "Hostile clients"
-explain "Each of them may only hurt itself. After each one the server must still get its next sealed message, and nothing" \
-    "else."
+explain "Each of them may only hurt itself. After each the server must still get its next sealed message, and no other."
 attack "ill-formed UTF-8 in a topic" topic
 attack "ill-formed UTF-8 in a will" will
 attack "ill-formed UTF-8 in a client id" client-id
@@ -252,8 +252,8 @@ grep -q 'requires sealing' server.err || fail "the server did not count the plai
 good "plaintext on a topic that requires sealing: the server counts it and prints nothing"
 
 title "The healthy subscriber"
-kill -INT "$pid_server"
-wait "$pid_server"
+kill -INT "$healthy_pid"
+wait "$healthy_pid"
 as_expected || fail "the server printed something else than what was sealed for it"
 explain "All that the server printed, from first to last:"
 saw <server.out
