@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "net/loop_parts.h"
+
+#define SPANS        256         /* of one sendmsg */
+#define SENDS        4           /* per connection and turn; who has more is reported again */
+#define FRONT_MAX    4096        /* a rest of at most this is copied before what is read, to be parsed in one piece */
+#define CHUNK_MIN    (64 * 1024) /* least growth of the buffer of a large packet */
+#define CLOSING_MS   5000
+#define LINGER_MS    1000
+#define ENDING_MS    200 /* lingering while the whole loop ends */
+#define LINGER_READS 16  /* reads of a lingering transport per event */
+
+/* ---------------------------------------------------------------- epoll */
+
+static bool control(const struct smq_transport *t, int op, uint32_t events)
+{
+    struct epoll_event event = {.events = events};
+    event.data.u64 = (uint64_t)t->loop->slots[t->slot].generation << 32 | t->slot;
+    return epoll_ctl(t->loop->epoll, op, t->fd, &event) == 0;
+}
+
+static void arm(struct smq_transport *t, uint32_t events)
+{
+    if (t->armed != events && control(t, EPOLL_CTL_MOD, events)) {
+        t->armed = events;
+    }
+}
+
+/* Reading as the worker allows, writing as the kernel made necessary. */
+static void arm_for(struct smq_transport *t, bool want_out)
+{
+    bool want_in = t->state == SMQ_TRANSPORT_LINGERING ||
+                   (t->state == SMQ_TRANSPORT_OPEN && t->conn != NULL && !smq_conn_paused(t->conn));
+    arm(t, (want_in ? (uint32_t)EPOLLIN : 0) | (want_out ? (uint32_t)EPOLLOUT : 0));
+}
+
+/* ---------------------------------------------------------------- begin and end */
+
+struct smq_transport *smq_transport_new(struct smq_loop *loop, int fd, const struct smq_listener_config *listener,
+                                        smq_span peer)
+{
+    struct smq_transport *t = smq_mem_zalloc(loop->env.mem, 1, sizeof *t);
+    if (t == NULL) {
+        close(fd);
+        return NULL;
+    }
+    t->loop = loop;
+    t->fd = fd;
+    t->listener = listener;
+    t->slot = SMQ_SLOT_NONE;
+    t->armed = EPOLLIN;
+    smq_bytebuf_init(&t->unread, loop->env.mem, loop->read_size + FRONT_MAX);
+    smq_wheel_node_init(&t->timer);
+    if (loop->env.tcp_nodelay) {
+        int on = 1;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
+    if (!smq_loop_take_slot(loop, t) ||
+        smq_worker_open(loop->worker, listener, peer, t, loop->now, &t->conn) != SMQTT_OK ||
+        !control(t, EPOLL_CTL_ADD, EPOLLIN)) {
+        smq_transport_free(t);
+        return NULL;
+    }
+    return t;
+}
+
+/* The worker forgets the connection. */
+static void release(struct smq_transport *t)
+{
+    if (t->conn != NULL) {
+        struct smq_conn *conn = t->conn;
+        t->conn = NULL;
+        smq_conn_release(t->loop->worker, conn, t->loop->now);
+    }
+}
+
+void smq_transport_free(struct smq_transport *t)
+{
+    struct smq_loop *loop = t->loop;
+    release(t);
+    smq_wheel_cancel(&loop->wheel, &t->timer);
+    if (t->slot != SMQ_SLOT_NONE) {
+        smq_loop_give_slot(loop, t->slot);
+    }
+    if (t->fd >= 0) {
+        close(t->fd); /* leaves epoll, too */
+    }
+    smq_bytebuf_deinit(&t->unread);
+    smq_mem_free(loop->env.mem, t);
+}
+
+/* The peer or the system ended it. The worker makes it dirty, and smq_transport_service frees it in this turn. */
+static void lose(struct smq_transport *t, smqtt_err err)
+{
+    if (!t->lost && t->conn != NULL) {
+        t->lost = true;
+        smq_worker_lost(t->loop->worker, t->conn, err, t->loop->now);
+    }
+}
+
+static void set_timer(struct smq_transport *t, smqtt_ms wait_ms)
+{
+    smq_wheel_set(&t->loop->wheel, &t->timer, t->loop->now.mono + wait_ms);
+}
+
+/* All was sent: says so to the peer and waits for its own end. */
+static void linger(struct smq_transport *t)
+{
+    release(t);
+    smq_bytebuf_deinit(&t->unread);
+    t->state = SMQ_TRANSPORT_LINGERING;
+    if (shutdown(t->fd, SHUT_WR) != 0) {
+        smq_transport_free(t);
+        return;
+    }
+    set_timer(t, t->loop->ending ? ENDING_MS : LINGER_MS);
+    arm_for(t, false);
+}
+
+void smq_transport_timeout(struct smq_transport *t)
+{
+    smq_transport_free(t);
+}
+
+/* ---------------------------------------------------------------- reading */
+
+/* Keeps `rest` for later. */
+static void keep(struct smq_transport *t, smq_span rest)
+{
+    size_t max = t->loop->read_size + FRONT_MAX;
+    smq_bytebuf_set_max(&t->unread, t->need > max ? t->need : max);
+    smqtt_err err = smq_bytebuf_append(&t->unread, rest);
+    if (err != SMQTT_OK) {
+        lose(t, err);
+    }
+}
+
+/* Gives bytes to the worker; returns what it left. */
+static smq_span feed(struct smq_transport *t, smq_span bytes)
+{
+    size_t used = 0;
+    t->need = 0;
+    smq_worker_feed(t->loop->worker, t->conn, bytes, &used, &t->need, t->loop->now);
+    return smq_span_from(bytes, used);
+}
+
+/* What was kept, again: reading goes on after a pause. */
+static void feed_kept(struct smq_transport *t)
+{
+    size_t before = t->unread.len;
+    smq_span rest = feed(t, smq_bytebuf_span(&t->unread));
+    smq_bytebuf_consume(&t->unread, before - rest.len);
+}
+
+static bool is_wanted(const struct smq_transport *t)
+{
+    unsigned owner = 0;
+    enum smq_conn_fate fate = smq_conn_fate(t->conn, &owner);
+    return fate == SMQ_FATE_KEEP || fate == SMQ_FATE_HANDOVER;
+}
+
+/* Usual case: read behind the few bytes that were kept, parse in place. Returns what recv did. */
+static ssize_t read_in_place(struct smq_transport *t)
+{
+    struct smq_loop *loop = t->loop;
+    smq_span kept = smq_bytebuf_span(&t->unread);
+    if (kept.len != 0) {
+        memcpy(loop->read_buf, kept.data, kept.len);
+    }
+    ssize_t got = recv(t->fd, loop->read_buf + kept.len, loop->read_size - kept.len, MSG_DONTWAIT);
+    if (got <= 0) {
+        return got;
+    }
+    smq_bytebuf_consume(&t->unread, kept.len);
+    smq_span rest = feed(t, smq_span_of(loop->read_buf, kept.len + (size_t)got));
+    if (rest.len != 0 && is_wanted(t)) {
+        keep(t, rest);
+    }
+    return got;
+}
+
+/* A large packet: what it still needs goes to its own buffer, what comes behind it to the shared one. The buffer grows
+ * with what has come, not with what was announced. */
+static ssize_t read_large(struct smq_transport *t)
+{
+    struct smq_loop *loop = t->loop;
+    size_t have = t->unread.len;
+    size_t missing = t->need > have ? t->need - have : 1;
+    size_t step = have > CHUNK_MIN ? have : CHUNK_MIN;
+    size_t chunk = missing < step ? missing : step;
+    size_t max = loop->read_size + FRONT_MAX;
+    uint8_t *at = NULL;
+    smq_bytebuf_set_max(&t->unread, have + chunk > max ? have + chunk : max);
+    smqtt_err err = smq_bytebuf_reserve(&t->unread, chunk, &at);
+    if (err != SMQTT_OK) {
+        lose(t, err);
+        return 1;
+    }
+    struct iovec parts[2] = {{at, chunk}, {loop->read_buf, loop->read_size}};
+    struct msghdr msg = {.msg_iov = parts, .msg_iovlen = chunk == missing ? 2 : 1};
+    ssize_t got = recvmsg(t->fd, &msg, MSG_DONTWAIT);
+    size_t own = got <= 0 ? 0 : (size_t)got < chunk ? (size_t)got : chunk;
+    smq_bytebuf_commit(&t->unread, own);
+    if (got <= 0 || t->unread.len < t->need) {
+        return got;
+    }
+    feed_kept(t);
+    smq_span behind = smq_span_of(loop->read_buf, (size_t)got - own);
+    if (behind.len != 0 && is_wanted(t)) {
+        smq_span rest = t->unread.len == 0 && !smq_conn_paused(t->conn) ? feed(t, behind) : behind;
+        if (rest.len != 0 && is_wanted(t)) {
+            keep(t, rest);
+        }
+    }
+    return got;
+}
+
+static void read_some(struct smq_transport *t)
+{
+    ssize_t got = t->unread.len <= FRONT_MAX ? read_in_place(t) : read_large(t);
+    if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))) {
+        return;
+    }
+    lose(t, got == 0 ? SMQTT_OK : SMQTT_E_IO);
+}
+
+void smq_transport_unread(struct smq_transport *t, smq_span bytes)
+{
+    smq_span rest = feed(t, bytes);
+    if (rest.len != 0 && is_wanted(t)) {
+        keep(t, rest);
+    }
+}
+
+/* ---------------------------------------------------------------- writing */
+
+enum sent {
+    SENT_ALL,  /* nothing is left */
+    SENT_MORE, /* the kernel took all that it was given; there may be more */
+    SENT_FULL, /* the kernel takes no more now */
+    SENT_LOST
+};
+
+static enum sent send_once(struct smq_transport *t)
+{
+    struct smqtt_span spans[SPANS];
+    struct iovec parts[SPANS];
+    size_t total = 0;
+    size_t n = smq_conn_output(t->conn, spans, SPANS);
+    if (n == 0) {
+        return SENT_ALL;
+    }
+    for (size_t i = 0; i < n; i++) {
+        parts[i] = (struct iovec){(void *)(uintptr_t)spans[i].data, spans[i].len};
+        total += spans[i].len;
+    }
+    struct msghdr msg = {.msg_iov = parts, .msg_iovlen = n};
+    ssize_t sent = sendmsg(t->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0) {
+        bool later = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == ENOBUFS;
+        return later ? SENT_FULL : SENT_LOST;
+    }
+    smq_conn_sent(t->loop->worker, t->conn, (size_t)sent, t->loop->now);
+    return (size_t)sent < total ? SENT_FULL : SENT_MORE;
+}
+
+/* Sends a few times as long as the kernel takes all of it. */
+static enum sent send_output(struct smq_transport *t)
+{
+    enum sent sent = SENT_MORE;
+    for (unsigned i = 0; i < SENDS && sent == SENT_MORE; i++) {
+        sent = send_once(t);
+    }
+    struct smqtt_span probe;
+    if (sent == SENT_MORE && smq_conn_output(t->conn, &probe, 1) == 0) {
+        sent = SENT_ALL;
+    }
+    if (sent == SENT_LOST) {
+        lose(t, SMQTT_E_IO);
+    }
+    return sent;
+}
+
+/* ---------------------------------------------------------------- events */
+
+static void hand_over(struct smq_transport *t, unsigned owner)
+{
+    struct smq_loop *loop = t->loop;
+    char peer[SMQ_PEER_TEXT];
+    smq_listener_peer_text(t->fd, peer);
+    struct smq_handover out = {t->fd, smq_bytebuf_span(&t->unread), t->listener, smq_span_str(peer)};
+    if (loop->env.handover != NULL && epoll_ctl(loop->epoll, EPOLL_CTL_DEL, t->fd, NULL) == 0) {
+        loop->env.handover(loop->env.ctx, owner, &out);
+        t->fd = -1;
+    }
+    smq_transport_free(t);
+}
+
+void smq_transport_service(struct smq_transport *t)
+{
+    unsigned owner = 0;
+    enum smq_conn_fate fate = smq_conn_fate(t->conn, &owner);
+    if (fate == SMQ_FATE_CLOSE_NOW) {
+        smq_transport_free(t);
+        return;
+    }
+    if (fate == SMQ_FATE_HANDOVER) {
+        hand_over(t, owner);
+        return;
+    }
+    if (t->lost) {
+        return; /* comes again with CLOSE_NOW */
+    }
+    if (t->state == SMQ_TRANSPORT_OPEN && t->unread.len != 0 && fate == SMQ_FATE_KEEP && t->need == 0 &&
+        !smq_conn_paused(t->conn)) {
+        feed_kept(t); /* a pause may have left whole packets */
+        fate = smq_conn_fate(t->conn, &owner);
+    }
+    enum sent sent = send_output(t);
+    if (sent == SENT_LOST) {
+        return;
+    }
+    if (fate == SMQ_FATE_CLOSE_AFTER_OUTPUT) {
+        if (sent == SENT_ALL) {
+            linger(t);
+            return;
+        }
+        if (t->state == SMQ_TRANSPORT_OPEN) {
+            t->state = SMQ_TRANSPORT_CLOSING;
+            set_timer(t, CLOSING_MS);
+        }
+    }
+    arm_for(t, sent != SENT_ALL);
+}
+
+/* Reads and drops until the peer has closed. */
+static void drop_input(struct smq_transport *t)
+{
+    ssize_t got = 1;
+    for (unsigned i = 0; i < LINGER_READS && got > 0; i++) {
+        got = recv(t->fd, t->loop->read_buf, t->loop->read_size, MSG_DONTWAIT);
+    }
+    bool open = got > 0 || (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR));
+    if (!open) {
+        smq_transport_free(t);
+    }
+}
+
+void smq_transport_event(struct smq_transport *t, uint32_t events)
+{
+    if (t->state == SMQ_TRANSPORT_LINGERING) {
+        drop_input(t);
+        return;
+    }
+    bool broken = (events & (uint32_t)(EPOLLHUP | EPOLLERR)) != 0;
+    if (t->lost) {
+        return;
+    }
+    if ((t->armed & (uint32_t)EPOLLIN) != 0 && (events & (uint32_t)(EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
+        read_some(t); /* finds the error, too, behind the last bytes */
+    } else if (broken) {
+        lose(t, SMQTT_E_IO);
+    }
+    if ((events & (uint32_t)EPOLLOUT) != 0 && !t->lost) {
+        smq_transport_service(t);
+    }
+}
