@@ -51,12 +51,16 @@ smqtt_err smq_inflight_add(struct smq_inflight *f, const struct smqtt_mem *mem, 
     if (f->count >= max) {
         return SMQTT_E_BUSY;
     }
-    if (f->count == f->size && f->size < LAST_SIZE) {
+    /* One for the new one, and one for identifier 0: so that those in a row never collide when they wrap around. */
+    if (f->count + 2 > f->size && f->size < LAST_SIZE) {
         SMQ_TRY(grow(f, mem));
     }
-    /* At least one slot is free; who waits long is stepped over once a round. */
+    /* At least one slot is free; who waits long is stepped over once a round of the table, but never overtaken. */
     uint16_t id = f->next_id;
     while (slot_of(f, id)->id != 0) {
+        if (id == f->oldest) {
+            return SMQTT_E_BUSY;
+        }
         id = id_after(id);
     }
     struct smq_out_slot *s = slot_of(f, id);

@@ -29,7 +29,8 @@ void smq_inflight_init(struct smq_inflight *f);
 /** Frees the table; the messages are the caller's (walk them first). */
 void smq_inflight_deinit(struct smq_inflight *f, const struct smqtt_mem *mem);
 /** Takes a free identifier (never 0) [MQTT-2.2.1-2] for a message of QoS 1 or 2. `max` is the peer's receive maximum.
- *  SMQTT_E_BUSY when max are in flight, SMQTT_E_NOMEM. *slot stays valid until the next add or remove. */
+ *  SMQTT_E_BUSY when max are in flight, or when the identifiers have come round to the oldest one, which must be
+ *  acknowledged first; SMQTT_E_NOMEM. *slot stays valid until the next add or remove. */
 SMQ_MUST_USE smqtt_err smq_inflight_add(struct smq_inflight *f, const struct smqtt_mem *mem, uint8_t qos, void *msg,
                                         uint16_t max, struct smq_out_slot **slot);
 /** The slot of an identifier, or NULL. */
