@@ -279,6 +279,9 @@ SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_detect(struct smqtt_opener *o, u
  * `payload` must stay valid until the events were pulled. SMQTT_E_NOMEM, SMQTT_E_IO. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_message(struct smqtt_opener *o, struct smqtt_span topic,
                                                         struct smqtt_span payload, bool retained, struct smqtt_now now);
+/** Is this record's key one of an open session here (any generation that is still taken)? For whoever gets other
+ * messages, too, as a broker does, and gives only its own to smqtt_opener_message. */
+SMQTT_API bool smqtt_opener_knows(const struct smqtt_opener *o, uint32_t kid);
 /** Ends the session of a cid with an authenticated close. SMQTT_E_NO_KEY when there is none. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_close(struct smqtt_opener *o, const uint8_t cid[8],
                                                       enum smqtt_status status, struct smqtt_now now);

@@ -21,10 +21,10 @@ struct smq_conn;
 struct smq_worker_env {
     const struct smqtt_mem *mem; /* NULL: malloc */
     struct smqtt_rng rng;
-    const struct smq_log *log; /* NULL: silent */
-    unsigned index;            /* which worker this is, from 0 */
-    unsigned count;            /* how many there are; a client id's owner is its keyed hash modulo this */
-    uint8_t hash_key[16];      /* random; the same for all workers */
+    const struct smq_log *log;   /* NULL: silent */
+    unsigned index;              /* which worker this is, from 0 */
+    unsigned count;              /* how many there are; a client id's owner is its keyed hash modulo this */
+    uint8_t hash_key[16];        /* random; the same for all workers */
     const struct smq_auth *auth; /* NULL: listeners decide who connects, and who is in may do everything */
 };
 

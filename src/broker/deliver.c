@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/internal.h"
+#include "broker/route.h"
+#include "broker/session.h"
+
+/* ------------------------------------------------------------ the queue */
+
+enum { FIRST_ITEMS = 8 };
+
+static bool queue_push(struct smq_queue *q, const struct smqtt_mem *mem, struct smq_queued item, size_t bytes)
+{
+    if (q->n == q->cap) {
+        uint32_t cap = q->cap != 0 ? q->cap * 2 : FIRST_ITEMS;
+        struct smq_queued *items = smq_mem_alloc(mem, cap * sizeof *items);
+        if (items == NULL) {
+            return false;
+        }
+        for (uint32_t i = 0; i < q->n; i++) {
+            items[i] = q->items[(q->head + i) & (q->cap - 1)];
+        }
+        smq_mem_free(mem, q->items);
+        q->items = items;
+        q->cap = cap;
+        q->head = 0;
+    }
+    q->items[(q->head + q->n) & (q->cap - 1)] = item;
+    q->n++;
+    q->bytes += bytes;
+    return true;
+}
+
+static void queue_release(struct smq_queue *q, const struct smqtt_mem *mem)
+{
+    smq_mem_free(mem, q->items);
+    *q = (struct smq_queue){0};
+}
+
+static void queue_pop(struct smq_queue *q, const struct smqtt_mem *mem)
+{
+    q->bytes -= smq_delivery_msg(q->items[q->head].delivery)->len;
+    q->head = (q->head + 1) & (q->cap - 1);
+    q->n--;
+    if (q->n == 0) {
+        queue_release(q, mem);
+    }
+}
+
+void smq_session_clear_queue(struct smq_worker *w, struct smq_session *s)
+{
+    struct smq_queue *q = &s->queue;
+    for (uint32_t i = 0; i < q->n; i++) {
+        smq_delivery_free(w->mem, q->items[(q->head + i) & (q->cap - 1)].delivery);
+    }
+    w->stats.queued_messages -= q->n;
+    queue_release(q, w->mem);
+}
+
+/* Bursts for a client that reads are kept whole; counted are the messages of one that is away or does not take them. */
+static bool queue_is_full(const struct smq_worker *w, const struct smq_session *s, size_t bytes)
+{
+    const struct smq_broker_config *config = w->config;
+    uint64_t waiting = s->queue.bytes + bytes;
+    if (config->max_queued_bytes != 0 && waiting > config->max_queued_bytes) {
+        return true;
+    }
+    bool counted =
+        s->conn == NULL || (config->max_output_bytes != 0 && waiting + s->conn->out.bytes > config->max_output_bytes);
+    return counted && config->max_queued_messages != 0 && s->queue.n >= config->max_queued_messages;
+}
+
+/* ------------------------------------------------------------ sending */
+
+static uint16_t window_of(const struct smq_worker *w, const struct smq_conn *conn)
+{
+    uint32_t max = w->config->max_inflight_messages;
+    return max != 0 && max < conn->receive_max ? (uint16_t)max : conn->receive_max;
+}
+
+/* A packet that others of its kind have been made from before is copied and gets its identifier. */
+static bool send_template(struct smq_conn *conn, struct smq_routing *r, const struct smq_send *send)
+{
+    struct smq_worker *w = conn->worker;
+    bool v5 = smq_conn_is_v5(conn);
+    struct smq_template *t = &r->templates[(v5 ? 2 : 0) + (send->qos != 0 ? 1 : 0)];
+    if (t->len == 0) {
+        struct smq_send plain = *send;
+        plain.retain = false;
+        size_t id_at;
+        t->len = (uint16_t)smq_send_write(&plain, v5, w->now.mono, t->bytes, sizeof t->bytes, &id_at);
+        t->id_at = (uint16_t)id_at;
+        if (t->len == 0) {
+            return false;
+        }
+    }
+    if (conn->max_packet_out != 0 && t->len > conn->max_packet_out) {
+        return false;
+    }
+    uint8_t *at = smq_outq_append(&conn->out, &w->chunks, t->len);
+    if (at == NULL) {
+        return false;
+    }
+    memcpy(at, t->bytes, t->len);
+    at[0] = (uint8_t)(SMQ_PUBLISH << 4 | send->qos << 1 | (send->retain ? 1 : 0));
+    if (send->qos != 0) {
+        at[t->id_at] = (uint8_t)(send->id >> 8);
+        at[t->id_at + 1] = (uint8_t)send->id;
+    }
+    w->stats.packets_out++;
+    w->stats.publish_out++;
+    smq_conn_make_dirty(conn);
+    return true;
+}
+
+static smqtt_err send_now(struct smq_conn *conn, struct smq_routing *r, const struct smq_send *send)
+{
+    size_t size = r->content.topic.len + r->content.props.len + r->content.payload.len;
+    bool small = size <= SMQ_COPY_MAX && (send->n_ids == 0 || !smq_conn_is_v5(conn));
+    if (small && send_template(conn, r, send)) {
+        return SMQTT_OK;
+    }
+    return smq_conn_send(conn, send);
+}
+
+void smq_session_let_go(struct smq_worker *w, struct smq_out_slot *slot)
+{
+    smq_delivery_free(w->mem, slot->msg);
+    slot->msg = NULL;
+}
+
+static void drop(struct smq_worker *w)
+{
+    w->stats.publish_dropped++;
+}
+
+/* One more message of QoS 0 than there may be bytes towards a connection is dropped. */
+static void deliver_qos0(struct smq_worker *w, struct smq_session *s, struct smq_routing *r,
+                         const struct smq_send *send)
+{
+    uint64_t max = w->config->max_output_bytes;
+    size_t size = r->content.topic.len + r->content.payload.len;
+    bool full = max != 0 && s->conn->out.bytes + size > max;
+    if (full || send_now(s->conn, r, send) != SMQTT_OK) {
+        drop(w);
+    }
+}
+
+/* True when it went out, or was dropped because it never can; false when it has to wait. */
+static bool deliver_at_once(struct smq_worker *w, struct smq_session *s, struct smq_routing *r, struct smq_send *send)
+{
+    smqtt_err err = SMQTT_OK;
+    if (s->conn == NULL || s->queue.n != 0 || s->n_unsent != 0) {
+        return false;
+    }
+    struct smq_refbuf *msg = smq_routing_msg(w, r, &err);
+    void *delivery = msg != NULL ? smq_delivery_new(w->mem, msg, send->retain, send->ids, send->n_ids) : NULL;
+    if (delivery == NULL) {
+        drop(w);
+        return true;
+    }
+    smq_refbuf_ref(msg);
+    struct smq_out_slot *slot;
+    err = smq_inflight_add(&s->out, w->mem, send->qos, delivery, window_of(w, s->conn), &slot);
+    if (err != SMQTT_OK) {
+        smq_delivery_free(w->mem, delivery);
+        return false;
+    }
+    send->content = &r->content;
+    send->msg = msg;
+    send->id = slot->id;
+    slot->sent = SMQ_WAS_SENT;
+    err = send_now(s->conn, r, send);
+    if (err == SMQTT_E_NOMEM) {
+        slot->sent = SMQ_MUST_RESEND; /* when there is memory again */
+        s->n_unsent++;
+    } else if (err != SMQTT_OK) {
+        /* Larger than the client takes: as if delivered [MQTT-3.1.2-25]. */
+        smq_session_let_go(w, slot);
+        smq_inflight_remove(&s->out, w->mem, slot);
+        drop(w);
+    }
+    return true;
+}
+
+static void enqueue(struct smq_worker *w, struct smq_session *s, struct smq_routing *r, const struct smq_send *send)
+{
+    smqtt_err err = SMQTT_OK;
+    struct smq_refbuf *msg = smq_routing_msg(w, r, &err);
+    if (msg == NULL || queue_is_full(w, s, msg->len)) {
+        drop(w);
+        return;
+    }
+    void *delivery = smq_delivery_new(w->mem, msg, send->retain, send->ids, send->n_ids);
+    if (delivery == NULL) {
+        drop(w);
+        return;
+    }
+    smq_refbuf_ref(msg);
+    if (!queue_push(&s->queue, w->mem, (struct smq_queued){delivery, send->qos}, msg->len)) {
+        smq_delivery_free(w->mem, delivery);
+        drop(w);
+        return;
+    }
+    w->stats.queued_messages++;
+}
+
+void smq_session_deliver(struct smq_worker *w, struct smq_session *s, struct smq_routing *r, uint8_t qos, bool retain,
+                         const uint32_t *ids, size_t n_ids)
+{
+    if (!smq_session_may(w, s, r->content.topic, SMQ_ACCESS_READ)) {
+        return;
+    }
+    struct smq_send send = {
+        .content = &r->content, .msg = r->msg, .ids = ids, .n_ids = n_ids, .qos = qos, .retain = retain};
+    if (qos == 0) {
+        if (s->conn != NULL) {
+            deliver_qos0(w, s, r, &send);
+        } else if (w->config->queue_qos0_messages) {
+            enqueue(w, s, r, &send);
+        }
+        return;
+    }
+    if (!deliver_at_once(w, s, r, &send)) {
+        enqueue(w, s, r, &send);
+    }
+}
+
+/* ------------------------------------------------------------ from the queue, and again */
+
+/* Who lost the right to read it, and what is too old or ill-formed, is left out. */
+static bool may_still_go(struct smq_worker *w, const struct smq_session *s, struct smq_refbuf *msg)
+{
+    struct smq_content c = smq_msg_content(msg);
+    if (c.expires <= w->now.mono) {
+        return false; /* [MQTT-3.3.2-5] */
+    }
+    if (!smq_msg_is_sound(msg, w->config->text_policy, w->config->max_topic_levels)) {
+        w->stats.refused_text++;
+        return false;
+    }
+    return smq_session_may(w, s, c.topic, SMQ_ACCESS_READ);
+}
+
+static smqtt_err send_delivery(struct smq_session *s, void *delivery, uint8_t qos, uint16_t id, bool dup)
+{
+    struct smq_refbuf *msg = smq_delivery_msg(delivery);
+    struct smq_content content = smq_msg_content(msg);
+    struct smq_send send = {
+        .content = &content, .msg = msg, .qos = qos, .id = id, .dup = dup, .retain = smq_delivery_retain(delivery)};
+    send.n_ids = smq_delivery_ids(delivery, &send.ids);
+    return smq_conn_send(s->conn, &send);
+}
+
+/* The first in the queue; false when it has to stay. */
+static bool send_first(struct smq_worker *w, struct smq_session *s)
+{
+    struct smq_queued item = s->queue.items[s->queue.head];
+    struct smq_out_slot *slot = NULL;
+    bool go = may_still_go(w, s, smq_delivery_msg(item.delivery));
+    if (go && item.qos != 0) {
+        smqtt_err err = smq_inflight_add(&s->out, w->mem, item.qos, item.delivery, window_of(w, s->conn), &slot);
+        if (err != SMQTT_OK) {
+            return false;
+        }
+        slot->sent = SMQ_WAS_SENT;
+    }
+    bool sent = go && send_delivery(s, item.delivery, item.qos, slot != NULL ? slot->id : 0, false) == SMQTT_OK;
+    queue_pop(&s->queue, w->mem);
+    w->stats.queued_messages--;
+    if (!sent) {
+        drop(w);
+        if (slot != NULL) {
+            smq_inflight_remove(&s->out, w->mem, slot);
+        }
+    }
+    if (!sent || slot == NULL) {
+        smq_delivery_free(w->mem, item.delivery);
+    }
+    return true;
+}
+
+/* Sends one in-flight message again; false when there is no memory to do so. */
+static bool resend(struct smq_worker *w, struct smq_session *s, struct smq_out_slot *slot)
+{
+    smqtt_err err = SMQTT_OK;
+    bool dup = (slot->sent & SMQ_WAS_SENT) != 0; /* [MQTT-3.3.1-1] */
+    slot->sent = SMQ_WAS_SENT;
+    if (slot->state == SMQ_OUT_WAIT_PUBCOMP) {
+        err = smq_conn_write_ack(s->conn, SMQ_PUBREL, slot->id, 0);
+    } else if (!may_still_go(w, s, smq_delivery_msg(slot->msg))) {
+        err = SMQTT_E_EXPIRED;
+    } else {
+        err = send_delivery(s, slot->msg, slot->state == SMQ_OUT_WAIT_PUBREC ? 2 : 1, slot->id, dup);
+    }
+    if (err == SMQTT_E_NOMEM) {
+        smq_conn_fail(s->conn, err);
+        return false;
+    }
+    if (err != SMQTT_OK) {
+        smq_session_let_go(w, slot);
+        smq_inflight_remove(&s->out, w->mem, slot);
+        drop(w);
+    }
+    return true;
+}
+
+/* In the order in which they were first sent [MQTT-4.6.0-1]; never more at a time than the client takes. */
+static bool resend_waiting(struct smq_worker *w, struct smq_session *s)
+{
+    uint16_t window = window_of(w, s->conn);
+    struct smq_out_slot *slot = smq_inflight_next(&s->out, NULL);
+    while (slot != NULL && s->n_unsent != 0 && s->out.count - s->n_unsent < window) {
+        if ((slot->sent & SMQ_MUST_RESEND) == 0) {
+            slot = smq_inflight_next(&s->out, slot);
+            continue;
+        }
+        struct smq_out_slot here = *slot;
+        s->n_unsent--;
+        if (!resend(w, s, slot)) {
+            return false;
+        }
+        /* The slot may be free now; the walk goes on from its identifier. */
+        slot = s->out.count != 0 ? smq_inflight_next(&s->out, &here) : NULL;
+    }
+    return s->n_unsent == 0;
+}
+
+void smq_session_pump(struct smq_worker *w, struct smq_session *s)
+{
+    uint64_t max = w->config->max_output_bytes;
+    if (s->conn == NULL || (s->n_unsent != 0 && !resend_waiting(w, s))) {
+        return;
+    }
+    while (s->conn != NULL && s->queue.n != 0 && (max == 0 || s->conn->out.bytes < max)) {
+        if (!send_first(w, s)) {
+            return;
+        }
+    }
+}
+
+void smq_session_resume(struct smq_worker *w, struct smq_session *s)
+{
+    s->n_unsent = 0;
+    struct smq_out_slot *slot = NULL;
+    while ((slot = smq_inflight_next(&s->out, slot)) != NULL) {
+        slot->sent |= SMQ_MUST_RESEND;
+        s->n_unsent++;
+    }
+    smq_session_pump(w, s);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SMQTT_BROKER_INTERNAL_H
+#define SMQTT_BROKER_INTERNAL_H
+/* The worker itself, and the handlers of packets. */
+#include "base/map.h"
+#include "broker/conn.h"
+#include "broker/retain.h"
+#include "broker/session.h"
+#include "broker/trie.h"
+
+/** How many connections came through a listener. */
+struct smq_listener_count {
+    struct smq_listener_count *next;
+    const struct smq_listener_config *listener;
+    uint32_t n;
+};
+
+struct smq_worker {
+    const struct smqtt_mem *mem;
+    struct smqtt_rng rng;
+    const struct smq_log *log;
+    const struct smq_auth *auth;
+    const struct smq_broker_config *config;
+    unsigned index, count;
+    uint8_t key[16];
+    struct smqtt_now now; /* of the call that is under way */
+    struct smq_wheel wheel;
+    struct smq_map sessions; /* client identifier -> struct smq_session */
+    struct smq_trie trie;
+    struct smq_retain retain;
+    struct smq_list conns, dirty;
+    struct smq_listener_count *listeners;
+    struct smq_chunk_pool chunks;
+    struct smq_map servers;      /* skid -> struct smq_server */
+    struct smq_map relays;       /* skid and cid -> struct smq_relay */
+    struct smqtt_opener *opener; /* the broker's own identity; NULL: none */
+    struct smq_server *own;      /* and its entry in `servers` */
+    uint64_t n_made;             /* sessions so far: makes their hashes differ */
+    uint64_t msg_bytes;          /* of all message blocks */
+    struct smq_worker_stats stats;
+};
+
+/** What a handler is given: an open connection and a packet that the codec has read. */
+typedef smqtt_err (*smq_handler)(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt);
+
+/* Each returns SMQTT_OK, or what the connection is to be ended for. They may end it themselves. */
+SMQ_MUST_USE smqtt_err smq_on_connect(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt);
+SMQ_MUST_USE smqtt_err smq_on_publish(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt);
+SMQ_MUST_USE smqtt_err smq_on_ack(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt);
+SMQ_MUST_USE smqtt_err smq_on_pubrel(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt);
+SMQ_MUST_USE smqtt_err smq_on_subscribe(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt);
+SMQ_MUST_USE smqtt_err smq_on_unsubscribe(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt);
+SMQ_MUST_USE smqtt_err smq_on_pingreq(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt);
+SMQ_MUST_USE smqtt_err smq_on_disconnect(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt);
+SMQ_MUST_USE smqtt_err smq_on_auth(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt);
+SMQ_MUST_USE smqtt_err smq_on_detect(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt);
+
+/** A CONNECT that could not be read: says so in the client's dialect as far as it can be told, and ends. */
+void smq_connect_refuse_unread(struct smq_conn *conn, const struct smq_frame *frame, smqtt_err err);
+/** The worker that owns a client identifier. */
+unsigned smq_worker_owner(const struct smq_worker *w, smq_span client_id);
+
+#endif

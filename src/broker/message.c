@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/message.h"
+#include "base/mem.h"
+#include "codec/topic.h"
+#include "codec/varint.h"
+
+size_t smq_msg_size(const struct smq_content *c)
+{
+    return sizeof(struct smq_msg) + 2 + c->topic.len + c->props.len + c->payload.len;
+}
+
+struct smq_refbuf *smq_msg_new(const struct smqtt_mem *mem, const struct smq_content *c, bool checked, uint64_t *total)
+{
+    size_t size = smq_msg_size(c);
+    if (c->topic.len > UINT16_MAX || c->props.len > SMQ_VARINT_MAX || c->payload.len > SMQ_VARINT_MAX) {
+        return NULL;
+    }
+    struct smq_refbuf *buf = smq_refbuf_new(mem, size);
+    if (buf == NULL) {
+        return NULL;
+    }
+    struct smq_msg *m = smq_msg_of(buf);
+    *m = (struct smq_msg){.expires = c->expires,
+                          .total = total,
+                          .topic_len = (uint32_t)c->topic.len,
+                          .props_len = (uint32_t)c->props.len,
+                          .payload_len = (uint32_t)c->payload.len,
+                          .qos = c->qos,
+                          .retain = c->retain,
+                          .has_text = c->has_text,
+                          .checked = checked};
+    struct smq_wr wr = smq_wr_of(m->bytes, size - sizeof *m);
+    smq_wr_blob16(&wr, c->topic);
+    smq_wr_put(&wr, c->props);
+    smq_wr_put(&wr, c->payload);
+    *total += size;
+    return buf;
+}
+
+void smq_msg_unref(struct smq_refbuf *buf)
+{
+    if (buf != NULL && smq_refbuf_is_sole(buf)) {
+        *smq_msg_of(buf)->total -= buf->len;
+    }
+    smq_refbuf_unref(buf);
+}
+
+struct smq_content smq_msg_content(const struct smq_refbuf *buf)
+{
+    const struct smq_msg *m = (const struct smq_msg *)(const void *)buf->data;
+    const uint8_t *at = m->bytes + 2;
+    return (struct smq_content){.topic = {at, m->topic_len},
+                                .props = {at + m->topic_len, m->props_len},
+                                .payload = {at + m->topic_len + m->props_len, m->payload_len},
+                                .expires = m->expires,
+                                .qos = m->qos,
+                                .retain = m->retain,
+                                .has_text = m->has_text};
+}
+
+static bool props_are_sound(smq_span raw, enum smq_text_policy text, bool *has_text)
+{
+    struct smq_props props;
+    smq_props_clear(&props);
+    props.raw = raw;
+    struct smq_wr wr = smq_wr_measure();
+    if (raw.len != 0 && smq_props_write(&wr, SMQ_IN_PUBLISH, text, &props) != SMQTT_OK) {
+        return false;
+    }
+    struct smq_rd it = smq_rd_of(raw);
+    enum smq_prop which;
+    union smq_prop_value value;
+    smq_span second;
+    *has_text = false;
+    while (smq_props_next(&it, &which, &value, &second)) {
+        *has_text = *has_text || (which == SMQ_PROP_PAYLOAD_FORMAT && value.num == 1);
+    }
+    return true;
+}
+
+bool smq_content_is_sound(const struct smq_content *c, enum smq_text_policy text, uint16_t max_levels)
+{
+    bool has_text;
+    return smq_utf8_ok(c->topic, text) && smq_topic_name_ok(c->topic, max_levels) &&
+           props_are_sound(c->props, text, &has_text) && (!has_text || smq_utf8_ok(c->payload, SMQ_TEXT_WELLFORMED));
+}
+
+bool smq_msg_is_sound(struct smq_refbuf *buf, enum smq_text_policy text, uint16_t max_levels)
+{
+    struct smq_msg *m = smq_msg_of(buf);
+    if (!m->checked) {
+        struct smq_content c = smq_msg_content(buf);
+        m->checked = smq_content_is_sound(&c, text, max_levels);
+    }
+    return m->checked;
+}
+
+/* ------------------------------------------------------------ deliveries */
+
+struct wrapper {
+    struct smq_refbuf *msg;
+    uint32_t n_ids;
+    bool retain;
+    uint32_t ids[];
+};
+
+/* Blocks are aligned, so the lowest bit of the pointer can tell a wrapper from a bare message. */
+enum { WRAPPED = 1 };
+
+static struct wrapper *wrapper_of(void *delivery)
+{
+    uintptr_t bits = (uintptr_t)delivery;
+    return (bits & WRAPPED) != 0 ? (struct wrapper *)(bits - WRAPPED) : NULL;
+}
+
+void *smq_delivery_new(const struct smqtt_mem *mem, struct smq_refbuf *msg, bool retain, const uint32_t *ids,
+                       size_t n_ids)
+{
+    if (!retain && n_ids == 0) {
+        return msg;
+    }
+    struct wrapper *w = smq_mem_alloc(mem, sizeof *w + n_ids * sizeof *ids);
+    if (w == NULL) {
+        return NULL;
+    }
+    *w = (struct wrapper){msg, (uint32_t)n_ids, retain};
+    if (n_ids != 0) {
+        memcpy(w->ids, ids, n_ids * sizeof *ids);
+    }
+    return (void *)((uintptr_t)w + WRAPPED);
+}
+
+void smq_delivery_free(const struct smqtt_mem *mem, void *delivery)
+{
+    struct wrapper *w = wrapper_of(delivery);
+    smq_msg_unref(w != NULL ? w->msg : delivery);
+    smq_mem_free(mem, w);
+}
+
+struct smq_refbuf *smq_delivery_msg(void *delivery)
+{
+    struct wrapper *w = wrapper_of(delivery);
+    return w != NULL ? w->msg : delivery;
+}
+
+bool smq_delivery_retain(void *delivery)
+{
+    struct wrapper *w = wrapper_of(delivery);
+    return w != NULL && w->retain;
+}
+
+size_t smq_delivery_ids(void *delivery, const uint32_t **ids)
+{
+    struct wrapper *w = wrapper_of(delivery);
+    *ids = w != NULL ? w->ids : NULL;
+    return w != NULL ? w->n_ids : 0;
+}

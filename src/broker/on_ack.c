@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/internal.h"
+
+enum { REASON_ID_NOT_FOUND = 0x92 };
+
+/* One that was to be sent again needs not to be, now that it is answered. */
+static void settle_resend(struct smq_session *s, struct smq_out_slot *slot)
+{
+    if ((slot->sent & SMQ_MUST_RESEND) != 0) {
+        slot->sent = SMQ_WAS_SENT;
+        s->n_unsent--;
+    }
+}
+
+static void finish(struct smq_worker *w, struct smq_session *s, struct smq_out_slot *slot)
+{
+    settle_resend(s, slot);
+    smq_session_let_go(w, slot);
+    smq_inflight_remove(&s->out, w->mem, slot);
+    if (s->queue.n != 0 || s->n_unsent != 0) {
+        smq_session_pump(w, s);
+    }
+}
+
+smqtt_err smq_on_ack(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt)
+{
+    struct smq_session *s = conn->session;
+    const struct smq_ack *ack = &pkt->ack;
+    struct smq_out_slot *slot;
+    switch (smq_inflight_ack(&s->out, (uint8_t)pkt->type, ack->id, ack->reason, &slot)) {
+    case SMQ_OUT_FAILED:
+        w->stats.publish_dropped++;
+        finish(w, s, slot);
+        return SMQTT_OK;
+    case SMQ_OUT_DONE:
+        finish(w, s, slot);
+        return SMQTT_OK;
+    case SMQ_OUT_SEND_PUBREL:
+        settle_resend(s, slot);
+        smq_session_let_go(w, slot);
+        return smq_conn_write_ack(conn, SMQ_PUBREL, ack->id, 0);
+    case SMQ_OUT_RESEND_PUBREL:
+        return smq_conn_write_ack(conn, SMQ_PUBREL, ack->id, 0);
+    case SMQ_OUT_UNKNOWN:
+        /* In 3.x, too, the client must get out of its state: it waits for PUBREL. */
+        return pkt->type == SMQ_PUBREC ? smq_conn_write_ack(conn, SMQ_PUBREL, ack->id, REASON_ID_NOT_FOUND) : SMQTT_OK;
+    case SMQ_OUT_WRONG:
+        return SMQTT_E_PROTOCOL;
+    }
+    return SMQTT_E_BUG;
+}
+
+smqtt_err smq_on_pubrel(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt)
+{
+    bool was_open = smq_qos2_in_release(&conn->session->in, w->mem, pkt->ack.id);
+    return smq_conn_write_ack(conn, SMQ_PUBCOMP, pkt->ack.id, was_open ? 0 : REASON_ID_NOT_FOUND);
+}

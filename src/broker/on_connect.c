@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/hex.h"
+#include "broker/internal.h"
+#include "broker/relay.h"
+#include "broker/will.h"
+
+enum {
+    REASON_BAD_METHOD = 0x8C,
+    REASON_TAKEN_OVER = 0x8E,
+    REASON_BAD_TOPIC = 0x90,
+    REASON_BAD_RETAIN = 0x9A,
+    REASON_BAD_QOS = 0x9B,
+    RETURN_BAD_VERSION = 1,
+    RETURN_BAD_ID = 2,
+    ASSIGNED_RANDOM = 15
+};
+
+/* ------------------------------------------------------------ refusing */
+
+static void write_connack(struct smq_conn *conn, uint8_t reason, uint8_t code_v3, const char *why)
+{
+    struct smq_packet pkt = {.type = SMQ_CONNACK};
+    pkt.connack.session_present = false;
+    pkt.connack.reason = smq_conn_is_v5(conn) ? reason : code_v3;
+    smq_props_clear(&pkt.connack.props);
+    if (smq_conn_is_v5(conn)) {
+        smq_props_set_bytes(&pkt.connack.props, SMQ_PROP_REASON_STRING, smq_span_str(why));
+    }
+    (void)!smq_conn_write(conn, &pkt); /* without memory it is closed without a word */
+}
+
+static void refuse(struct smq_conn *conn, uint8_t reason, const char *why)
+{
+    const struct smq_worker *w = conn->worker;
+    write_connack(conn, reason, smq_connack_code_v3(reason), why);
+    if (w->config->log_connections) {
+        smq_log(w->log, SMQ_LOG_NOTICE, "%s: CONNECT refused: %s", conn->peer, why);
+    }
+    smq_conn_end(conn, SMQ_FATE_CLOSE_AFTER_OUTPUT, false);
+}
+
+/* The version stands behind the protocol's name, whatever else is wrong. 0: not there, or none that we speak. */
+static uint8_t version_of(const struct smq_frame *frame)
+{
+    enum { BRIDGE = 0x80 };
+    struct smq_rd rd = smq_rd_of(frame->body);
+    smq_rd_blob16(&rd);
+    uint8_t version = smq_rd_u8(&rd) & (uint8_t)~BRIDGE;
+    return smq_rd_ok(&rd) && version >= SMQTT_V31 && version <= SMQTT_V5 ? version : 0;
+}
+
+void smq_connect_refuse_unread(struct smq_conn *conn, const struct smq_frame *frame, smqtt_err err)
+{
+    uint8_t version = version_of(frame);
+    struct smq_worker *w = conn->worker;
+    if (err == SMQTT_E_BAD_TEXT || err == SMQTT_E_BAD_PAYLOAD) {
+        w->stats.refused_text++;
+    }
+    if (err == SMQTT_E_BAD_VERSION) {
+        conn->codec.version = SMQTT_V311;
+        write_connack(conn, 0, RETURN_BAD_VERSION, "");
+    } else if (version == SMQTT_V5) {
+        conn->codec.version = SMQTT_V5;
+        write_connack(conn, smqtt_err_reason(err), 0, smqtt_strerror(err));
+    } else if (version != 0 && err == SMQTT_E_BAD_CLIENT_ID) {
+        conn->codec.version = (enum smqtt_version)version;
+        write_connack(conn, 0, RETURN_BAD_ID, "");
+    }
+    if (w->config->log_connections) {
+        smq_log(w->log, SMQ_LOG_NOTICE, "%s: CONNECT refused: %s", conn->peer, smqtt_strerror(err));
+    }
+    smq_conn_end(conn, SMQ_FATE_CLOSE_AFTER_OUTPUT, false);
+}
+
+/* ------------------------------------------------------------ what is checked before there is a session */
+
+static bool may_login(struct smq_worker *w, struct smq_conn *conn, const struct smq_connect *c, smqtt_err *err)
+{
+    struct smq_principal who = {
+        .client_id = c->client_id, .user = c->user, .has_user = c->has_user, .listener = conn->listener};
+    if (w->auth != NULL && w->auth->login != NULL) {
+        *err = w->auth->login(w->auth->ctx, &who, c->has_password ? &c->password : NULL);
+    } else {
+        *err = conn->listener->allow_anonymous ? SMQTT_OK : SMQTT_E_NOT_AUTHORIZED;
+    }
+    return *err == SMQTT_OK;
+}
+
+static bool may_have_will(struct smq_worker *w, struct smq_conn *conn, const struct smq_connect *c, uint8_t *reason)
+{
+    const struct smq_will *will = &c->will;
+    struct smq_principal who = {
+        .client_id = c->client_id, .user = c->user, .has_user = c->has_user, .listener = conn->listener};
+    if (will->qos > w->config->max_qos) {
+        *reason = REASON_BAD_QOS; /* [MQTT-3.2.2-12] */
+    } else if (will->retain && !w->config->retain_available) {
+        *reason = REASON_BAD_RETAIN; /* [MQTT-3.2.2-13] */
+    } else if (will->topic.len != 0 && will->topic.data[0] == '$') {
+        *reason = REASON_BAD_TOPIC;
+    } else if (w->auth != NULL && w->auth->access != NULL &&
+               !w->auth->access(w->auth->ctx, &who, will->topic, SMQ_ACCESS_WRITE)) {
+        *reason = smqtt_err_reason(SMQTT_E_NOT_AUTHORIZED);
+    } else if (!smq_detect_is_satisfied(conn, will->topic, false)) {
+        *reason = smqtt_err_reason(SMQTT_E_NOT_AUTHORIZED);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+/* Keep-alive 0, "never", is allowed unless a maximum was configured. In version 5 the server's word holds. */
+static bool set_keep_alive(const struct smq_worker *w, struct smq_conn *conn, const struct smq_connect *c,
+                           uint16_t *server_keep_alive)
+{
+    uint16_t max = w->config->max_keepalive;
+    uint16_t seconds = c->keep_alive;
+    bool too_long = max != 0 && max != UINT16_MAX && (seconds == 0 || seconds > max);
+    if (too_long && c->version != SMQTT_V5) {
+        return false;
+    }
+    if (too_long) {
+        seconds = max;
+        *server_keep_alive = max;
+    }
+    conn->keep_alive_ms = (uint32_t)seconds * 1500;
+    return true;
+}
+
+/* ------------------------------------------------------------ the session */
+
+/* A random identifier that belongs to this worker. */
+static smqtt_err assign_id(struct smq_worker *w, char *out, size_t cap, smq_span *id)
+{
+    const char *prefix = w->config->auto_id_prefix != NULL ? w->config->auto_id_prefix : "auto-";
+    size_t len = strlen(prefix);
+    if (len + SMQ_BASE32_LEN(ASSIGNED_RANDOM) + 1 > cap) {
+        len = 0;
+    }
+    memcpy(out, prefix, len);
+    do {
+        uint8_t random[ASSIGNED_RANDOM];
+        if (!w->rng.fill(w->rng.ctx, random, sizeof random)) {
+            return SMQTT_E_RNG;
+        }
+        smq_base32_encode(out + len, smq_span_of(random, sizeof random), true);
+        *id = smq_span_str(out);
+    } while (smq_worker_owner(w, *id) != w->index || smq_session_find(w, *id) != NULL);
+    return SMQTT_OK;
+}
+
+static bool is_same_user(const struct smq_session *s, const struct smq_connect *c)
+{
+    return s->user == NULL || !c->has_user || smq_span_equal(smq_span_of(s->user, s->user_len), c->user);
+}
+
+static uint32_t expiry_of(const struct smq_worker *w, const struct smq_connect *c)
+{
+    if (c->version == SMQTT_V5) {
+        return smq_props_num(&c->props, SMQ_PROP_SESSION_EXPIRY, 0);
+    }
+    if (c->clean_start) {
+        return 0;
+    }
+    uint32_t limit = w->config->persistent_client_expiration_s;
+    return limit != 0 ? limit : UINT32_MAX;
+}
+
+static void take_over(struct smq_session *s)
+{
+    if (s->conn != NULL) {
+        smq_conn_kick(s->conn, REASON_TAKEN_OVER, "another connection took over the session"); /* [MQTT-3.1.4-3] */
+    }
+}
+
+/* Finds or makes the session; what it needs is got before the old one is touched. */
+static smqtt_err enter(struct smq_worker *w, struct smq_conn *conn, const struct smq_connect *c, smq_span id,
+                       bool *present)
+{
+    char *user = NULL;
+    if (c->has_user) {
+        user = smq_mem_dup(w->mem, c->user);
+        if (user == NULL) {
+            return SMQTT_E_NOMEM;
+        }
+    }
+    struct smq_will_due *will = NULL;
+    smqtt_err err = c->has_will ? smq_will_new(w, c, &will) : SMQTT_OK;
+    struct smq_session *s = smq_session_find(w, id);
+    if (err == SMQTT_OK && s != NULL) {
+        take_over(s);
+        s = smq_session_find(w, id); /* it may have ended with its connection */
+        if (s != NULL && c->clean_start) {
+            smq_session_end(w, s); /* [MQTT-3.1.2-4] */
+            s = NULL;
+        }
+    }
+    *present = s != NULL;
+    if (err == SMQTT_OK && s == NULL) {
+        err = smq_session_new(w, id, &s);
+    }
+    if (err != SMQTT_OK) {
+        smq_mem_free(w->mem, user);
+        smq_will_free(w, will);
+        return err;
+    }
+    smq_wheel_cancel(&w->wheel, &s->expiry.node);
+    smq_will_drop(w, s); /* a delayed one: its client is back [MQTT-3.1.3-9] */
+    smq_mem_free(w->mem, s->user);
+    s->user = user;
+    s->user_len = user != NULL ? (uint32_t)c->user.len : 0;
+    s->will = will;
+    s->expiry_s = expiry_of(w, c);
+    s->conn = conn;
+    s->sub.online = true;
+    conn->session = s;
+    return SMQTT_OK;
+}
+
+/* ------------------------------------------------------------ the answer */
+
+static smqtt_err accept(struct smq_worker *w, struct smq_conn *conn, bool present, smq_span assigned,
+                        uint16_t server_keep_alive)
+{
+    const struct smq_broker_config *config = w->config;
+    struct smq_packet pkt = {.type = SMQ_CONNACK};
+    pkt.connack.session_present = present;
+    pkt.connack.reason = 0;
+    struct smq_props *props = &pkt.connack.props;
+    smq_props_clear(props);
+    uint8_t raw[64];
+    if (smq_conn_is_v5(conn)) {
+        struct smq_wr wr = smq_wr_of(raw, sizeof raw);
+        if (config->detect) {
+            smq_props_put_user(&wr, smq_span_str("smqtt-detect"), smq_span_str("1")); /* protocol.md 9.1 */
+        }
+        props->raw = smq_wr_span(&wr);
+        if (config->receive_maximum != 0 && config->receive_maximum != UINT16_MAX) {
+            smq_props_set_num(props, SMQ_PROP_RECEIVE_MAXIMUM, config->receive_maximum);
+        }
+        if (config->max_qos < 2) {
+            smq_props_set_num(props, SMQ_PROP_MAXIMUM_QOS, config->max_qos);
+        }
+        if (!config->retain_available) {
+            smq_props_set_num(props, SMQ_PROP_RETAIN_AVAILABLE, 0);
+        }
+        if (config->max_packet_size != 0) {
+            smq_props_set_num(props, SMQ_PROP_MAXIMUM_PACKET_SIZE, config->max_packet_size);
+        }
+        if (config->topic_alias_maximum != 0) {
+            smq_props_set_num(props, SMQ_PROP_TOPIC_ALIAS_MAXIMUM, config->topic_alias_maximum);
+        }
+        if (assigned.len != 0) {
+            smq_props_set_bytes(props, SMQ_PROP_ASSIGNED_CLIENT_ID, assigned); /* [MQTT-3.1.3-7] */
+        }
+        if (server_keep_alive != 0) {
+            smq_props_set_num(props, SMQ_PROP_SERVER_KEEP_ALIVE, server_keep_alive);
+        }
+    }
+    return smq_conn_write(conn, &pkt);
+}
+
+static void log_connect(const struct smq_worker *w, const struct smq_conn *conn, const struct smq_connect *c)
+{
+    if (!w->config->log_connections || !smq_log_is_on(w->log, SMQ_LOG_NOTICE)) {
+        return;
+    }
+    char id[128], user[128];
+    smq_text_escape(id, sizeof id, smq_session_id(conn->session));
+    smq_text_escape(user, sizeof user, c->user);
+    smq_log(w->log, SMQ_LOG_NOTICE, "%s: connected as %s (version %u, clean %d, keep-alive %u%s%s)", conn->peer, id,
+            (unsigned)c->version, c->clean_start, c->keep_alive, c->has_user ? ", user " : "", user);
+}
+
+/* What the codec is to read and write from now on. */
+static void settle(const struct smq_worker *w, struct smq_conn *conn, const struct smq_connect *c)
+{
+    conn->codec.max_packet = w->config->max_packet_size;
+    conn->max_packet_out = smq_props_num(&c->props, SMQ_PROP_MAXIMUM_PACKET_SIZE, 0);
+    conn->receive_max = (uint16_t)smq_props_num(&c->props, SMQ_PROP_RECEIVE_MAXIMUM, UINT16_MAX);
+}
+
+/* Every error has a reason here: one that could be mistaken for success would let in who was refused. */
+static uint8_t reason_of(smqtt_err err)
+{
+    uint8_t reason = smqtt_err_reason(err);
+    return err != SMQTT_OK && reason == 0 ? smqtt_err_reason(SMQTT_E_IO) : reason;
+}
+
+/* 0, or the reason why it is refused. */
+static uint8_t check(struct smq_worker *w, struct smq_conn *conn, const struct smq_connect *c, const char **why)
+{
+    smqtt_err err = SMQTT_OK;
+    uint8_t reason = 0;
+    *why = "";
+    if (smq_props_has(&c->props, SMQ_PROP_AUTH_METHOD)) {
+        *why = "this authentication method is not supported";
+        return REASON_BAD_METHOD; /* [MQTT-4.12.0-1] */
+    }
+    if (c->client_id.len == 0 && !w->config->allow_zero_length_clientid) {
+        err = SMQTT_E_BAD_CLIENT_ID;
+    } else if (may_login(w, conn, c, &err) && c->has_will && !may_have_will(w, conn, c, &reason)) {
+        *why = "its will is not allowed";
+        return reason;
+    }
+    const struct smq_session *old = smq_session_find(w, c->client_id);
+    if (err == SMQTT_OK && old != NULL && !is_same_user(old, c)) {
+        err = SMQTT_E_NOT_AUTHORIZED;
+    }
+    *why = smqtt_strerror(err);
+    return reason_of(err);
+}
+
+smqtt_err smq_on_connect(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt)
+{
+    const struct smq_connect *c = &pkt->connect;
+    conn->codec.version = c->version;
+    unsigned owner = c->client_id.len != 0 ? smq_worker_owner(w, c->client_id) : w->index;
+    if (owner != w->index) {
+        conn->next_owner = (uint16_t)owner;
+        smq_conn_end(conn, SMQ_FATE_HANDOVER, false);
+        return SMQTT_OK;
+    }
+    settle(w, conn, c);
+    const char *why;
+    uint8_t reason = check(w, conn, c, &why);
+    uint16_t server_keep_alive = 0;
+    if (reason == 0 && !set_keep_alive(w, conn, c, &server_keep_alive)) {
+        reason = smqtt_err_reason(SMQTT_E_BAD_CLIENT_ID);
+        why = "the keep-alive time is longer than allowed";
+    }
+    if (reason != 0) {
+        refuse(conn, reason, why);
+        return SMQTT_OK;
+    }
+    char assigned[64];
+    smq_span id = c->client_id;
+    bool present = false;
+    smqtt_err err = id.len == 0 ? assign_id(w, assigned, sizeof assigned, &id) : SMQTT_OK;
+    if (err == SMQTT_OK) {
+        err = enter(w, conn, c, id, &present);
+    }
+    if (err != SMQTT_OK) {
+        refuse(conn, reason_of(err), smqtt_strerror(err));
+        return SMQTT_OK;
+    }
+    conn->state = SMQ_CONN_AWAITS_PACKETS;
+    log_connect(w, conn, c);
+    SMQ_TRY(accept(w, conn, present, c->client_id.len == 0 ? id : (smq_span){NULL, 0}, server_keep_alive));
+    smq_session_resume(w, conn->session);
+    return SMQTT_OK;
+}

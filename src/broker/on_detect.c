@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/siphash.h"
+#include "broker/internal.h"
+#include "broker/relay.h"
+
+enum {
+    STEP0 = 0x01,
+    STEP1 = 0x03,
+    RETRY = 0x02,
+    STEP2_MOJIBAKE = 0x04,
+    STEP2 = 0x0C,
+    STEP3_REJECTED = 0x07,
+    STEP3 = 0x0F,
+    ACK = 0x0E,
+    CLOSE = 0x06,
+    HANDSHAKE_MS = 30000, /* an entry lives so long until it is acknowledged */
+    PATIENCE_MS = 10000,  /* then the client may have given up: the next handshake takes its place */
+    MISMATCH_MS = 5000,   /* for the client's own word after flag 0 */
+    REASON_MISMATCH = 0x99
+};
+
+static uint64_t hash_of(const struct smq_worker *w, uint8_t header, smq_span body)
+{
+    return smq_siphash13(w->key, body) ^ header;
+}
+
+static smqtt_err write_detect(struct smq_conn *to, uint8_t header, smq_span body)
+{
+    struct smq_packet pkt = {.type = SMQ_DETECT};
+    pkt.detect.header = header;
+    pkt.detect.body = body;
+    if (smq_conn_paused(to)) {
+        return SMQTT_OK; /* it does not read: lost, as on any bad line */
+    }
+    to->worker->stats.detect_out++;
+    return smq_conn_write(to, &pkt);
+}
+
+static smqtt_err retry(struct smq_worker *w, struct smq_conn *conn, const struct smq_relay_head *head, uint8_t status)
+{
+    uint8_t body[SMQ_RETRY_MAX];
+    size_t len = smq_relay_retry_write(head, status, w->now.wall, body);
+    return write_detect(conn, RETRY, smq_span_of(body, len));
+}
+
+static void make_key(uint8_t key[SMQTT_SKID_LEN + SMQ_CID_LEN], const uint8_t *skid, const uint8_t *cid)
+{
+    memcpy(key, skid, SMQTT_SKID_LEN);
+    memcpy(key + SMQTT_SKID_LEN, cid, SMQ_CID_LEN);
+}
+
+static struct smq_relay *find(const struct smq_worker *w, const uint8_t *skid, const uint8_t *cid)
+{
+    uint8_t key[SMQTT_SKID_LEN + SMQ_CID_LEN];
+    make_key(key, skid, cid);
+    return smq_map_get(&w->relays, smq_span_of(key, sizeof key));
+}
+
+/* The client held something else than the server: its access ends (protocol.md 9.3). */
+static void end_access(struct smq_worker *w, struct smq_relay *r)
+{
+    struct smq_conn *client = r->client;
+    smq_relay_free(w, r);
+    if (w->config->on_mismatch == SMQ_MISMATCH_DISCONNECT) {
+        smq_conn_kick(client, REASON_MISMATCH, "the text did not survive the way to the server and back");
+    }
+}
+
+static void on_timer(struct smq_worker *w, struct smq_timer *timer)
+{
+    struct smq_relay *r = SMQ_CONTAINER_OF(timer, struct smq_relay, timer);
+    if (r->refused) {
+        end_access(w, r);
+    } else {
+        smq_relay_free(w, r);
+    }
+}
+
+static smqtt_err relay_new(struct smq_worker *w, struct smq_conn *client, struct smq_server *server, const uint8_t *cid,
+                           struct smq_relay **out)
+{
+    struct smq_relay *r = smq_mem_zalloc(w->mem, 1, sizeof *r);
+    if (r == NULL) {
+        return SMQTT_E_NOMEM;
+    }
+    make_key(r->key, server->skid, cid);
+    smqtt_err err = smq_map_put(&w->relays, smq_span_of(r->key, sizeof r->key), r, NULL);
+    if (err != SMQTT_OK) {
+        smq_mem_free(w->mem, r);
+        return err;
+    }
+    r->client = client;
+    r->server = server;
+    r->begun = w->now.mono;
+    smq_list_push_back(&client->detect->relays, &r->of_client);
+    smq_list_push_back(&server->relays, &r->of_server);
+    smq_timer_init(&r->timer, on_timer);
+    smq_wheel_set(&w->wheel, &r->timer.node, w->now.mono + HANDSHAKE_MS);
+    *out = r;
+    return SMQTT_OK;
+}
+
+/* To the server; the broker itself may answer before this returns, and the relay be gone. */
+static smqtt_err to_server(struct smq_worker *w, struct smq_server *server, uint8_t header, smq_span body)
+{
+    if (server->conn != NULL) {
+        return write_detect(server->conn, header, body);
+    }
+    smq_own_detect(w, header, body);
+    return SMQTT_OK;
+}
+
+/* One handshake in flight: is the one under way too young to be given up? An old one makes room. */
+static bool is_busy(struct smq_worker *w, struct smq_conn *conn)
+{
+    struct smq_list *head = &conn->detect->relays, *next;
+    for (struct smq_list *at = head->next; at != head; at = next) {
+        struct smq_relay *r = SMQ_CONTAINER_OF(at, struct smq_relay, of_client);
+        next = at->next;
+        if (r->state == SMQ_RELAY_OPEN) {
+            continue;
+        }
+        if (w->now.mono - r->begun < PATIENCE_MS) {
+            return true;
+        }
+        smq_relay_free(w, r);
+    }
+    return false;
+}
+
+/* A start over the allowance gets a hint, many of them end the connection. */
+static smqtt_err too_many(struct smq_worker *w, struct smq_conn *conn, const struct smq_relay_head *head)
+{
+    return smq_detect_allow(conn, false) ? retry(w, conn, head, SMQTT_STATUS_BUSY) : SMQTT_E_RATE;
+}
+
+static smqtt_err on_start(struct smq_worker *w, struct smq_conn *conn, const struct smq_relay_head *head, smq_span body)
+{
+    struct smq_relay *r = find(w, head->skid, head->cid);
+    uint64_t hash = hash_of(w, STEP0, body);
+    if (r != NULL && r->client == conn) {
+        bool again = r->from_start && r->first == hash;
+        if (!again) {
+            return SMQTT_E_MALFORMED;
+        }
+        SMQ_TRY(smq_detect_allow(conn, false) ? SMQTT_OK : SMQTT_E_RATE);
+        return r->state < SMQ_RELAY_AWAITS_ACK ? to_server(w, r->server, STEP1, body) : SMQTT_OK;
+    }
+    if (!smq_detect_allow(conn, true)) {
+        return too_many(w, conn, head);
+    }
+    if (r != NULL) {
+        return retry(w, conn, head, SMQTT_STATUS_REFUSED); /* a live cid of another connection */
+    }
+    struct smq_server *server = smq_map_get(&w->servers, smq_span_of(head->skid, SMQTT_SKID_LEN));
+    if (server == NULL) {
+        return retry(w, conn, head, SMQTT_STATUS_UNKNOWN_SERVER);
+    }
+    if (is_busy(w, conn)) {
+        return retry(w, conn, head, SMQTT_STATUS_BUSY);
+    }
+    SMQ_TRY(relay_new(w, conn, server, head->cid, &r));
+    r->first = hash;
+    r->from_start = true;
+    return to_server(w, server, STEP1, body);
+}
+
+/* Step 3 of a handshake that began on an earlier connection: the server knows it, or ignores it. */
+static smqtt_err on_late_verdict(struct smq_worker *w, struct smq_conn *conn, const struct smq_relay_head *head,
+                                 uint8_t header, smq_span body)
+{
+    struct smq_server *server = smq_map_get(&w->servers, smq_span_of(head->skid, SMQTT_SKID_LEN));
+    if (!smq_detect_allow(conn, true)) {
+        return smq_detect_allow(conn, false) ? SMQTT_OK : SMQTT_E_RATE;
+    }
+    if (server == NULL || is_busy(w, conn)) {
+        return SMQTT_OK;
+    }
+    struct smq_relay *r;
+    SMQ_TRY(relay_new(w, conn, server, head->cid, &r));
+    r->state = SMQ_RELAY_AWAITS_ACK;
+    r->last = hash_of(w, header, body);
+    return to_server(w, server, header, body);
+}
+
+static smqtt_err on_verdict(struct smq_worker *w, struct smq_conn *conn, const struct smq_relay_head *head,
+                            uint8_t header, smq_span body)
+{
+    struct smq_relay *r = find(w, head->skid, head->cid);
+    if (r == NULL) {
+        return on_late_verdict(w, conn, head, header, body);
+    }
+    uint64_t hash = hash_of(w, header, body);
+    bool first = r->state == SMQ_RELAY_AWAITS_VERDICT && !(r->refused && header == STEP3);
+    bool again = r->state > SMQ_RELAY_AWAITS_VERDICT && r->last == hash;
+    if (r->client != conn || !(first || again)) {
+        return SMQTT_E_MALFORMED;
+    }
+    struct smq_server *server = r->server;
+    if (again) {
+        SMQ_TRY(smq_detect_allow(conn, false) ? SMQTT_OK : SMQTT_E_RATE);
+        return to_server(w, server, header, body);
+    }
+    r->last = hash;
+    if (header == STEP3) {
+        r->state = SMQ_RELAY_AWAITS_ACK;
+        return to_server(w, server, header, body);
+    }
+    smqtt_err err = to_server(w, server, header, body);
+    r = find(w, head->skid, head->cid);
+    if (r != NULL && r->refused) {
+        end_access(w, r);
+    } else if (r != NULL) {
+        smq_relay_free(w, r);
+    }
+    return err;
+}
+
+/* The newest session of this client with this server takes the place of those before. */
+static void open_relay(struct smq_worker *w, struct smq_relay *r)
+{
+    struct smq_list *head = &r->client->detect->relays, *next;
+    for (struct smq_list *at = head->next; at != head; at = next) {
+        struct smq_relay *other = SMQ_CONTAINER_OF(at, struct smq_relay, of_client);
+        next = at->next;
+        if (other != r && other->server == r->server && other->state == SMQ_RELAY_OPEN) {
+            smq_relay_free(w, other);
+        }
+    }
+    r->state = SMQ_RELAY_OPEN;
+    smq_wheel_cancel(&w->wheel, &r->timer.node);
+    w->stats.handshakes++;
+}
+
+/* Does this answer fit the state? Advances it. *ends: nothing is to follow. */
+static bool advance(struct smq_worker *w, struct smq_relay *r, uint8_t header, uint64_t hash, bool *ends)
+{
+    switch (header) {
+    case RETRY:
+        *ends = true;
+        return r->state == SMQ_RELAY_AWAITS_ANSWER;
+    case STEP2_MOJIBAKE:
+    case STEP2:
+        if (r->state != SMQ_RELAY_AWAITS_ANSWER) {
+            return r->from_start && r->answer == hash;
+        }
+        r->answer = hash;
+        r->refused = header == STEP2_MOJIBAKE;
+        r->state = SMQ_RELAY_AWAITS_VERDICT;
+        if (r->refused) {
+            smq_wheel_set(&w->wheel, &r->timer.node, w->now.mono + MISMATCH_MS);
+        }
+        return true;
+    case ACK:
+        if (r->state == SMQ_RELAY_AWAITS_ACK) {
+            open_relay(w, r);
+        }
+        return r->state == SMQ_RELAY_OPEN;
+    case CLOSE:
+        *ends = true;
+        return r->state >= SMQ_RELAY_AWAITS_ACK;
+    default:
+        return false;
+    }
+}
+
+smqtt_err smq_relay_answer(struct smq_worker *w, struct smq_relay *r, uint8_t header, smq_span body)
+{
+    struct smq_conn *client = r->client;
+    bool ends = false;
+    if (!advance(w, r, header, hash_of(w, header, body), &ends)) {
+        return SMQTT_E_MALFORMED;
+    }
+    if (ends) {
+        smq_relay_free(w, r);
+    }
+    smqtt_err err = write_detect(client, header, body);
+    if (err != SMQTT_OK) {
+        smq_conn_fail(client, err); /* the client's loss, not the server's */
+    }
+    return SMQTT_OK;
+}
+
+/* From a server: only for what was begun with one of the identities that this connection registered. */
+static smqtt_err on_answer(struct smq_worker *w, struct smq_conn *conn, const struct smq_relay_head *head,
+                           uint8_t header, smq_span body)
+{
+    const struct smq_list *servers = &conn->detect->servers;
+    bool is_server = false;
+    for (const struct smq_list *at = servers->next; at != servers; at = at->next) {
+        const struct smq_server *s = SMQ_CONTAINER_OF(at, struct smq_server, of_conn);
+        struct smq_relay *r = s->proven ? find(w, s->skid, head->cid) : NULL;
+        is_server = is_server || s->proven;
+        if (r != NULL && r->server == s) {
+            return smq_relay_answer(w, r, header, body);
+        }
+    }
+    return is_server ? SMQTT_OK : SMQTT_E_MALFORMED; /* its client may just have gone */
+}
+
+smqtt_err smq_on_detect(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt)
+{
+    const struct smq_detect_pkt *p = &pkt->detect;
+    struct smq_relay_head head;
+    w->stats.detect_in++;
+    if (!w->config->detect) {
+        return SMQTT_E_MALFORMED;
+    }
+    SMQ_TRY(smq_relay_head_read(p->header, p->body, &head));
+    if (smq_detect_side(conn) == NULL) {
+        return SMQTT_E_NOMEM;
+    }
+    switch (p->header) {
+    case STEP0:
+        return on_start(w, conn, &head, p->body);
+    case STEP3_REJECTED:
+    case STEP3:
+        return on_verdict(w, conn, &head, p->header, p->body);
+    default:
+        return on_answer(w, conn, &head, p->header, p->body);
+    }
+}

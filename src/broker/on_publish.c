@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/internal.h"
+#include "broker/relay.h"
+#include "broker/route.h"
+
+enum { REASON_NO_SUBSCRIBERS = 0x10, REASON_BAD_TOPIC = 0x90, REASON_BAD_RETAIN = 0x9A, PROPS_ON_STACK = 512 };
+
+/* [MQTT-3.3.2-12]: the topic as the alias has it, or the alias as the topic has it. */
+static smqtt_err resolve_alias(struct smq_conn *conn, struct smq_publish *p)
+{
+    if (!smq_props_has(&p->props, SMQ_PROP_TOPIC_ALIAS)) {
+        return SMQTT_OK;
+    }
+    uint32_t alias = smq_props_num(&p->props, SMQ_PROP_TOPIC_ALIAS, 0);
+    if (alias > conn->worker->config->topic_alias_maximum) {
+        return SMQTT_E_BAD_ALIAS;
+    }
+    if (p->topic.len != 0) {
+        return smq_conn_set_alias(conn, alias, p->topic);
+    }
+    p->topic = smq_conn_alias(conn, alias);
+    return p->topic.len != 0 ? SMQTT_OK : SMQTT_E_PROTOCOL;
+}
+
+/* Positive in every version, or negative in version 5. In 3.x there is no way to say no but to close; rights are
+ * refused silently there, as other brokers do, so that clients do not try again for ever. */
+static smqtt_err answer(struct smq_conn *conn, const struct smq_publish *p, uint8_t reason)
+{
+    if (p->qos == 0) {
+        return SMQTT_OK;
+    }
+    return smq_conn_write_ack(conn, p->qos == 1 ? SMQ_PUBACK : SMQ_PUBREC, p->id, reason);
+}
+
+static smqtt_err refuse(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p, uint8_t reason)
+{
+    w->stats.publish_dropped++;
+    return answer(conn, p, reason);
+}
+
+/* Exempt from require_detect: receipts and notices (protocol.md 9.4); registration never comes here. */
+static smqtt_err check_detect(const struct smq_conn *conn, const struct smq_publish *p)
+{
+    return smq_detect_is_satisfied(conn, p->topic, false) ? SMQTT_OK : SMQTT_E_NOT_AUTHORIZED;
+}
+
+static smqtt_err route(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p, smq_span props,
+                       size_t *n_receivers)
+{
+    uint32_t expiry = smq_props_num(&p->props, SMQ_PROP_MESSAGE_EXPIRY, UINT32_MAX);
+    bool expires = smq_props_has(&p->props, SMQ_PROP_MESSAGE_EXPIRY);
+    struct smq_content content = {.topic = p->topic,
+                                  .props = props,
+                                  .payload = p->payload,
+                                  .expires = expires ? w->now.mono + (smqtt_ms)expiry * 1000 : SMQTT_NEVER,
+                                  .qos = p->qos,
+                                  .retain = p->retain,
+                                  .has_text = smq_props_num(&p->props, SMQ_PROP_PAYLOAD_FORMAT, 0) == 1};
+    if (smq_own_take(w, conn->session, &content)) {
+        *n_receivers = 1; /* the broker itself */
+        return SMQTT_OK;
+    }
+    struct smq_routing r;
+    smq_routing_init(&r, &content, &conn->session->sub, true);
+    smqtt_err err = smq_route(w, &r);
+    *n_receivers = r.n_receivers;
+    smq_routing_deinit(&r);
+    return err;
+}
+
+/* What travels on of the properties, gathered where it needs gathering. */
+static smqtt_err route_with_props(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p,
+                                  size_t *n_receivers)
+{
+    if ((p->props.present & ~SMQ_FORWARDED) == 0) {
+        return route(w, conn, p, p->props.raw, n_receivers);
+    }
+    uint8_t local[PROPS_ON_STACK];
+    struct smq_wr wr = smq_wr_of(local, sizeof local);
+    uint8_t *heap = NULL;
+    smq_props_copy_raw(&p->props, SMQ_FORWARDED, &wr);
+    if (!smq_wr_ok(&wr)) {
+        heap = smq_mem_alloc(w->mem, wr.len);
+        if (heap == NULL) {
+            return SMQTT_E_NOMEM;
+        }
+        wr = smq_wr_of(heap, wr.len);
+        smq_props_copy_raw(&p->props, SMQ_FORWARDED, &wr);
+    }
+    smqtt_err err = route(w, conn, p, smq_wr_span(&wr), n_receivers);
+    smq_mem_free(w->mem, heap);
+    return err;
+}
+
+/* [MQTT-4.3.3-10]: a message is taken once, however often it comes before its PUBREL. */
+static smqtt_err take_qos2(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p, bool *fresh)
+{
+    uint16_t max = w->config->receive_maximum != 0 ? w->config->receive_maximum : UINT16_MAX;
+    *fresh = true;
+    return p->qos == 2 ? smq_qos2_in_add(&conn->session->in, w->mem, p->id, max, fresh) : SMQTT_OK;
+}
+
+static smqtt_err publish(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p)
+{
+    bool fresh;
+    SMQ_TRY(take_qos2(w, conn, p, &fresh));
+    if (!fresh) {
+        return answer(conn, p, 0);
+    }
+    size_t n_receivers = 0;
+    smqtt_err err = route_with_props(w, conn, p, &n_receivers);
+    if (err != SMQTT_OK && p->qos == 2) {
+        smq_qos2_in_release(&conn->session->in, w->mem, p->id);
+    }
+    if (err == SMQTT_E_QUOTA && (smq_conn_is_v5(conn) || p->qos == 0)) {
+        return refuse(w, conn, p, smqtt_err_reason(err));
+    }
+    SMQ_TRY(err);
+    return answer(conn, p, n_receivers != 0 ? 0 : REASON_NO_SUBSCRIBERS);
+}
+
+smqtt_err smq_on_publish(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt)
+{
+    struct smq_publish *p = &pkt->publish;
+    w->stats.publish_in++;
+    SMQ_TRY(resolve_alias(conn, p));
+    if (p->qos > w->config->max_qos) {
+        return SMQTT_E_BAD_QOS; /* [MQTT-3.2.2-11] */
+    }
+    if (p->retain && !w->config->retain_available) {
+        smq_conn_kick(conn, REASON_BAD_RETAIN, "retained messages are not available"); /* [MQTT-3.2.2-14] */
+        return SMQTT_OK;
+    }
+    if (smq_span_starts(p->topic, smq_span_str(SMQ_REGISTER_TOPIC_PREFIX))) {
+        smqtt_err err = w->config->detect ? smq_register_publish(w, conn, p) : SMQTT_E_NOT_AUTHORIZED;
+        return err == SMQTT_OK && smq_conn_is_open(conn) ? answer(conn, p, 0) : err;
+    }
+    if (p->topic.data[0] == '$') {
+        return refuse(w, conn, p, REASON_BAD_TOPIC);
+    }
+    if (check_detect(conn, p) != SMQTT_OK) {
+        bool tell = smq_conn_is_v5(conn) && p->qos != 0;
+        return tell ? refuse(w, conn, p, smqtt_err_reason(SMQTT_E_NOT_AUTHORIZED)) : SMQTT_E_NOT_AUTHORIZED;
+    }
+    if (!smq_session_may(w, conn->session, p->topic, SMQ_ACCESS_WRITE)) {
+        return refuse(w, conn, p, smqtt_err_reason(SMQTT_E_NOT_AUTHORIZED));
+    }
+    return publish(w, conn, p);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SMQTT_BROKER_OUTQ_H
+#define SMQTT_BROKER_OUTQ_H
+/* What a connection has to send: small things are written into chunks of its own, large messages are referred to. An
+ * empty queue holds no memory. */
+#include "base/refbuf.h"
+
+struct smq_chunk {
+    struct smq_chunk *next; /* in the pool */
+    uint32_t refs, cap, fill;
+    uint8_t data[];
+};
+
+/** Chunks between two uses; one pool a worker. Keeps a bounded number. */
+struct smq_chunk_pool {
+    const struct smqtt_mem *mem;
+    struct smq_chunk *free[2]; /* small, large */
+    unsigned n[2];
+};
+
+struct smq_seg {
+    const uint8_t *data;
+    struct smq_refbuf *msg;  /* a message, or */
+    struct smq_chunk *chunk; /* a piece of a chunk */
+    size_t len;
+};
+
+struct smq_outq {
+    struct smq_seg one; /* used while there is one only */
+    struct smq_seg *segs;
+    uint32_t head, n, cap; /* cap 0: `one` */
+    size_t bytes;
+};
+
+void smq_chunk_pool_init(struct smq_chunk_pool *pool, const struct smqtt_mem *mem);
+/** Frees what is kept. */
+void smq_chunk_pool_deinit(struct smq_chunk_pool *pool);
+
+void smq_outq_init(struct smq_outq *q);
+/** Drops everything. */
+void smq_outq_clear(struct smq_outq *q, struct smq_chunk_pool *pool);
+/** Makes room so that one smq_outq_append and then one smq_outq_put_msg find a place in the list. False: no memory. */
+bool smq_outq_reserve_msg(struct smq_outq *q, struct smq_chunk_pool *pool);
+/** Appends n bytes, in one piece, for the caller to fill in at once. NULL without memory: nothing changed. */
+uint8_t *smq_outq_append(struct smq_outq *q, struct smq_chunk_pool *pool, size_t n);
+/** Appends a part of a message, of which it becomes an owner. Only behind smq_outq_reserve_msg and smq_outq_append. */
+void smq_outq_put_msg(struct smq_outq *q, struct smq_refbuf *msg, smq_span part);
+/** The first bytes as up to max spans; returns how many. */
+size_t smq_outq_spans(const struct smq_outq *q, struct smqtt_span *spans, size_t max);
+/** n bytes have left. */
+void smq_outq_consume(struct smq_outq *q, struct smq_chunk_pool *pool, size_t n);
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/internal.h"
+#include "broker/relay.h"
+#include "broker/route.h"
+
+enum { KID_LEN = 4, RECORD_MARK = 0x80, RECORD_MASK = 0xC0 };
+
+smqtt_err smq_own_init(struct smq_worker *w)
+{
+    const struct smq_broker_config *config = w->config;
+    if (config->identity == NULL) {
+        return SMQTT_OK;
+    }
+    struct smqtt_opener_config wanted = {.struct_size = sizeof wanted,
+                                         .mem = w->mem,
+                                         .rng = w->rng,
+                                         .identity = config->identity,
+                                         .policy = config->identity_policy,
+                                         .store = config->identity_store};
+    struct smqtt_opener *opener;
+    SMQ_TRY(smqtt_opener_new(&wanted, w->now, &opener));
+    struct smq_server *s = smq_mem_zalloc(w->mem, 1, sizeof *s);
+    smqtt_err err = s != NULL ? SMQTT_OK : SMQTT_E_NOMEM;
+    if (err == SMQTT_OK) {
+        memcpy(s->skid, smqtt_identity_skid(config->identity), sizeof s->skid);
+        s->proven = true;
+        smq_list_init(&s->of_conn);
+        smq_list_init(&s->relays);
+        void *old = NULL;
+        err = smq_map_put(&w->servers, smq_span_of(s->skid, sizeof s->skid), s, &old);
+        if (old != NULL) {
+            smq_server_free(w, old); /* somebody registered it before it was ours */
+        }
+    }
+    if (err != SMQTT_OK) {
+        smq_mem_free(w->mem, s);
+        smqtt_opener_free(opener);
+        return err;
+    }
+    s->id = smqtt_identity_ref(config->identity);
+    w->opener = opener;
+    w->own = s;
+    return SMQTT_OK;
+}
+
+void smq_own_deinit(struct smq_worker *w)
+{
+    if (w->own != NULL) {
+        smq_server_free(w, w->own);
+        w->own = NULL;
+    }
+    smqtt_opener_free(w->opener);
+    w->opener = NULL;
+}
+
+static void on_detect_event(struct smq_worker *w, const struct smqtt_secure_event *ev)
+{
+    struct smq_relay_head head;
+    if (smq_relay_head_read(ev->header, ev->bytes, &head) != SMQTT_OK) {
+        return;
+    }
+    uint8_t key[SMQTT_SKID_LEN + SMQ_CID_LEN];
+    memcpy(key, w->own->skid, SMQTT_SKID_LEN);
+    memcpy(key + SMQTT_SKID_LEN, head.cid, SMQ_CID_LEN);
+    struct smq_relay *r = smq_map_get(&w->relays, smq_span_of(key, sizeof key));
+    if (r != NULL) {
+        (void)!smq_relay_answer(w, r, ev->header, ev->bytes); /* what no longer fits is too late */
+    }
+}
+
+static void publish(struct smq_worker *w, const struct smq_content *content)
+{
+    struct smq_routing r;
+    smq_routing_init(&r, content, NULL, false);
+    if (smq_route(w, &r) != SMQTT_OK) {
+        w->stats.publish_dropped++;
+    }
+    smq_routing_deinit(&r);
+}
+
+/* What was opened goes on as the plain message that it is, with what its sealed form was published with. The topic that
+ * counts is the one inside. */
+static void on_message_event(struct smq_worker *w, const struct smqtt_secure_event *ev, struct smq_session *from,
+                             const struct smq_content *outer)
+{
+    bool reserved = ev->topic.len != 0 && ev->topic.data[0] == '$';
+    bool may = from == NULL || smq_session_may(w, from, ev->topic, SMQ_ACCESS_WRITE);
+    if (reserved || !may) {
+        w->stats.publish_dropped++;
+        return;
+    }
+    struct smq_content inner = {.expires = SMQTT_NEVER, .qos = 1};
+    if (outer != NULL) {
+        inner = *outer;
+    }
+    inner.topic = ev->topic;
+    inner.payload = ev->bytes;
+    publish(w, &inner);
+}
+
+static void pull(struct smq_worker *w, struct smq_session *from, const struct smq_content *outer)
+{
+    struct smqtt_secure_event ev;
+    while (smqtt_opener_next(w->opener, &ev)) {
+        switch (ev.type) {
+        case SMQTT_EV_DETECT:
+            on_detect_event(w, &ev);
+            break;
+        case SMQTT_EV_PUBLISH: {
+            struct smq_content content = {.topic = ev.topic, .payload = ev.bytes, .expires = SMQTT_NEVER, .qos = 1};
+            publish(w, &content);
+            break;
+        }
+        case SMQTT_EV_MESSAGE:
+            on_message_event(w, &ev, from, outer);
+            break;
+        case SMQTT_EV_REFUSED:
+            w->stats.publish_dropped++;
+            break;
+        case SMQTT_EV_NONE:
+        case SMQTT_EV_SUBSCRIBE: /* the broker sees everything without */
+        case SMQTT_EV_UNSUBSCRIBE:
+        case SMQTT_EV_STEP:
+        case SMQTT_EV_OPEN:
+        case SMQTT_EV_CLOSED:
+        case SMQTT_EV_LOST:
+        case SMQTT_EV_RECEIPT:
+        case SMQTT_EV_REGISTERED:
+            break;
+        }
+    }
+}
+
+void smq_own_detect(struct smq_worker *w, uint8_t header, smq_span body)
+{
+    if (smqtt_opener_detect(w->opener, header, body, w->now) != SMQTT_OK) {
+        smq_log(w->log, SMQ_LOG_WARN, "a handshake with the broker's own identity could not be taken");
+    }
+    pull(w, NULL, NULL);
+}
+
+bool smq_own_take(struct smq_worker *w, struct smq_session *from, const struct smq_content *content)
+{
+    smq_span p = content->payload;
+    if (w->opener == NULL || p.len <= 1 + KID_LEN || (p.data[0] & RECORD_MASK) != RECORD_MARK) {
+        return false;
+    }
+    struct smq_rd rd = smq_rd_of(smq_span_from(p, 1));
+    if (!smqtt_opener_knows(w->opener, smq_rd_u32(&rd)) ||
+        !smqtt_policy_requires(w->config->identity_policy, content->topic)) {
+        return false;
+    }
+    if (smqtt_opener_message(w->opener, content->topic, p, false, w->now) != SMQTT_OK) {
+        w->stats.publish_dropped++;
+    }
+    pull(w, from, content);
+    return true;
+}
+
+void smq_own_tick(struct smq_worker *w)
+{
+    if (w->opener != NULL && smqtt_opener_deadline(w->opener) <= w->now.mono) {
+        smqtt_opener_tick(w->opener, w->now);
+        pull(w, NULL, NULL);
+    }
+}
+
+smqtt_ms smq_own_deadline(const struct smq_worker *w)
+{
+    return w->opener != NULL ? smqtt_opener_deadline(w->opener) : SMQTT_NEVER;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SMQTT_BROKER_RELAY_H
+#define SMQTT_BROKER_RELAY_H
+/* Native DETECT (protocol.md 9): which connection is which server, and which handshakes are under way between whom. */
+#include <smqtt/identity.h>
+
+#include "broker/conn.h"
+#include "codec/packet.h"
+#include "detect/relay.h"
+
+enum { SMQ_SKIDS_MAX = 16 };
+
+/** A registered server, or one that has yet to prove itself. */
+struct smq_server {
+    struct smq_list of_conn;
+    struct smq_conn *conn; /* NULL: the broker itself */
+    struct smqtt_identity *id;
+    bool proven;
+    uint8_t skid[SMQTT_SKID_LEN];
+    uint8_t challenge[SMQ_CHALLENGE_LEN];
+    struct smq_list relays; /* handshakes with it */
+};
+
+enum smq_relay_state {
+    SMQ_RELAY_AWAITS_ANSWER,  /* step 0 went on: RETRY or step 2 */
+    SMQ_RELAY_AWAITS_VERDICT, /* step 2 went on: step 3 */
+    SMQ_RELAY_AWAITS_ACK,     /* step 3 went on: acknowledgement, or close */
+    SMQ_RELAY_OPEN            /* acknowledged: until close, or either connection ends */
+};
+
+/** A handshake, and the session that came of it. */
+struct smq_relay {
+    struct smq_list of_client, of_server;
+    struct smq_conn *client;
+    struct smq_server *server;
+    struct smq_timer timer;
+    smqtt_ms begun;
+    uint64_t first, last; /* keyed hashes of step 0 and step 3, to know repetitions */
+    uint64_t answer;      /* of step 2 */
+    uint8_t key[SMQTT_SKID_LEN + SMQ_CID_LEN];
+    uint8_t state;   /* enum smq_relay_state */
+    bool refused;    /* the text did not survive: flag 0 */
+    bool from_start; /* its step 0 came through this connection */
+};
+
+/** A connection's part in it. */
+struct smq_detect_side {
+    struct smq_list servers; /* of smq_server: identities of this connection */
+    struct smq_list relays;  /* of smq_relay: handshakes that it started */
+    size_t n_servers;
+    uint64_t tokens, noise; /* in sixty-thousandths of a packet: one a millisecond for each packet a minute */
+    smqtt_ms refilled;
+};
+
+/** The connection's part, made if there is none yet; NULL: no memory. */
+struct smq_detect_side *smq_detect_side(struct smq_conn *conn);
+/** The connection ends: its servers and handshakes are forgotten. */
+void smq_detect_drop(struct smq_conn *conn);
+/** Takes one packet of the ordinary allowance (`start`), or of the ten times larger one for everything else. False when
+ * it is used up. */
+bool smq_detect_allow(struct smq_conn *conn, bool start);
+/** A handshake ends. */
+void smq_relay_free(struct smq_worker *w, struct smq_relay *r);
+/** A server, proven or not, is forgotten with its handshakes. */
+void smq_server_free(struct smq_worker *w, struct smq_server *s);
+
+/** A PUBLISH on one of the topics of registration. SMQTT_OK, or what the connection is to be ended for. */
+SMQ_MUST_USE smqtt_err smq_register_publish(struct smq_worker *w, struct smq_conn *conn,
+                                            const struct smq_publish *publish);
+/** Has this connection completed what `require_detect` of its listener wants for the topic, or filter? */
+bool smq_detect_is_satisfied(const struct smq_conn *conn, smq_span topic, bool is_filter);
+
+/** What a server, or the broker as one, sends for a handshake goes to its client. SMQTT_E_MALFORMED: not in this state.
+ */
+SMQ_MUST_USE smqtt_err smq_relay_answer(struct smq_worker *w, struct smq_relay *r, uint8_t header, smq_span body);
+
+/* The broker's own identity. */
+
+/** Makes the opener, if the configuration names an identity. Errors of smqtt_opener_new. */
+SMQ_MUST_USE smqtt_err smq_own_init(struct smq_worker *w);
+void smq_own_deinit(struct smq_worker *w);
+/** A DETECT packet for the broker itself. */
+void smq_own_detect(struct smq_worker *w, uint8_t header, smq_span body);
+/** Is this payload a record for the broker itself, to be opened here? Then it was, and what came of it was routed. */
+bool smq_own_take(struct smq_worker *w, struct smq_session *from, const struct smq_content *content);
+void smq_own_tick(struct smq_worker *w);
+smqtt_ms smq_own_deadline(const struct smq_worker *w);
+
+#endif

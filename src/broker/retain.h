@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SMQTT_BROKER_RETAIN_H
+#define SMQTT_BROKER_RETAIN_H
+/* Retained messages, one a topic, in a tree of levels: a filter finds those that it matches without looking at others.
+ */
+#include "base/refbuf.h"
+#include "broker/timer.h"
+#include "broker/tree.h"
+
+struct smq_retain_node {
+    struct smq_tree_node tree;
+    struct smq_refbuf *msg;          /* NULL: only a part of longer topics */
+    struct smq_retain_timer *expiry; /* NULL: never */
+};
+
+struct smq_retain_timer {
+    struct smq_timer timer;
+    struct smq_retain_node *node;
+};
+
+struct smq_retain {
+    struct smq_tree tree;
+    struct smq_wheel *wheel;
+    smq_timer_fn fire; /* leads to smq_retain_expire */
+    size_t n;          /* messages */
+};
+
+/** SMQTT_E_NOMEM. `key` random; `wheel` is borrowed; `fire` is what timers call, and calls smq_retain_expire. */
+SMQ_MUST_USE smqtt_err smq_retain_init(struct smq_retain *r, const struct smqtt_mem *mem, const uint8_t key[16],
+                                       struct smq_wheel *wheel, smq_timer_fn fire);
+/** Frees all messages. */
+void smq_retain_deinit(struct smq_retain *r);
+/**
+ * Keeps `msg` (an ownership of its own is taken) as the one of its topic, instead of the one before [MQTT-3.3.1-5].
+ * @param max  messages at most; 0: no limit
+ * @retval SMQTT_E_QUOTA  it would be one too many; SMQTT_E_NOMEM. Nothing changed.
+ */
+SMQ_MUST_USE smqtt_err smq_retain_set(struct smq_retain *r, struct smq_refbuf *msg, uint32_t max);
+/** Removes the one of the topic, if there is any [MQTT-3.3.1-6]. */
+void smq_retain_remove(struct smq_retain *r, smq_span topic);
+/** The timer of a message went off: it is removed. */
+void smq_retain_expire(struct smq_retain *r, struct smq_retain_timer *timer);
+/** Calls fn for each message that the (not shared) filter matches, until it returns false. fn changes nothing here. */
+void smq_retain_match(struct smq_retain *r, smq_span filter, bool (*fn)(void *ctx, struct smq_refbuf *msg), void *ctx);
+
+#endif

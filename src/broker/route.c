@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/route.h"
+#include "broker/internal.h"
+
+enum { MANY_IDS = 64 };
+
+void smq_routing_init(struct smq_routing *r, const struct smq_content *content, const struct smq_subscriber *from,
+                      bool checked)
+{
+    r->content = *content;
+    r->msg = NULL;
+    r->from = from;
+    r->checked = checked;
+    r->n_receivers = 0;
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(r->templates); i++) {
+        r->templates[i].len = 0;
+    }
+}
+
+void smq_routing_init_msg(struct smq_routing *r, struct smq_refbuf *msg)
+{
+    struct smq_content content = smq_msg_content(msg);
+    smq_routing_init(r, &content, NULL, smq_msg_of(msg)->checked);
+    r->msg = smq_refbuf_ref(msg);
+}
+
+void smq_routing_deinit(struct smq_routing *r)
+{
+    smq_msg_unref(r->msg);
+    r->msg = NULL;
+}
+
+struct smq_refbuf *smq_routing_msg(struct smq_worker *w, struct smq_routing *r, smqtt_err *err)
+{
+    if (r->msg != NULL) {
+        return r->msg;
+    }
+    uint64_t limit = w->config->memory_limit;
+    if (limit != 0 && w->msg_bytes + smq_msg_size(&r->content) > limit) {
+        *err = SMQTT_E_QUOTA;
+        return NULL;
+    }
+    r->msg = smq_msg_new(w->mem, &r->content, r->checked, &w->msg_bytes);
+    if (r->msg == NULL) {
+        *err = SMQTT_E_NOMEM;
+        return NULL;
+    }
+    r->content = smq_msg_content(r->msg);
+    return r->msg;
+}
+
+/* Will anybody need the block? Then it is made before the first receiver is served, so that the lack of memory refuses
+ * the message as a whole. */
+static bool needs_msg(const struct smq_worker *w, const struct smq_routing *r, const struct smq_match *m)
+{
+    if (r->content.payload.len + r->content.props.len > SMQ_COPY_MAX && m->n != 0) {
+        return true;
+    }
+    if (r->content.qos == 0 && !w->config->queue_qos0_messages && !w->config->upgrade_outgoing_qos) {
+        return false;
+    }
+    return m->n != 0;
+}
+
+static smqtt_err retain(struct smq_worker *w, struct smq_routing *r)
+{
+    if (r->content.payload.len == 0) {
+        smq_retain_remove(&w->retain, r->content.topic);
+        return SMQTT_OK;
+    }
+    smqtt_err err = SMQTT_OK;
+    struct smq_refbuf *msg = smq_routing_msg(w, r, &err);
+    return msg != NULL ? smq_retain_set(&w->retain, msg, w->config->max_retained) : err;
+}
+
+static void deliver(struct smq_worker *w, struct smq_routing *r, const struct smq_match *m,
+                    const struct smq_receiver *to)
+{
+    struct smq_session *s = SMQ_CONTAINER_OF(to->who, struct smq_session, sub);
+    uint8_t qos = to->qos < r->content.qos || w->config->upgrade_outgoing_qos ? to->qos : r->content.qos;
+    uint32_t ids[MANY_IDS];
+    size_t n = 0;
+    uint32_t more = to->more;
+    for (uint32_t id = to->id; id != 0 && n < MANY_IDS; id = smq_match_next_id(m, &more)) {
+        ids[n++] = id;
+    }
+    smq_session_deliver(w, s, r, qos, r->content.retain && to->rap, ids, n);
+}
+
+smqtt_err smq_route(struct smq_worker *w, struct smq_routing *r)
+{
+    const struct smq_broker_config *config = w->config;
+    if (!r->checked) {
+        if (!smq_content_is_sound(&r->content, config->text_policy, config->max_topic_levels)) {
+            w->stats.refused_text++;
+            return SMQTT_E_BAD_TEXT;
+        }
+        r->checked = true;
+    }
+    const struct smq_match *m;
+    SMQ_TRY(smq_trie_match(&w->trie, r->content.topic, r->from, &m));
+    smqtt_err err = SMQTT_OK;
+    if (needs_msg(w, r, m) && smq_routing_msg(w, r, &err) == NULL) {
+        return err;
+    }
+    if (r->content.retain) {
+        SMQ_TRY(retain(w, r));
+    }
+    r->n_receivers = m->n;
+    for (size_t i = 0; i < m->n; i++) {
+        deliver(w, r, m, &m->receivers[i]);
+    }
+    return SMQTT_OK;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SMQTT_BROKER_ROUTE_H
+#define SMQTT_BROKER_ROUTE_H
+/* One message on its way to its receivers. The block that holds it is made when the first one needs it: messages of
+ * QoS 0 that are small never do. */
+#include "broker/conn.h"
+#include "broker/session.h"
+
+/** A small packet, written once for all receivers of one kind. */
+struct smq_template {
+    uint16_t len; /* 0: not made yet */
+    uint16_t id_at;
+    uint8_t bytes[SMQ_COPY_MAX + 32];
+};
+
+struct smq_routing {
+    struct smq_content content;
+    struct smq_refbuf *msg;            /* NULL until somebody needs it */
+    const struct smq_subscriber *from; /* publisher, for No Local; NULL: nobody */
+    bool checked;                      /* all of it came through the codec */
+    size_t n_receivers;                /* out: how many matched */
+    struct smq_template templates[4];  /* by version (3.x, 5) and by having a packet identifier */
+};
+
+/** Prepares a message that is made of views. */
+void smq_routing_init(struct smq_routing *r, const struct smq_content *content, const struct smq_subscriber *from,
+                      bool checked);
+/** The same for one that has a block already; an ownership is taken. */
+void smq_routing_init_msg(struct smq_routing *r, struct smq_refbuf *msg);
+/** Lets the block go. */
+void smq_routing_deinit(struct smq_routing *r);
+/** The block, made if need be; NULL with *err SMQTT_E_NOMEM or SMQTT_E_QUOTA (memory_limit). */
+struct smq_refbuf *smq_routing_msg(struct smq_worker *w, struct smq_routing *r, smqtt_err *err);
+/**
+ * Retains the message where it says so, and delivers it to all who subscribed.
+ * @retval SMQTT_E_BAD_TEXT  it was not checked before and is ill-formed: counted, nobody got it
+ * @retval SMQTT_E_QUOTA, SMQTT_E_NOMEM  nobody got it
+ */
+SMQ_MUST_USE smqtt_err smq_route(struct smq_worker *w, struct smq_routing *r);
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/session.h"
+#include "broker/internal.h"
+#include "broker/will.h"
+
+struct smq_principal smq_session_principal(const struct smq_session *s)
+{
+    return (struct smq_principal){.client_id = smq_session_id(s),
+                                  .user = smq_span_of(s->user, s->user_len),
+                                  .has_user = s->user != NULL,
+                                  .listener = s->conn != NULL ? s->conn->listener : NULL};
+}
+
+bool smq_session_may(struct smq_worker *w, const struct smq_session *s, smq_span topic, enum smq_access kind)
+{
+    if (w->auth == NULL || w->auth->access == NULL) {
+        return true;
+    }
+    struct smq_principal who = smq_session_principal(s);
+    return w->auth->access(w->auth->ctx, &who, topic, kind);
+}
+
+struct smq_session *smq_session_find(const struct smq_worker *w, smq_span client_id)
+{
+    return smq_map_get(&w->sessions, client_id);
+}
+
+static void on_expired(struct smq_worker *w, struct smq_timer *timer)
+{
+    smq_session_end(w, SMQ_CONTAINER_OF(timer, struct smq_session, expiry));
+}
+
+smqtt_err smq_session_new(struct smq_worker *w, smq_span client_id, struct smq_session **out)
+{
+    struct smq_session *s = smq_mem_zalloc(w->mem, 1, sizeof *s + client_id.len + 1);
+    if (s == NULL) {
+        return SMQTT_E_NOMEM;
+    }
+    w->n_made++;
+    smq_subscriber_init(&s->sub, w->n_made * UINT64_C(0x9E3779B97F4A7C15));
+    smq_inflight_init(&s->out);
+    smq_qos2_in_init(&s->in);
+    smq_timer_init(&s->expiry, on_expired);
+    memcpy(s->client_id, client_id.data, client_id.len);
+    s->id_len = (uint16_t)client_id.len;
+    smqtt_err err = smq_map_put(&w->sessions, smq_session_id(s), s, NULL);
+    if (err != SMQTT_OK) {
+        smq_mem_free(w->mem, s);
+        return err;
+    }
+    *out = s;
+    return SMQTT_OK;
+}
+
+/* Everything but its place in the map. */
+void smq_session_free(struct smq_worker *w, struct smq_session *s)
+{
+    smq_will_drop(w, s);
+    smq_trie_drop(&w->trie, &s->sub);
+    struct smq_out_slot *slot = NULL;
+    while ((slot = smq_inflight_next(&s->out, slot)) != NULL) {
+        smq_session_let_go(w, slot);
+    }
+    smq_inflight_deinit(&s->out, w->mem);
+    smq_qos2_in_deinit(&s->in, w->mem);
+    smq_session_clear_queue(w, s);
+    smq_wheel_cancel(&w->wheel, &s->expiry.node);
+    smq_mem_free(w->mem, s->user);
+    smq_mem_free(w->mem, s);
+}
+
+void smq_session_end(struct smq_worker *w, struct smq_session *s)
+{
+    smq_will_fire(w, s);
+    smq_map_del(&w->sessions, smq_session_id(s));
+    smq_session_free(w, s);
+}
+
+void smq_session_detach(struct smq_worker *w, struct smq_session *s, bool with_will)
+{
+    s->conn = NULL;
+    s->sub.online = false;
+    if (!with_will) {
+        smq_will_drop(w, s);
+    }
+    if (s->expiry_s == 0) {
+        smq_session_end(w, s);
+        return;
+    }
+    smq_will_lost(w, s);
+    if (s->expiry_s != UINT32_MAX) {
+        smq_wheel_set(&w->wheel, &s->expiry.node, w->now.mono + (smqtt_ms)s->expiry_s * 1000);
+    }
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SMQTT_BROKER_SESSION_H
+#define SMQTT_BROKER_SESSION_H
+/* What lives under a client identifier, with or without a connection. */
+#include "broker/auth.h"
+#include "broker/message.h"
+#include "broker/timer.h"
+#include "broker/trie.h"
+#include "session/inflight.h"
+
+struct smq_conn;
+struct smq_worker;
+struct smq_will_due;
+
+/** A message that waits for its turn. */
+struct smq_queued {
+    void *delivery;
+    uint8_t qos;
+};
+
+/** First in, first out. Holds no memory when empty. */
+struct smq_queue {
+    struct smq_queued *items;
+    uint32_t head, n, cap;
+    uint64_t bytes; /* of the messages */
+};
+
+struct smq_session {
+    struct smq_subscriber sub;
+    struct smq_conn *conn; /* NULL: away */
+    struct smq_inflight out;
+    struct smq_qos2_in in;
+    struct smq_queue queue;
+    struct smq_will_due *will;
+    struct smq_timer expiry;
+    char *user; /* who logged in; NULL: nobody in particular */
+    uint32_t user_len;
+    uint32_t expiry_s; /* 0: ends with the connection; UINT32_MAX: never */
+    uint16_t n_unsent; /* in flight, but not yet sent again on this connection */
+    uint16_t id_len;
+    char client_id[];
+};
+
+/* slot->sent of the in-flight table */
+enum { SMQ_WAS_SENT = 1, SMQ_MUST_RESEND = 2 };
+
+static inline smq_span smq_session_id(const struct smq_session *s)
+{
+    return smq_span_of(s->client_id, s->id_len);
+}
+struct smq_principal smq_session_principal(const struct smq_session *s);
+/** May it? Asks the table of the worker. */
+bool smq_session_may(struct smq_worker *w, const struct smq_session *s, smq_span topic, enum smq_access kind);
+
+/** The session of a client identifier, or NULL. */
+struct smq_session *smq_session_find(const struct smq_worker *w, smq_span client_id);
+/** SMQTT_E_NOMEM. */
+SMQ_MUST_USE smqtt_err smq_session_new(struct smq_worker *w, smq_span client_id, struct smq_session **out);
+/** Ends it: subscriptions, messages and everything else. A will that is still due fires first [MQTT-3.1.3-9]. */
+void smq_session_end(struct smq_worker *w, struct smq_session *s);
+/** The same without will; for the end of the worker. */
+void smq_session_free(struct smq_worker *w, struct smq_session *s);
+/** The connection is gone: the session ends, or lives on for its time. */
+void smq_session_detach(struct smq_worker *w, struct smq_session *s, bool with_will);
+
+/** Gives a message to a session: now, or when there is room, or when it is back.
+ *  Counts what it has to drop. */
+struct smq_routing;
+void smq_session_deliver(struct smq_worker *w, struct smq_session *s, struct smq_routing *r, uint8_t qos, bool retain,
+                         const uint32_t *ids, size_t n_ids);
+/** Sends what may be sent: first what must be sent again, then what waits. */
+void smq_session_pump(struct smq_worker *w, struct smq_session *s);
+/** A new connection of this session: what is in flight is to be sent again [MQTT-4.4.0-1]. */
+void smq_session_resume(struct smq_worker *w, struct smq_session *s);
+
+/** A slot is done with: its delivery is let go. */
+void smq_session_let_go(struct smq_worker *w, struct smq_out_slot *slot);
+/** Drops everything that waits. */
+void smq_session_clear_queue(struct smq_worker *w, struct smq_session *s);
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SMQTT_BROKER_TRIE_H
+#define SMQTT_BROKER_TRIE_H
+/* Who subscribed to what: a tree over the levels of filters, `+` and `#` and shared groups in it. To subscribe, to
+ * unsubscribe and to find a subscription take the same time however many there are; to match costs the branches that
+ * match. */
+#include "base/list.h"
+#include "broker/tree.h"
+
+struct smq_share;
+struct smq_trie_node;
+struct smq_trie_level;
+
+/** Options of a subscription: the byte of MQTT 5.0. */
+enum { SMQ_SUB_QOS = 3, SMQ_SUB_NO_LOCAL = 4, SMQ_SUB_RAP = 8 };
+
+/** What the trie knows of a session; embedded in it. */
+struct smq_subscriber {
+    struct smq_list subs;
+    uint64_t hash; /* random: for the table of subscriptions */
+    uint32_t n;
+    uint32_t mark, index; /* stamp of the last match, and where it stands in its result */
+    bool online;          /* kept by the owner; shared groups prefer those */
+};
+
+/** One subscription of one session. */
+struct smq_sub {
+    struct smq_subscriber *who;
+    struct smq_trie_node *node;
+    struct smq_share *share;       /* its group; NULL: not shared */
+    struct smq_sub *next, **place; /* in the list of node or group */
+    struct smq_list of_who;
+    uint32_t id; /* subscription identifier; 0: none */
+    uint8_t options;
+};
+
+struct smq_trie_node {
+    struct smq_tree_node tree;
+    struct smq_trie_node *plus, *hash; /* the children of these names */
+    struct smq_sub *subs;
+    struct smq_share *shares;
+};
+
+struct smq_sub_slot {
+    struct smq_sub *sub;
+    uint64_t hash;
+};
+
+/** One that shall get the message. Several overlapping subscriptions of a session are one receiver with the highest
+ * QoS [MQTT-3.3.5-1] and all identifiers [MQTT-3.3.4-3]; a shared one is a receiver of its own. */
+struct smq_receiver {
+    struct smq_subscriber *who;
+    uint32_t id;   /* first subscription identifier; 0: none */
+    uint32_t more; /* 1 + index in smq_match.more; 0: no more */
+    uint8_t qos;
+    bool rap;
+};
+
+struct smq_more_id {
+    uint32_t id, more;
+};
+
+struct smq_match {
+    struct smq_receiver *receivers;
+    size_t n, cap;
+    struct smq_more_id *more;
+    size_t n_more, cap_more;
+};
+
+struct smq_trie {
+    struct smq_tree tree;
+    struct smq_sub_slot *slots; /* (subscriber, node, group) -> subscription */
+    size_t mask, n;
+    uint32_t mark;
+    struct smq_match match; /* of the last call */
+    struct smq_trie_level *levels;
+    size_t n_levels;
+};
+
+/** SMQTT_E_NOMEM. `key` is random. */
+SMQ_MUST_USE smqtt_err smq_trie_init(struct smq_trie *t, const struct smqtt_mem *mem, const uint8_t key[16]);
+/** All subscriptions must be gone. */
+void smq_trie_deinit(struct smq_trie *t);
+/** Empty; hash is random. */
+void smq_subscriber_init(struct smq_subscriber *s, uint64_t hash);
+/**
+ * Subscribes, or changes the options of the subscription that is there.
+ * @param filter  checked, with its `$share/group/` if it has one
+ * @param[out] existed  it was there before
+ * @retval SMQTT_E_NOMEM  nothing changed
+ */
+SMQ_MUST_USE smqtt_err smq_trie_subscribe(struct smq_trie *t, struct smq_subscriber *who, smq_span filter,
+                                          uint8_t options, uint32_t id, bool *existed);
+/** Is there this very subscription? */
+bool smq_trie_has(const struct smq_trie *t, const struct smq_subscriber *who, smq_span filter);
+/** False when there was no such subscription. */
+bool smq_trie_unsubscribe(struct smq_trie *t, struct smq_subscriber *who, smq_span filter);
+/** Ends all subscriptions of the session. */
+void smq_trie_drop(struct smq_trie *t, struct smq_subscriber *who);
+/**
+ * Everyone who shall get a message on `topic`.
+ * @param from  the publisher, for No Local; NULL: nobody
+ * @param[out] out  valid until the next call; its subscribers may not be freed meanwhile
+ * @retval SMQTT_E_NOMEM
+ */
+SMQ_MUST_USE smqtt_err smq_trie_match(struct smq_trie *t, smq_span topic, const struct smq_subscriber *from,
+                                      const struct smq_match **out);
+/** The next identifier of a receiver: start with *more = receiver->more. 0 at the end. */
+static inline uint32_t smq_match_next_id(const struct smq_match *m, uint32_t *more)
+{
+    if (*more == 0) {
+        return 0;
+    }
+    const struct smq_more_id *e = &m->more[*more - 1];
+    *more = e->more;
+    return e->id;
+}
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/will.h"
+#include "broker/internal.h"
+#include "broker/route.h"
+
+static void on_due(struct smq_worker *w, struct smq_timer *timer)
+{
+    smq_will_fire(w, SMQ_CONTAINER_OF(timer, struct smq_will_due, timer)->session);
+}
+
+smqtt_err smq_will_new(struct smq_worker *w, const struct smq_connect *connect, struct smq_will_due **out)
+{
+    const struct smq_will *will = &connect->will;
+    struct smq_wr wr = smq_wr_measure();
+    smq_props_copy_raw(&will->props, SMQ_FORWARDED, &wr);
+    size_t raw_len = wr.len;
+    uint8_t *raw = smq_mem_alloc(w->mem, raw_len + 1);
+    struct smq_will_due *due = smq_mem_zalloc(w->mem, 1, sizeof *due);
+    struct smq_refbuf *msg = NULL;
+    if (raw != NULL && due != NULL) {
+        wr = smq_wr_of(raw, raw_len);
+        smq_props_copy_raw(&will->props, SMQ_FORWARDED, &wr);
+        struct smq_content content = {.topic = will->topic,
+                                      .props = smq_wr_span(&wr),
+                                      .payload = will->payload,
+                                      .expires = SMQTT_NEVER,
+                                      .qos = will->qos,
+                                      .retain = will->retain,
+                                      .has_text = smq_props_num(&will->props, SMQ_PROP_PAYLOAD_FORMAT, 0) == 1};
+        uint64_t limit = w->config->memory_limit;
+        bool room = limit == 0 || w->msg_bytes + smq_msg_size(&content) <= limit;
+        msg = room ? smq_msg_new(w->mem, &content, true, &w->msg_bytes) : NULL;
+    }
+    smq_mem_free(w->mem, raw);
+    if (msg == NULL) {
+        smq_mem_free(w->mem, due);
+        return SMQTT_E_NOMEM;
+    }
+    smq_timer_init(&due->timer, on_due);
+    due->msg = msg;
+    due->delay_s = smq_props_num(&will->props, SMQ_PROP_WILL_DELAY, 0);
+    due->expiry_s = smq_props_num(&will->props, SMQ_PROP_MESSAGE_EXPIRY, UINT32_MAX);
+    *out = due;
+    return SMQTT_OK;
+}
+
+void smq_will_free(struct smq_worker *w, struct smq_will_due *will)
+{
+    if (will != NULL) {
+        smq_wheel_cancel(&w->wheel, &will->timer.node);
+        smq_msg_unref(will->msg);
+        smq_mem_free(w->mem, will);
+    }
+}
+
+void smq_will_drop(struct smq_worker *w, struct smq_session *s)
+{
+    smq_will_free(w, s->will);
+    s->will = NULL;
+}
+
+void smq_will_fire(struct smq_worker *w, struct smq_session *s)
+{
+    struct smq_will_due *will = s->will;
+    if (will == NULL) {
+        return;
+    }
+    s->will = NULL;
+    struct smq_msg *msg = smq_msg_of(will->msg);
+    if (will->expiry_s != UINT32_MAX) {
+        msg->expires = w->now.mono + (smqtt_ms)will->expiry_s * 1000; /* counts from now on */
+    }
+    struct smq_routing r;
+    smq_routing_init_msg(&r, will->msg);
+    /* Rights may have gone since CONNECT; a will that cannot be kept has nobody to be told. */
+    bool may = smq_session_may(w, s, r.content.topic, SMQ_ACCESS_WRITE);
+    if (!may || smq_route(w, &r) != SMQTT_OK) {
+        w->stats.publish_dropped++;
+    }
+    smq_routing_deinit(&r);
+    smq_will_free(w, will);
+}
+
+void smq_will_lost(struct smq_worker *w, struct smq_session *s)
+{
+    struct smq_will_due *will = s->will;
+    if (will == NULL) {
+        return;
+    }
+    bool later = will->delay_s != 0 && s->expiry_s > will->delay_s;
+    if (later) {
+        will->session = s;
+        smq_wheel_set(&w->wheel, &will->timer.node, w->now.mono + (smqtt_ms)will->delay_s * 1000);
+    } else if (will->delay_s == 0) {
+        smq_will_fire(w, s);
+    }
+    /* else the session ends first, and fires it then [MQTT-3.1.3-9] */
+}

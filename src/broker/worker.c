@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/worker.h"
+#include "base/mem.h"
+#include "base/siphash.h"
+#include "broker/internal.h"
+#include "broker/relay.h"
+
+static void on_retained_expired(struct smq_worker *w, struct smq_timer *timer)
+{
+    smq_retain_expire(&w->retain, SMQ_CONTAINER_OF(timer, struct smq_retain_timer, timer));
+}
+
+smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_broker_config *config, struct smqtt_now now,
+                         struct smq_worker **out)
+{
+    struct smq_worker *w = smq_mem_zalloc(env->mem, 1, sizeof *w);
+    if (w == NULL) {
+        return SMQTT_E_NOMEM;
+    }
+    w->mem = env->mem;
+    w->rng = env->rng;
+    w->log = env->log;
+    w->auth = env->auth;
+    w->config = config;
+    w->index = env->index;
+    w->count = env->count != 0 ? env->count : 1;
+    memcpy(w->key, env->hash_key, sizeof w->key);
+    w->now = now;
+    smq_wheel_init(&w->wheel, now.mono);
+    smq_map_init(&w->sessions, w->mem, w->key);
+    smq_map_init(&w->servers, w->mem, w->key);
+    smq_map_init(&w->relays, w->mem, w->key);
+    smq_list_init(&w->conns);
+    smq_list_init(&w->dirty);
+    smq_chunk_pool_init(&w->chunks, w->mem);
+    smqtt_err err = smq_trie_init(&w->trie, w->mem, w->key);
+    if (err == SMQTT_OK) {
+        err = smq_retain_init(&w->retain, w->mem, w->key, &w->wheel, on_retained_expired);
+    }
+    if (err == SMQTT_OK) {
+        err = smq_own_init(w);
+    }
+    if (err != SMQTT_OK) {
+        smq_worker_free(w);
+        return err;
+    }
+    *out = w;
+    return SMQTT_OK;
+}
+
+void smq_worker_free(struct smq_worker *w)
+{
+    if (w == NULL) {
+        return;
+    }
+    smq_own_deinit(w);
+    struct smq_map_iter it = smq_map_iterate(&w->sessions);
+    struct smq_session *s;
+    while ((s = smq_map_next(&w->sessions, &it)) != NULL) {
+        smq_map_del_at(&w->sessions, &it);
+        smq_session_free(w, s);
+    }
+    smq_map_deinit(&w->sessions);
+    smq_map_deinit(&w->servers);
+    smq_map_deinit(&w->relays);
+    if (w->trie.tree.root != NULL) {
+        smq_trie_deinit(&w->trie);
+    }
+    if (w->retain.tree.root != NULL) {
+        smq_retain_deinit(&w->retain);
+    }
+    while (w->listeners != NULL) {
+        struct smq_listener_count *c = w->listeners;
+        w->listeners = c->next;
+        smq_mem_free(w->mem, c);
+    }
+    smq_chunk_pool_deinit(&w->chunks);
+    smq_mem_free(w->mem, w);
+}
+
+unsigned smq_worker_owner(const struct smq_worker *w, smq_span client_id)
+{
+    return (unsigned)(smq_siphash13(w->key, client_id) % w->count);
+}
+
+/* ------------------------------------------------------------ packets */
+
+/* The handler of each packet type once the client is connected. Types that clients never send do not get past the
+ * codec. */
+static const smq_handler handlers[16] = {
+    [SMQ_DETECT] = smq_on_detect,       [SMQ_PUBLISH] = smq_on_publish,
+    [SMQ_PUBACK] = smq_on_ack,          [SMQ_PUBREC] = smq_on_ack,
+    [SMQ_PUBREL] = smq_on_pubrel,       [SMQ_PUBCOMP] = smq_on_ack,
+    [SMQ_SUBSCRIBE] = smq_on_subscribe, [SMQ_UNSUBSCRIBE] = smq_on_unsubscribe,
+    [SMQ_PINGREQ] = smq_on_pingreq,     [SMQ_DISCONNECT] = smq_on_disconnect,
+    [SMQ_AUTH] = smq_on_auth,
+};
+
+static void take_packet(struct smq_worker *w, struct smq_conn *conn, const struct smq_frame *frame)
+{
+    struct smq_packet pkt;
+    bool first = conn->state == SMQ_CONN_AWAITS_CONNECT;
+    smqtt_err err = smq_packet_read(&conn->codec, frame, &pkt);
+    if (err != SMQTT_OK && first) {
+        smq_connect_refuse_unread(conn, frame, err);
+        return;
+    }
+    if (err == SMQTT_OK) {
+        smq_handler handler = first ? smq_on_connect : handlers[pkt.type];
+        err = handler != NULL ? handler(w, conn, &pkt) : SMQTT_E_PROTOCOL;
+    } else if (err == SMQTT_E_BAD_TEXT || err == SMQTT_E_BAD_PAYLOAD) {
+        w->stats.refused_text++;
+    }
+    if (err != SMQTT_OK) {
+        smq_conn_fail(conn, err);
+    }
+}
+
+void smq_worker_feed(struct smq_worker *w, struct smq_conn *conn, smq_span bytes, size_t *used, size_t *need,
+                     struct smqtt_now now)
+{
+    w->now = now;
+    *used = 0;
+    *need = 0;
+    while (conn->state != SMQ_CONN_OVER && !smq_conn_paused(conn)) {
+        struct smq_frame frame;
+        bool first = conn->state == SMQ_CONN_AWAITS_CONNECT;
+        smqtt_err err = smq_frame_read(&conn->codec, smq_span_from(bytes, *used), first, &frame, need);
+        if (err == SMQTT_E_AGAIN) {
+            break;
+        }
+        if (err != SMQTT_OK) {
+            smq_conn_fail(conn, err);
+            return;
+        }
+        *need = 0;
+        take_packet(w, conn, &frame);
+        if (conn->fate == SMQ_FATE_HANDOVER) {
+            return; /* CONNECT goes along */
+        }
+        conn->last_in = now.mono;
+        conn->part_in = SMQTT_NEVER;
+        w->stats.packets_in++;
+        *used += frame.size;
+    }
+    if (conn->state == SMQ_CONN_OVER) {
+        return;
+    }
+    if (*used == bytes.len) {
+        conn->part_in = SMQTT_NEVER;
+    } else if (conn->part_in == SMQTT_NEVER) {
+        conn->part_in = now.mono;
+    }
+    smq_conn_arm(conn);
+}
+
+smqtt_err smq_on_pingreq(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt)
+{
+    (void)w;
+    struct smq_packet answer = {.type = SMQ_PINGRESP};
+    (void)pkt;
+    return smq_conn_write(conn, &answer);
+}
+
+/* ------------------------------------------------------------ time and the shell */
+
+void smq_worker_tick(struct smq_worker *w, struct smqtt_now now)
+{
+    w->now = now;
+    struct smq_wheel_node *node;
+    while ((node = smq_wheel_pop(&w->wheel, now.mono)) != NULL) {
+        struct smq_timer *timer = SMQ_CONTAINER_OF(node, struct smq_timer, node);
+        timer->fire(w, timer);
+    }
+    smq_own_tick(w);
+}
+
+smqtt_ms smq_worker_deadline(const struct smq_worker *w)
+{
+    smqtt_ms wheel = smq_wheel_next(&w->wheel);
+    smqtt_ms own = smq_own_deadline(w);
+    return own < wheel ? own : wheel;
+}
+
+void smq_worker_configure(struct smq_worker *w, const struct smq_broker_config *config, struct smqtt_now now)
+{
+    bool other_identity = config->identity != w->config->identity;
+    w->now = now;
+    w->config = config;
+    if (other_identity) {
+        smq_own_deinit(w);
+        smqtt_err err = smq_own_init(w);
+        if (err != SMQTT_OK) {
+            smq_log(w->log, SMQ_LOG_ERR, "the broker's own identity is not in use: %s", smqtt_strerror(err));
+        }
+    }
+}
+
+void smq_worker_shutdown(struct smq_worker *w, struct smqtt_now now)
+{
+    enum { SHUTTING_DOWN = 0x8B };
+    w->now = now;
+    for (struct smq_list *at = w->conns.next; at != &w->conns; at = at->next) {
+        struct smq_conn *conn = SMQ_CONTAINER_OF(at, struct smq_conn, of_worker);
+        smq_conn_kick(conn, SHUTTING_DOWN, "the server is shutting down");
+    }
+}
+
+struct smq_conn *smq_worker_next_dirty(struct smq_worker *w)
+{
+    struct smq_list *at = smq_list_pop_front(&w->dirty);
+    return at != NULL ? SMQ_CONTAINER_OF(at, struct smq_conn, dirty) : NULL;
+}
+
+void smq_worker_stats(const struct smq_worker *w, struct smq_worker_stats *out)
+{
+    *out = w->stats;
+    out->sessions = smq_map_count(&w->sessions);
+    out->subscriptions = w->trie.n;
+    out->retained = w->retain.n;
+    out->memory_bytes = w->msg_bytes;
+}
