@@ -1,0 +1,568 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the end-to-end tests have in common: a broker, raw MQTT over sockets, Debian's mosquitto clients, Paho.
+
+A test file is a script that ends with main(test_a, test_b, ...). Each function gets a broker of its own, is left by an
+assertion when something is wrong, and the broker must then end with code 0. Exit codes: 0, 1, 77 (skipped).
+
+  SMQTT_BIN          folder with smqttd
+  SMQTT_E2E_BROKER   smqttd (default), or mosquitto to try the tests themselves against Debian's broker
+"""
+import atexit
+import ctypes
+import inspect
+import os
+import queue
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+BIN = os.environ.get("SMQTT_BIN", "build/bin")
+KIND = os.environ.get("SMQTT_E2E_BROKER", "smqttd")
+SKIPPED = 77
+V31, V311, V5 = 3, 4, 5
+CLI_VERSIONS = {V31: "mqttv31", V311: "mqttv311", V5: "mqttv5"}
+CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE = 1, 2, 3, 4, 5, 6, 7, 8
+SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT, AUTH = 9, 10, 11, 12, 13, 14, 15
+_libc = ctypes.CDLL(None)
+
+
+def skip(why):
+    print("skipped: " + why)
+    sys.exit(SKIPPED)
+
+
+def is_smqttd():
+    return KIND == "smqttd"
+
+
+def wait_until(is_true, seconds, what):
+    """Asks is_true() until it holds."""
+    end = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < end, "after %s s still not: %s" % (seconds, what)
+        time.sleep(0.01)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+# --- children -----------------------------------------------------------------------------------------------------
+
+
+class Child:
+    """A program whose output is collected by lines. It never outlives the test."""
+
+    alive = []
+
+    def __init__(self, argv, stdin=None, preexec=None, name=None):
+        def before():
+            _libc.prctl(1, signal.SIGKILL)
+            if preexec:
+                preexec()
+
+        self.argv, self.name = argv, name or os.path.basename(argv[0])
+        self.lines, self.cond = [], threading.Condition()
+        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=before)
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        Child.alive.append(self)
+        if stdin is not None:
+            self.process.stdin.write(stdin)
+            self.process.stdin.close()
+
+    def _read(self):
+        for line in self.process.stdout:
+            with self.cond:
+                self.lines.append(line.rstrip(b"\r\n"))
+                self.cond.notify_all()
+
+    def wait_line(self, pattern, seconds, count=1):
+        """The match of the count-th line that has the pattern (bytes)."""
+        end = time.monotonic() + seconds
+        with self.cond:
+            while True:
+                hits = [m for m in (re.search(pattern, line) for line in self.lines) if m]
+                if len(hits) >= count:
+                    return hits[count - 1]
+                left = end - time.monotonic()
+                assert left > 0, "%s: no line %r (%d of %d) within %s s" % (self.name, pattern, len(hits), count, seconds)
+                self.cond.wait(min(left, 0.1))
+                assert self.process.poll() is None or self.reader.is_alive() or self._has(pattern, count), \
+                    "%s ended with %s before a line %r" % (self.name, self.process.returncode, pattern)
+
+    def _has(self, pattern, count):
+        return len([1 for line in self.lines if re.search(pattern, line)]) >= count
+
+    def wait(self, seconds):
+        """Its exit code."""
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError("%s still runs after %s s" % (self.name, seconds)) from None
+        self.reader.join(2)
+        return code
+
+    def stop(self, sig=signal.SIGTERM, seconds=2):
+        if self.process.poll() is None:
+            self.process.send_signal(sig)
+        return self.wait(seconds)
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def text(self):
+        return b"\n".join(self.lines).decode("utf-8", "backslashreplace")
+
+
+@atexit.register
+def kill_children():
+    for child in Child.alive:
+        child.kill()
+
+
+# --- brokers ------------------------------------------------------------------------------------------------------
+
+
+class Broker:
+    """smqttd (or Debian's mosquitto), started and listening. `conf` is the text of a configuration file behind the
+    line with the listener; without it smqttd runs as `smqttd -p 0`."""
+
+    def __init__(self, conf=None, preexec=None):
+        self.folder = tempfile.mkdtemp(prefix="smqtt-e2e-")
+        atexit.register(shutil.rmtree, self.folder, True)
+        self.port = self.port6 = 0
+        if is_smqttd():
+            argv = [program("smqttd"), "-p", "0"]
+            if conf is not None:
+                self.port = free_port()
+                argv = [program("smqttd"), "-c", self.write("smqttd.conf", self._conf(conf))]
+        else:
+            self.port = free_port()
+            argv = ["/usr/sbin/mosquitto", "-v", "-c", self.write("mosquitto.conf", self._conf(conf or ""))]
+        self.child = Child(argv, preexec=preexec, name="broker")
+        self.port = int(self.child.wait_line(rb"Opening ipv4 listen socket on port (\d+)", 5).group(1))
+        try:
+            self.port6 = int(self.child.wait_line(rb"Opening ipv6 listen socket on port (\d+)", 0.5).group(1))
+        except AssertionError:
+            self.port6 = self.port
+        wait_until(self._is_open, 5, "the port is open")
+
+    def _conf(self, text):
+        return "listener %d\nallow_anonymous true\n%s\n" % (self.port, text)
+
+    def _is_open(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            return True
+        except ConnectionRefusedError:
+            return False
+
+    def write(self, name, text):
+        path = os.path.join(self.folder, name)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        return path
+
+    def cpu_seconds(self):
+        with open("/proc/%d/stat" % self.child.process.pid, encoding="ascii") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def is_running(self):
+        return self.child.process.poll() is None
+
+
+def program(name):
+    path = os.path.join(BIN, name)
+    if not os.access(path, os.X_OK):
+        raise SystemExit("%s is missing: build it, or set SMQTT_BIN to the folder of the programs." % path)
+    return path
+
+
+# --- raw MQTT -----------------------------------------------------------------------------------------------------
+
+
+def to_bytes(text):
+    return text.encode("utf-8") if isinstance(text, str) else text
+
+
+def string(text):
+    data = to_bytes(text)
+    return struct.pack(">H", len(data)) + data
+
+
+def varint(value):
+    out = bytearray()
+    while True:
+        value, low = divmod(value, 128)
+        out.append(low | (0x80 if value else 0))
+        if not value:
+            return bytes(out)
+
+
+def packet(first, body=b""):
+    return bytes([first]) + varint(len(body)) + body
+
+
+def props(version, data=b""):
+    return varint(len(data)) + data if version == V5 else b""
+
+
+def user_property(name, value):
+    return b"\x26" + string(name) + string(value)
+
+
+def connect_packet(version=V311, client_id="", clean=True, keep_alive=60, will=None, user=None, password=None,
+                   properties=b"", will_properties=b""):
+    """will: (topic, payload, qos, retain)"""
+    flags, body = 0x02 if clean else 0, b""
+    body += string(client_id)
+    if will:
+        flags |= 0x04 | will[2] << 3 | (0x20 if will[3] else 0)
+        body += props(version, will_properties) + string(will[0]) + string(will[1])
+    if user is not None:
+        flags |= 0x80
+        body += string(user)
+    if password is not None:
+        flags |= 0x40
+        body += string(password)
+    name = "MQIsdp" if version == V31 else "MQTT"
+    return packet(0x10, string(name) + bytes([version, flags]) + struct.pack(">H", keep_alive) +
+                  props(version, properties) + body)
+
+
+def publish_packet(version, topic, payload=b"", qos=0, retain=False, dup=False, packet_id=1, properties=b""):
+    body = string(topic) + (struct.pack(">H", packet_id) if qos else b"") + props(version, properties)
+    return packet(0x30 | (8 if dup else 0) | qos << 1 | (1 if retain else 0), body + to_bytes(payload))
+
+
+def subscribe_packet(version, topic_filter, options=0, packet_id=1, properties=b""):
+    return packet(0x82, struct.pack(">H", packet_id) + props(version, properties) + string(topic_filter) +
+                  bytes([options]))
+
+
+def unsubscribe_packet(version, topic_filter, packet_id=1, properties=b""):
+    return packet(0xA2, struct.pack(">H", packet_id) + props(version, properties) + string(topic_filter))
+
+
+class Packet:
+    def __init__(self, first, body):
+        self.type, self.flags, self.body = first >> 4, first & 15, body
+
+    def __repr__(self):
+        return "packet %d flags %d: %s%s" % (self.type, self.flags, self.body[:40].hex(), "…" * (len(self.body) > 40))
+
+    def publish(self, version):
+        """(topic, payload, qos, retain, dup, packet id) of a PUBLISH, as bytes, without its properties."""
+        assert self.type == PUBLISH, "a PUBLISH was awaited: %r" % self
+        at = 2 + struct.unpack_from(">H", self.body)[0]
+        topic, qos, packet_id = self.body[2:at], self.flags >> 1 & 3, 0
+        if qos:
+            packet_id = struct.unpack_from(">H", self.body, at)[0]
+            at += 2
+        if version == V5:
+            size, at = read_varint(self.body, at)
+            at += size
+        return topic, self.body[at:], qos, bool(self.flags & 1), bool(self.flags & 8), packet_id
+
+
+def read_varint(data, at):
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value, shift, at = value | (byte & 127) << shift, shift + 7, at + 1
+        if byte < 128:
+            return value, at
+
+
+class Raw:
+    """A connection that sends what it is told to."""
+
+    def __init__(self, broker, host="127.0.0.1", receive_buffer=None):
+        self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(5)
+        self.socket.connect((host, broker.port6 if ":" in host else broker.port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buffer, self.version = b"", V311
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def send(self, data):
+        """False when the other side has already closed."""
+        try:
+            self.socket.sendall(data)
+            return True
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+
+    def _fill(self, seconds):
+        self.socket.settimeout(max(seconds, 0.001))
+        try:
+            data = self.socket.recv(1 << 18)
+        except (ConnectionResetError, BrokenPipeError):
+            data = b""
+        self.buffer += data
+        return bool(data)
+
+    def _take(self):
+        if len(self.buffer) < 2:
+            return None
+        try:
+            size, at = read_varint(self.buffer, 1)
+        except IndexError:
+            return None
+        if len(self.buffer) < at + size:
+            return None
+        found = Packet(self.buffer[0], self.buffer[at:at + size])
+        self.buffer = self.buffer[at + size:]
+        return found
+
+    def packet(self, seconds=3, kind=None):
+        """The next packet; None when the other side closed."""
+        end = time.monotonic() + seconds
+        while True:
+            found = self._take()
+            if found:
+                assert kind is None or found.type == kind, "a packet of type %d was awaited: %r" % (kind, found)
+                return found
+            try:
+                more = self._fill(end - time.monotonic())
+            except socket.timeout:
+                raise AssertionError("no packet within %s s" % seconds) from None
+            if not more:
+                assert kind is None, "a packet of type %d was awaited, the connection was closed" % kind
+                return None
+
+    def connect(self, version=V311, **fields):
+        """Sends CONNECT; the CONNACK, which must be a success."""
+        self.version = version
+        # MQTT 3.1 knows no empty identifier.
+        fields.setdefault("client_id", "raw-%d" % id(self))
+        self.send(connect_packet(version, **fields))
+        connack = self.packet(3, CONNACK)
+        assert connack.body[1] == 0, "refused: %r" % connack
+        return connack
+
+    def subscribe(self, topic_filter, options=0, packet_id=1):
+        self.send(subscribe_packet(self.version, topic_filter, options, packet_id))
+        suback = self.packet(3, SUBACK)
+        assert suback.body[-1] == options & 3, "not subscribed: %r" % suback
+        return self
+
+    def publish(self, topic, payload=b"", **fields):
+        return self.send(publish_packet(self.version, topic, payload, **fields))
+
+    def is_healthy(self):
+        self.send(b"\xc0\x00")
+        self.packet(3, PINGRESP)
+
+    def expect_close(self, seconds=3):
+        """The packets that came before the other side closed."""
+        packets, end = [], time.monotonic() + seconds
+        while True:
+            try:
+                found = self.packet(end - time.monotonic())
+            except AssertionError:
+                raise AssertionError("the connection is still open after %s s" % seconds) from None
+            if found is None:
+                return packets
+            packets.append(found)
+
+    def expect_nothing(self, seconds=0.2):
+        try:
+            found = self.packet(seconds)
+        except AssertionError:
+            return
+        raise AssertionError("nothing was awaited: %r" % found)
+
+    def disconnect(self):
+        self.send(b"\xe0\x00")
+        self.close()
+
+    def close(self):
+        self.socket.close()
+
+    def reset(self):
+        """Closes as a crashed machine would."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+
+# --- mosquitto_pub and mosquitto_sub ---------------------------------------------------------------------------------
+
+
+def mosquitto_sub(broker, *args, version=V311, host="127.0.0.1"):
+    """A subscriber that is subscribed; each message is a line `MSG topic|qos|retain|payload`."""
+    child = Child(["stdbuf", "-oL", "mosquitto_sub", "-h", host, "-p", str(port_of(broker, host)), "-V",
+                   CLI_VERSIONS[version], "-d", "-F", "MSG %t|%q|%r|%p", *args], name="mosquitto_sub")
+    child.wait_line(rb"^Subscribed ", 5)
+    return child
+
+
+def messages(child):
+    with child.cond:
+        return [line[4:] for line in child.lines if line.startswith(b"MSG ")]
+
+
+def wait_messages(child, wanted, seconds=5):
+    """The messages must become exactly these (`topic|qos|retain|payload`), in this order."""
+    wanted = [to_bytes(w) for w in wanted]
+    end = time.monotonic() + seconds
+    while messages(child) != wanted and time.monotonic() < end:
+        time.sleep(0.01)
+    assert messages(child) == wanted, "%s got %r, not %r" % (child.name, messages(child), wanted)
+
+
+def mosquitto_pub(broker, *args, version=V311, host="127.0.0.1", stdin=None, code=0):
+    child = Child(["mosquitto_pub", "-h", host, "-p", str(port_of(broker, host)), "-V", CLI_VERSIONS[version], *args],
+                  stdin=stdin, name="mosquitto_pub")
+    got = child.wait(5)
+    assert got == code, "mosquitto_pub %s ended with %s: %s" % (args, got, child.text())
+    return child
+
+
+def port_of(broker, host):
+    return broker.port6 if ":" in host else broker.port
+
+
+# --- Paho ---------------------------------------------------------------------------------------------------------
+
+
+class Paho:
+    """A Paho client that is connected when the constructor returns."""
+
+    def __init__(self, broker, version=V311, client_id="", clean=True, expiry=None, will=None, host="127.0.0.1",
+                 keep_alive=60):
+        try:
+            import paho.mqtt.client as paho
+            from paho.mqtt.packettypes import PacketTypes
+            from paho.mqtt.properties import Properties
+        except ImportError:
+            skip("python3-paho-mqtt is not installed")
+        self.version, self.inbox, self.acks = version, queue.Queue(), queue.Queue()
+        self.connects, self.disconnects = queue.Queue(), []
+        extra = {} if version == V5 else {"clean_session": clean}
+        self.client = paho.Client(client_id=client_id, protocol=paho.MQTTv5 if version == V5 else paho.MQTTv311, **extra)
+        self.client.max_inflight_messages_set(100)
+        self.client.on_message = lambda c, u, m: self.inbox.put(m)
+        self.client.on_connect = lambda c, u, flags, code, *_: self.connects.put((flags, code))
+        self.client.on_disconnect = lambda c, u, code, *_: self.disconnects.append(code)
+        self.client.on_subscribe = lambda c, u, mid, codes, *_: self.acks.put((mid, codes))
+        self.client.on_unsubscribe = lambda c, u, mid, *_: self.acks.put((mid, None))
+        if will:
+            self.client.will_set(*will)
+        options = {}
+        if version == V5:
+            options["clean_start"] = clean
+            if expiry is not None:
+                options["properties"] = Properties(PacketTypes.CONNECT)
+                options["properties"].SessionExpiryInterval = expiry
+        self.client.connect(host, port_of(broker, host), keep_alive, **options)
+        self.client.loop_start()
+        self.flags, code = self.connects.get(timeout=5)
+        assert code == 0, "Paho was refused: %s" % code
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def subscribe(self, topic_filter, qos=0):
+        self.client.subscribe(topic_filter, qos)
+        _, codes = self.acks.get(timeout=5)
+        got = getattr(codes[0], "value", codes[0])
+        assert got == qos, "not subscribed: %s" % got
+        return self
+
+    def unsubscribe(self, topic_filter):
+        self.client.unsubscribe(topic_filter)
+        self.acks.get(timeout=5)
+
+    def publish(self, topic, payload=b"", qos=0, retain=False):
+        info = self.client.publish(topic, payload, qos, retain)
+        info.wait_for_publish(5)
+        assert info.is_published(), "not confirmed: %s" % topic
+
+    def receive(self, seconds=5):
+        """(topic, payload, qos, retain) of the next message."""
+        try:
+            m = self.inbox.get(timeout=seconds)
+        except queue.Empty:
+            raise AssertionError("Paho got no message within %s s" % seconds) from None
+        return m.topic, m.payload, m.qos, bool(m.retain)
+
+    def expect_nothing(self, seconds=0.2):
+        try:
+            m = self.inbox.get(timeout=seconds)
+        except queue.Empty:
+            return
+        raise AssertionError("nothing was awaited: %s %r" % (m.topic, m.payload[:80]))
+
+    def drop(self):
+        """Ends the connection without DISCONNECT, and does not come back."""
+        self.client.loop_stop()
+        sock = self.client.socket()
+        if sock:
+            sock.close()
+
+    def close(self):
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+# --- running ------------------------------------------------------------------------------------------------------
+
+
+def run_one(test, conf):
+    """True when it held. A test without parameter starts what it needs by itself."""
+    started, broker, failed = time.monotonic(), None, False
+    try:
+        if inspect.signature(test).parameters:
+            broker = Broker(conf)
+            test(broker)
+            assert broker.child.process.poll() in (None, 0), "the broker is gone"
+            code = broker.child.stop(seconds=5)
+            assert code == 0, "the broker ended with %s" % code
+        else:
+            test()
+    except Exception:
+        failed = True
+        traceback.print_exc(file=sys.stdout)
+        for child in Child.alive:
+            print("--- output of %s" % " ".join(child.argv))
+            print(child.text()[-2000:])
+    kill_children()
+    Child.alive.clear()
+    print("%s %s (%.2f s)" % ("FAILED" if failed else "ok", test.__name__, time.monotonic() - started), flush=True)
+    return not failed
+
+
+def main(*tests, conf=None):
+    """Runs the tests (or those named on the command line), each with a broker of its own, and exits."""
+    tests = [t for t in tests if len(sys.argv) < 2 or t.__name__ in sys.argv[1:]]
+    failed = [t.__name__ for t in tests if not run_one(t, conf)]
+    sys.stdout.flush()
+    kill_children()
+    # Paho's threads may still wait for something.
+    os._exit(1 if failed else 0)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Retained messages: set, replaced, got by later subscribers, cleared; the options of MQTT 5.0."""
+from harness import PUBLISH, SUBACK, V31, V311, V5, Paho, Raw, is_smqttd, main, mosquitto_pub, mosquitto_sub, \
+    subscribe_packet, wait_messages
+
+
+def test_set_get_clear(broker):
+    for version in (V311, V5):
+        for qos in range(3):
+            topic = "r/%d/%d" % (version, qos)
+            with Paho(broker, version) as pub, Paho(broker, V5) as live:
+                live.subscribe(topic, 2)
+                pub.publish(topic, "old", qos, True)
+                pub.publish(topic, "new", qos, True)
+                assert [live.receive() for _ in range(2)] == [(topic, b"old", qos, False), (topic, b"new", qos, False)]
+                for late in (V311, V5):
+                    with Paho(broker, late) as sub:
+                        sub.subscribe(topic, 2)
+                        assert sub.receive() == (topic, b"new", qos, True)
+                        sub.expect_nothing(0.05)
+                pub.publish(topic, b"", qos, True)
+                assert live.receive() == (topic, b"", qos, False)
+                with Paho(broker, version) as sub:
+                    sub.subscribe(topic, 2)
+                    sub.expect_nothing()
+
+
+def test_cli_and_wildcards(broker):
+    for version in (V31, V311, V5):
+        mosquitto_pub(broker, "-r", "-t", "w/%d/x" % version, "-m", "kept", "-q", "1", version=version)
+    mosquitto_pub(broker, "-r", "-t", "$w/x", "-m", "hidden")
+    for version in (V31, V311, V5):
+        for topic_filter, names in (("w/#", (3, 4, 5)), ("w/+/x", (3, 4, 5)), ("w/4/x", (4,)), ("+/+", ()),
+                                    ("w/+", ()), ("#", (3, 4, 5))):
+            sub = mosquitto_sub(broker, "-t", topic_filter, "-t", "end", "-q", "2", version=version)
+            mosquitto_pub(broker, "-t", "end", "-m", "1")
+            sub.wait_line(rb"^MSG end", 3)
+            got = sorted(line for line in sub.lines if line.startswith(b"MSG w"))
+            assert got == [b"MSG w/%d/x|1|1|kept" % n for n in names], (topic_filter, got)
+            sub.kill()
+
+
+def test_a_lower_qos_is_granted(broker):
+    mosquitto_pub(broker, "-r", "-t", "q", "-m", "kept", "-q", "2")
+    for qos in range(3):
+        sub = mosquitto_sub(broker, "-t", "q", "-q", str(qos))
+        wait_messages(sub, ["q|%d|1|kept" % qos])
+
+
+def test_subscribing_again_sends_again(broker):
+    mosquitto_pub(broker, "-r", "-t", "again", "-m", "kept")
+    for version in (V31, V311, V5):
+        with Raw(broker) as sub:
+            sub.connect(version)
+            for _ in range(2):
+                sub.subscribe("again")
+                assert sub.packet(3, PUBLISH).publish(version)[:4] == (b"again", b"kept", 0, True)
+
+
+def test_retain_handling_and_as_published(broker):
+    mosquitto_pub(broker, "-r", "-t", "h", "-m", "kept")
+
+    def subscribe(sub, options):
+        """The retained messages that this brings."""
+        sub.send(subscribe_packet(V5, "h", options) + b"\xc0\x00")
+        assert sub.packet(3, SUBACK).body[-1] == 0
+        first = sub.packet(3)
+        if first.type == PUBLISH:
+            sub.packet(3)
+        return first.type == PUBLISH
+
+    with Raw(broker) as sub:
+        sub.connect(V5)
+        assert not subscribe(sub, 0x20), "retain handling 2: never"
+        assert not subscribe(sub, 0x10), "retain handling 1: there was a subscription"
+        assert subscribe(sub, 0x00)
+        mosquitto_pub(broker, "-r", "-t", "h", "-m", "kept")
+        assert not sub.packet(3, PUBLISH).publish(V5)[3], "live messages come without the flag"
+    with Raw(broker) as sub:
+        sub.connect(V5)
+        assert subscribe(sub, 0x10), "retain handling 1: a new subscription"
+        assert subscribe(sub, 0x08)
+        mosquitto_pub(broker, "-r", "-t", "h", "-m", "kept")
+        live = sub.packet(3, PUBLISH).publish(V5)
+        assert live[3] or not is_smqttd(), "retain as published"
+
+
+def test_only_the_flag_retains(broker):
+    mosquitto_pub(broker, "-t", "no", "-m", "not kept", "-q", "2")
+    with Paho(broker, V311) as sub:
+        sub.subscribe("no")
+        sub.expect_nothing()
+
+
+main(test_set_get_clear, test_cli_and_wildcards, test_a_lower_qos_is_granted, test_subscribing_again_sends_again,
+     test_retain_handling_and_as_published, test_only_the_flag_retains)
