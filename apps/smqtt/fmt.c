@@ -294,8 +294,9 @@ static void put_prop_number(const struct message *m, const struct piece *p, enum
 static void put_prop_text(const struct message *m, const struct piece *p, enum smq_prop which)
 {
     struct prop prop;
-    find_prop(m, which, &prop);
-    put_text(p, prop.text);
+    if (find_prop(m, which, &prop) || which == SMQ_PROP_CONTENT_TYPE) {
+        put_text(p, prop.text); /* an absent content type is padded, others are not, as there */
+    }
 }
 
 static void put_user_props(const struct message *m)

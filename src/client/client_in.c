@@ -39,7 +39,7 @@ static smqtt_err on_connack(struct smqtt_client *c, const struct smq_packet *pkt
         return SMQTT_E_PROTOCOL; /* [MQTT-3.2.2-2]: only what the client remembers can be present */
     }
     c->state = CLIENT_UP;
-    c->send_max = UINT16_MAX;
+    c->send_max = CLIENT_SEND_MAX_V3;
     c->native = c->assume_native;
     if (c->config.version == SMQTT_V5) {
         const struct smq_props *props = &connack->props;

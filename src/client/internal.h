@@ -20,6 +20,8 @@ enum client_state {
 enum {
     CLIENT_OPEN_BATCH = 32,         /* messages given to the opener before its events are pulled: one commit for all */
     CLIENT_CONNACK_WAIT_MS = 30000, /* for CONNACK, and for PINGRESP */
+    CLIENT_SEND_MAX_V3 = 20,        /* in flight where the broker cannot say how many it takes: more QoS 2 messages than
+                                       this are held back by Mosquitto 2.0.11 */
     CLIENT_RETRY_MS = 1000,         /* first pause after a failed handshake; doubles */
     CLIENT_RETRY_MAX_MS = 60000,
     CLIENT_REQUESTS_MAX = 256 /* SUBSCRIBE and UNSUBSCRIBE under way */
