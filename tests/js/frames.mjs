@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pipe between interop.mjs and a session peer: frames `u32 length | type u8 | payload`; the length counts type and
-// payload. Types: 1 DETECT (header u8 ‖ body), 2 PUBLISH (u16 topic length, topic, retain u8, payload), 3 EVENT (text, from
-// the peer), 4 COMMAND (text, to the peer).
+// payload. Types: 1 DETECT (header u8 ‖ body), 2 PUBLISH (u16 topic length, topic, retain u8, payload), 3 EVENT (text,
+// from the peer), 4 COMMAND (text, to the peer).
 import { blob16, cat, Reader, text, u32, u8, utf8 } from './bytes.mjs';
 
 export const FRAME = { DETECT: 1, PUBLISH: 2, EVENT: 3, COMMAND: 4 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whole sessions against another implementation, in both roles, both suites, without and with a client credential, with
-// wrong packets thrown in. `node interop.mjs <program> [arguments…]` starts the program once for each kind of session and
-// speaks to it as peer.mjs describes; without a program it is peer.mjs itself. SMQTT_SEED repeats a run, SMQTT_SESSIONS
-// shortens it.
+// wrong packets thrown in. `node interop.mjs <program> [arguments…]` starts the program once for each kind of session
+// and speaks to it as peer.mjs describes; without a program it is peer.mjs itself. SMQTT_SEED repeats a run,
+// SMQTT_SESSIONS shortens it.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';

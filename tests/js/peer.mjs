@@ -13,8 +13,9 @@
 //            delivered cid=… topic=… text=0|1 payload=… class=…
 //            receipt kid=… seq=… status=… flag=…      one for each entry, at a client
 //            dropped kind=… | ignored reason=… | closed status=… | notice kid=…
-// A client sends DETECT with header 0x01, a server takes 0x03. A server answers a record that wants a receipt by a PUBLISH
-// on smqtt1/<skid>/s/<cid>, a record of an unknown kid by a notice. Names (also of events), topics and payloads are bytes.
+// A client sends DETECT with header 0x01, a server takes 0x03. A server answers a record that wants a receipt by a
+// PUBLISH on smqtt1/<skid>/s/<cid>, a record of an unknown kid by a notice. Names (also in events), client ids, topics
+// and payloads are bytes.
 import {
   detectRead,
   detectWrite,
