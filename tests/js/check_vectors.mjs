@@ -9,10 +9,10 @@
 //   such; sk_x sk_e1 sk_e2 cid ts1; status flag ts2 session_id window rekey held; header3 verdict ts3 rtt; ack.status
 //   ack.ts close.status close.ts; record.N.way .generation .seq .topic .content .tlvs .payload .logical (.tlvs
 //   without the length of the list); notice.kid notice.nonce notice.ts; register.client_id register.challenge
-// Outputs: server.did server.skid client.did client.skid m info1 pt1 x1 body0 th1 info2 enc2 x2 hs header2 th2 k2 n2
-// sig2
-//   pt2 ct2 body2 th3 k3 n3 sig3 pt3 ct3 body3 ms c2s s2c exporter resumption ctx ack close; record.N.kid .key .iv
-//   .nonce .aad .record; notice; register.1 to register.4. An ECDSA signature is verified and taken from the file.
+// Outputs:
+//   server.did server.skid client.did client.skid m info1 pt1 x1 body0 th1 info2 enc2 x2 hs header2 th2 k2 n2 sig2 pt2
+//   ct2 body2 th3 k3 n3 sig3 pt3 ct3 body3 ms c2s s2c exporter resumption ctx ack close; record.N.kid .key .iv .nonce
+//   .aad .record; notice; register.1 to register.4. An ECDSA signature is verified and taken from the file.
 // refused.txt has lines `kind.what = hex`; the kinds are the names of REFUSERS below.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
