@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "load.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "net/file.h"
+
+#define CONF_MAX     (1024 * 1024)
+#define IDENTITY_MAX (64 * 1024)
+
+struct loader {
+    const struct smq_log *log;
+    struct smq_why why;
+};
+
+static smqtt_err feed_file(struct loader *loader, struct smq_conf_parser *parser, const char *path)
+{
+    struct smq_file_text file = {NULL, 0};
+    SMQ_TRY(smq_file_read(path, CONF_MAX, false, &file, &loader->why));
+    smqtt_err err = smq_conf_feed(parser, path, smq_span_of(file.text, file.len));
+    smq_file_free(&file);
+    return err;
+}
+
+static int is_conf(const struct dirent *entry)
+{
+    size_t len = strlen(entry->d_name);
+    return len > 5 && entry->d_name[0] != '.' && strcmp(entry->d_name + len - 5, ".conf") == 0;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static smqtt_err feed_entry(struct loader *loader, struct smq_conf_parser *parser, const char *dir, const char *name)
+{
+    char path[4096];
+    int made = snprintf(path, sizeof path, "%s/%s", dir, name);
+    if (made < 0 || (size_t)made >= sizeof path) {
+        return smq_conf_fail(parser, "the name of a file in %s is too long.", dir);
+    }
+    smqtt_err err = feed_file(loader, parser, path);
+    if (err != SMQTT_OK && smq_conf_parser_fault(parser)[0] == 0) {
+        return smq_conf_fail(parser, "%s", loader->why.text);
+    }
+    return err;
+}
+
+static smqtt_err include(void *ctx, struct smq_conf_parser *parser, const char *dir)
+{
+    struct loader *loader = ctx;
+    struct dirent **entries = NULL;
+    int n = scandir(dir, &entries, is_conf, by_name);
+    if (n < 0) {
+        return smq_conf_fail(parser, "include_dir cannot read %s: %s.", dir, strerror(errno));
+    }
+    smqtt_err err = SMQTT_OK;
+    for (int i = 0; i < n; i++) {
+        if (err == SMQTT_OK) {
+            err = feed_entry(loader, parser, dir, entries[i]->d_name);
+        }
+        free(entries[i]);
+    }
+    free(entries);
+    return err;
+}
+
+static void warn(void *ctx, const char *sentence)
+{
+    struct loader *loader = ctx;
+    smq_log(loader->log, SMQ_LOG_WARN, "%s", sentence);
+}
+
+smqtt_err load_conf(const char *path, const struct smq_log *log, struct smq_conf **out, struct smq_why *why)
+{
+    struct loader loader = {.log = log};
+    struct smq_conf_hooks hooks = {include, warn, &loader};
+    struct smq_conf_parser *parser = NULL;
+    smqtt_err err = smq_conf_parser_new(NULL, &hooks, &parser);
+    if (err != SMQTT_OK) {
+        return smq_why_set(why, err, "There is no memory.");
+    }
+    if (path != NULL) {
+        err = feed_file(&loader, parser, path);
+    }
+    if (err == SMQTT_OK) {
+        err = smq_conf_parser_end(parser, out);
+    }
+    if (err != SMQTT_OK) {
+        const char *fault = smq_conf_parser_fault(parser);
+        const char *text = fault[0] != 0 ? fault : loader.why.text[0] != 0 ? loader.why.text : smqtt_strerror(err);
+        smq_why_set(why, err, "%s", text);
+    }
+    smq_conf_parser_free(parser);
+    return err;
+}
+
+static smqtt_err load_identity(const char *path, struct smqtt_identity **out, struct smq_why *why)
+{
+    struct smq_file_text file = {NULL, 0};
+    SMQ_TRY(smq_file_read(path, IDENTITY_MAX, true, &file, why));
+    smqtt_err err = smqtt_identity_read(NULL, smq_span_of(file.text, file.len), out);
+    smq_file_free(&file);
+    if (err != SMQTT_OK) {
+        return smq_why_set(why, err, "%s is not an identity: %s.", path, smqtt_strerror(err));
+    }
+    if (!smqtt_identity_has_private(*out)) {
+        return smq_why_set(why, SMQTT_E_USAGE,
+                           "%s is a public line, but smqtt_identity needs the private file: name the one beside it.",
+                           path);
+    }
+    return SMQTT_OK;
+}
+
+static smqtt_err load_policy(const char *path, struct smqtt_policy **out, struct smq_why *why)
+{
+    struct smq_file_text file = {NULL, 0};
+    unsigned line = 0;
+    SMQ_TRY(smq_file_read(path, CONF_MAX, false, &file, why));
+    smqtt_err err = smqtt_policy_read(NULL, smq_span_of(file.text, file.len), out, &line);
+    smq_file_free(&file);
+    if (err == SMQTT_E_USAGE) {
+        return smq_why_set(why, err, "%s:%u: a line is FILTER require, or FILTER allow-plain [logical].", path, line);
+    }
+    return err == SMQTT_OK ? err : smq_why_set(why, err, "Cannot read %s: %s.", path, smqtt_strerror(err));
+}
+
+smqtt_err load_parts(struct smq_conf *conf, struct load_parts *parts, struct smq_why *why)
+{
+    *parts = (struct load_parts){NULL, NULL, NULL};
+    smqtt_err err = SMQTT_OK;
+    if (conf->identity_file == NULL) {
+        if (conf->identity_policy_file != NULL) {
+            return smq_why_set(why, SMQTT_E_USAGE,
+                               "smqtt_identity_policy has no meaning without smqtt_identity: name the identity, too.");
+        }
+        return SMQTT_OK;
+    }
+    err = load_identity(conf->identity_file, &parts->identity, why);
+    if (err == SMQTT_OK && conf->identity_policy_file != NULL) {
+        err = load_policy(conf->identity_policy_file, &parts->policy, why);
+    }
+    if (err == SMQTT_OK && conf->state_dir != NULL) {
+        err = smq_statefile_open(conf->state_dir, "broker.state", NULL, &parts->state, why);
+    }
+    if (err != SMQTT_OK) {
+        load_parts_close(parts);
+        return err;
+    }
+    conf->broker.identity = parts->identity;
+    conf->broker.identity_policy = parts->policy;
+    conf->broker.identity_store = parts->state != NULL ? smq_statefile_store(parts->state) : NULL;
+    return SMQTT_OK;
+}
+
+void load_parts_close(struct load_parts *parts)
+{
+    smq_statefile_close(parts->state);
+    smqtt_policy_free(parts->policy);
+    smqtt_identity_free(parts->identity);
+    *parts = (struct load_parts){NULL, NULL, NULL};
+}
