@@ -48,4 +48,16 @@ SMQ_MUST_USE smqtt_err smq_register_proof_skid(smq_span payload, uint8_t skid[SM
 /** Payload of `$SMQTT/registered`; returns its length. */
 size_t smq_register_result_write(const uint8_t skid[SMQTT_SKID_LEN], uint8_t status, uint8_t out[SMQ_REGISTER_MAX]);
 
+/* The server's half of it. */
+
+/** Reads `$SMQTT/challenge` for this skid. SMQTT_E_MALFORMED. */
+SMQ_MUST_USE smqtt_err smq_register_challenge_read(smq_span payload, const uint8_t skid[SMQTT_SKID_LEN],
+                                                   uint8_t challenge[SMQ_CHALLENGE_LEN]);
+/** Payload of `$SMQTT/proof`. SMQTT_E_USAGE (no private key), SMQTT_E_CRYPTO. */
+SMQ_MUST_USE smqtt_err smq_register_proof_write(const struct smqtt_identity *id,
+                                                const uint8_t challenge[SMQ_CHALLENGE_LEN], smq_span client_id,
+                                                uint8_t out[SMQ_REGISTER_MAX], size_t *len);
+/** Reads `$SMQTT/registered` for this skid. SMQTT_E_MALFORMED. */
+SMQ_MUST_USE smqtt_err smq_register_result_read(smq_span payload, const uint8_t skid[SMQTT_SKID_LEN], uint8_t *status);
+
 #endif

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sealer: making and freeing, storage, events. */
+#include "detect/sealer.h"
+
+#include "base/mem.h"
+#include "base/utf8.h"
+
+enum { SKEW_MAX_MS = 30000, RTT_MAX_MS = 5000, WAIT_MS = 10000, STEP_EVENTS = 12, VALUE_FORM = 1, VALUE_AROUND = 512 };
+
+/* ---------------------------------------------------------------- making */
+
+static bool config_ok(const struct smqtt_sealer_config *c)
+{
+    if (c->rng.fill == NULL || c->server == NULL || c->client_id.len > SMQ_CLIENT_ID_MAX ||
+        !smq_utf8_ok(c->client_id, SMQ_TEXT_STANDARD)) {
+        return false;
+    }
+    if (c->identity != NULL && (!c->identity->has_private || c->identity->suite != c->server->suite)) {
+        return false;
+    }
+    bool psk = c->psk.len != 0 || c->psk_id.len != 0;
+    return !psk || (c->psk.len >= SMQ_PSK_MIN && c->psk_id.len >= 1 && c->psk_id.len <= SMQ_PSK_ID_MAX);
+}
+
+/** Names the stored session by server, own identity and client id. */
+static smqtt_err store_key_make(struct smqtt_sealer *s)
+{
+    const struct smqtt_sealer_config *c = &s->config;
+    static const uint8_t anonymous[SMQTT_DID_LEN];
+    uint8_t hash[SMQ_HASH_LEN];
+    const smq_span parts[] = {smq_span_of(c->identity != NULL ? c->identity->did : anonymous, SMQTT_DID_LEN),
+                              c->client_id};
+    SMQ_TRY(smq_schedule_hash(parts, SMQ_ARRAY_LEN(parts), hash));
+    memcpy(s->store_key, "c/", 2);
+    memcpy(s->store_key + 2, c->server->skid, SMQTT_SKID_LEN);
+    memcpy(s->store_key + 2 + SMQTT_SKID_LEN, hash, SMQTT_SKID_LEN);
+    return SMQTT_OK;
+}
+
+static smqtt_err span_copy(const struct smqtt_mem *mem, smq_span *span)
+{
+    uint8_t *copy = smq_mem_dup(mem, *span);
+    *span = smq_span_of(copy, copy != NULL ? span->len : 0);
+    return copy != NULL ? SMQTT_OK : SMQTT_E_NOMEM;
+}
+
+/** Copies what the configuration borrows; on failure the copies made so far are in place, the others empty. */
+static smqtt_err config_copy(struct smqtt_sealer *s, const struct smqtt_sealer_config *config)
+{
+    struct smqtt_sealer_config *c = &s->config;
+    *c = *config;
+    c->server = smqtt_identity_ref(config->server);
+    c->identity = smqtt_identity_ref(config->identity);
+    c->skew_max_ms = c->skew_max_ms != 0 ? c->skew_max_ms : SKEW_MAX_MS;
+    c->rtt_max_ms = c->rtt_max_ms != 0 ? c->rtt_max_ms : RTT_MAX_MS;
+    c->wait_ms = c->wait_ms != 0 ? c->wait_ms : WAIT_MS;
+    smqtt_err id = span_copy(s->mem, &c->client_id);
+    smqtt_err psk = span_copy(s->mem, &c->psk);
+    smqtt_err psk_id = span_copy(s->mem, &c->psk_id);
+    return id != SMQTT_OK ? id : psk != SMQTT_OK ? psk : psk_id;
+}
+
+smqtt_err smqtt_sealer_new(const struct smqtt_sealer_config *config, struct smqtt_now now, struct smqtt_sealer **out)
+{
+    if (config->struct_size != sizeof(*config) || !config_ok(config)) {
+        return SMQTT_E_USAGE;
+    }
+    const struct smqtt_mem *mem = smq_mem_or_default(config->mem);
+    struct smqtt_sealer *s = smq_mem_zalloc(mem, 1, sizeof(*s));
+    if (s == NULL) {
+        return SMQTT_E_NOMEM;
+    }
+    s->mem = mem;
+    s->give_up_at = s->resend_at = s->retry_at = SMQTT_NEVER;
+    smq_evq_init(&s->q, mem, SMQ_SEALER_EVENTS_MAX, SMQ_SEALER_BYTES_MAX);
+    smqtt_err err = config_copy(s, config);
+    if (err == SMQTT_OK) {
+        err = store_key_make(s);
+    }
+    if (err == SMQTT_OK && config->store != NULL) {
+        err = smq_sealer_load(s, now);
+    }
+    if (err != SMQTT_OK) {
+        smqtt_sealer_free(s);
+        return err;
+    }
+    *out = s;
+    return SMQTT_OK;
+}
+
+static void secret_free(const struct smqtt_mem *mem, smq_span secret)
+{
+    uint8_t *bytes = (uint8_t *)(uintptr_t)secret.data;
+    if (bytes != NULL) {
+        smq_wipe(bytes, secret.len);
+    }
+    smq_mem_free(mem, bytes);
+}
+
+void smqtt_sealer_free(struct smqtt_sealer *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    const struct smqtt_mem *mem = s->mem;
+    smq_session_free(s->session);
+    smq_session_free(s->pending);
+    smq_evq_deinit(&s->q);
+    smq_mem_free(mem, s->unreceipted);
+    smq_mem_free(mem, s->topic);
+    secret_free(mem, smq_span_of(s->m, s->m_len));
+    smq_mem_free(mem, s->packet);
+    secret_free(mem, s->config.client_id);
+    secret_free(mem, s->config.psk);
+    secret_free(mem, s->config.psk_id);
+    smqtt_identity_free(s->config.server);
+    smqtt_identity_free(s->config.identity);
+    smq_wipe(s, sizeof(*s));
+    smq_mem_free(mem, s);
+}
+
+/* ---------------------------------------------------------------- storage */
+
+static smqtt_err session_save(void *ctx, struct smq_session *session)
+{
+    struct smqtt_sealer *s = ctx;
+    struct smq_wr measure = smq_wr_measure();
+    smq_session_write(session, &measure);
+    size_t cap = measure.len + 1 + SMQTT_DID_LEN;
+    uint8_t *value = smq_mem_alloc(s->mem, cap);
+    if (value == NULL) {
+        return SMQTT_E_NOMEM;
+    }
+    struct smq_wr wr = smq_wr_of(value, cap);
+    smq_wr_u8(&wr, VALUE_FORM);
+    smq_wr_bytes(&wr, s->config.server->did, SMQTT_DID_LEN);
+    smq_session_write(session, &wr);
+    const struct smqtt_store *store = s->config.store;
+    smqtt_err err = store->put(store->ctx, smq_span_of(s->store_key, SMQ_SEALER_KEY_LEN), smq_wr_span(&wr));
+    if (err == SMQTT_OK) {
+        err = store->sync(store->ctx);
+    }
+    smq_wipe(value, cap);
+    smq_mem_free(s->mem, value);
+    if (err == SMQTT_OK) {
+        smq_session_mark_saved(session);
+    }
+    return err == SMQTT_OK ? SMQTT_OK : SMQTT_E_IO;
+}
+
+struct smq_saver smq_sealer_saver(struct smqtt_sealer *s, const struct smq_session *session)
+{
+    bool durable = s->config.store != NULL && session == s->session;
+    return (struct smq_saver){durable ? session_save : NULL, s};
+}
+
+struct load {
+    struct smqtt_sealer *s;
+    smqtt_ms mono;
+    smqtt_err err;
+    struct smq_session *session;
+};
+
+static void load_value(void *arg, struct smqtt_span key, struct smqtt_span value)
+{
+    struct load *load = arg;
+    struct smqtt_sealer *s = load->s;
+    struct smq_rd rd = smq_rd_of(value);
+    uint8_t form = smq_rd_u8(&rd);
+    smq_span did = smq_rd_bytes(&rd, SMQTT_DID_LEN);
+    if (load->session != NULL || !smq_span_equal(key, smq_span_of(s->store_key, SMQ_SEALER_KEY_LEN)) ||
+        form != VALUE_FORM || !smq_span_equal(did, smq_span_of(s->config.server->did, SMQTT_DID_LEN))) {
+        return;
+    }
+    load->err = smq_session_read(s->mem, SMQ_ROLE_CLIENT, &rd, load->mono, &load->session);
+    if (load->err == SMQTT_OK && (!smq_rd_done(&rd) || load->session->suite != s->config.server->suite)) {
+        smq_session_free(load->session);
+        load->session = NULL;
+    }
+}
+
+smqtt_err smq_sealer_load(struct smqtt_sealer *s, struct smqtt_now now)
+{
+    const struct smqtt_store *store = s->config.store;
+    struct load load = {s, now.mono, SMQTT_OK, NULL};
+    if (store->each(store->ctx, smq_span_of(s->store_key, SMQ_SEALER_KEY_LEN), load_value, &load) != SMQTT_OK) {
+        smq_session_free(load.session);
+        return SMQTT_E_IO;
+    }
+    if (load.err == SMQTT_E_NOMEM) {
+        return SMQTT_E_NOMEM;
+    }
+    s->session = load.session; /* a value that cannot be read is no session */
+    if (s->session != NULL) {
+        SMQ_TRY(smq_sealer_room(s));
+        smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, 's', smq_span_of(s->session->cid, SMQ_CID_LEN));
+        smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, 'n', smq_span_of(s->session->send.kid, SMQ_KID_LEN));
+    }
+    return SMQTT_OK;
+}
+
+/* ---------------------------------------------------------------- events */
+
+smqtt_err smq_sealer_room(struct smqtt_sealer *s)
+{
+    return smq_evq_reserve(&s->q, STEP_EVENTS, SMQ_PACKET_MAX + (size_t)STEP_EVENTS * SMQ_OWN_TOPIC_MAX);
+}
+
+struct smq_evq_entry *smq_sealer_push(struct smqtt_sealer *s, enum smqtt_secure_event_type type, const uint8_t *cid)
+{
+    struct smq_evq_entry *entry = smq_evq_push(&s->q, type);
+    if (cid != NULL) {
+        memcpy(entry->ev.cid, cid, SMQ_CID_LEN);
+    }
+    return entry;
+}
+
+void smq_sealer_push_topic(struct smqtt_sealer *s, enum smqtt_secure_event_type type, char branch, smq_span id)
+{
+    char topic[SMQ_OWN_TOPIC_MAX];
+    size_t len = smq_own_topic(s->config.server->skid, branch, id, topic);
+    smq_evq_set_topic(&s->q, smq_evq_push(&s->q, type), smq_span_of(topic, len));
+}
+
+void smq_sealer_push_detect(struct smqtt_sealer *s, uint8_t header, const uint8_t cid[SMQ_CID_LEN], smq_span body)
+{
+    struct smq_evq_entry *entry = smq_sealer_push(s, SMQTT_EV_DETECT, cid);
+    entry->ev.header = header;
+    smq_evq_set_bytes(&s->q, entry, body);
+    if (s->config.tunnel) {
+        char topic[SMQ_OWN_TOPIC_MAX];
+        size_t len = smq_own_topic(s->config.server->skid, 'c', smq_span_of(cid, SMQ_CID_LEN), topic);
+        smq_evq_set_topic(&s->q, entry, smq_span_of(topic, len));
+    }
+}
+
+void smq_sealer_push_closed(struct smqtt_sealer *s, const uint8_t *cid, smqtt_err err, uint8_t status)
+{
+    struct smq_evq_entry *entry = smq_sealer_push(s, SMQTT_EV_CLOSED, cid);
+    entry->ev.err = err;
+    entry->ev.status = status;
+    s->counters.mojibake += err == SMQTT_E_MOJIBAKE;
+}
+
+bool smqtt_sealer_next(struct smqtt_sealer *s, struct smqtt_secure_event *event)
+{
+    const struct smq_evq_entry *entry = smq_evq_pop(&s->q);
+    *event = entry != NULL ? entry->ev : (struct smqtt_secure_event){.type = SMQTT_EV_NONE};
+    return entry != NULL;
+}
+
+/* ---------------------------------------------------------------- ends */
+
+void smq_sealer_drop_handshake(struct smqtt_sealer *s)
+{
+    if (s->pending != NULL) {
+        smq_sealer_push_topic(s, SMQTT_EV_UNSUBSCRIBE, 'n', smq_span_of(s->pending->send.kid, SMQ_KID_LEN));
+        smq_session_free(s->pending);
+        s->pending = NULL;
+        s->n_unreceipted = s->session != NULL ? s->n_unreceipted : 0;
+    }
+    if (s->state != SMQ_SEALER_IDLE) {
+        smq_sealer_push_topic(s, SMQTT_EV_UNSUBSCRIBE, 's', smq_span_of(s->hs.cid, SMQ_CID_LEN));
+    }
+    smq_wipe(&s->hs, sizeof(s->hs));
+    s->state = SMQ_SEALER_IDLE;
+    s->give_up_at = s->resend_at = s->retry_at = SMQTT_NEVER;
+}
+
+void smq_sealer_drop_session(struct smqtt_sealer *s)
+{
+    const struct smqtt_store *store = s->config.store;
+    smq_sealer_push_topic(s, SMQTT_EV_UNSUBSCRIBE, 's', smq_span_of(s->session->cid, SMQ_CID_LEN));
+    smq_sealer_push_topic(s, SMQTT_EV_UNSUBSCRIBE, 'n', smq_span_of(s->session->send.kid, SMQ_KID_LEN));
+    smq_session_free(s->session);
+    s->session = NULL;
+    s->n_unreceipted = 0;
+    /* If this fails the session comes back after a restart, behind its reserved numbers, and the server's next notice
+     * ends it again. */
+    if (store != NULL && store->del(store->ctx, smq_span_of(s->store_key, SMQ_SEALER_KEY_LEN)) == SMQTT_OK) {
+        (void)!store->sync(store->ctx);
+    }
+}
+
+/* ---------------------------------------------------------------- questions */
+
+struct smq_session *smq_sealer_target(const struct smqtt_sealer *s)
+{
+    return s->session != NULL ? s->session : s->config.tunnel ? NULL : s->pending;
+}
+
+bool smqtt_sealer_is_open(const struct smqtt_sealer *s)
+{
+    return smq_sealer_target(s) != NULL;
+}
+
+smqtt_ms smqtt_sealer_deadline(const struct smqtt_sealer *s)
+{
+    smqtt_ms at = s->give_up_at;
+    at = s->resend_at < at ? s->resend_at : at;
+    return s->retry_at < at ? s->retry_at : at;
+}
+
+smqtt_err smqtt_sealer_check_plain(const struct smqtt_sealer *s, struct smqtt_span topic)
+{
+    return smqtt_policy_requires(s->config.policy, topic) ? SMQTT_E_PLAINTEXT : SMQTT_OK;
+}
+
+void smqtt_sealer_counters(const struct smqtt_sealer *s, struct smqtt_secure_counters *out)
+{
+    *out = s->counters;
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sealer: records go out, receipts and notices come in (protocol.md 6). */
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "codec/topic.h"
+#include "detect/sealer.h"
+
+enum { NOTICE_SKEW_MS = 30000, TLV_HEAD = 3, TLV_LIST = 2, UNRECEIPTED_FIRST = 32 };
+
+/* ---------------------------------------------------------------- records that wait for a receipt */
+
+static void unreceipted_expire(struct smqtt_sealer *s, smqtt_ms mono)
+{
+    size_t n = 0;
+    while (n < s->n_unreceipted && s->unreceipted[n].until <= mono) {
+        n++;
+    }
+    if (n != 0) {
+        s->n_unreceipted -= n;
+        memmove(s->unreceipted, s->unreceipted + n, s->n_unreceipted * sizeof(s->unreceipted[0]));
+    }
+}
+
+/** protocol.md 6.4: at most half a window waits. */
+static smqtt_err unreceipted_room(struct smqtt_sealer *s, const struct smq_session *session, smqtt_ms mono)
+{
+    unreceipted_expire(s, mono);
+    if (s->n_unreceipted >= session->window_size / 2U) {
+        return SMQTT_E_BUSY;
+    }
+    if (s->n_unreceipted < s->cap_unreceipted) {
+        return SMQTT_OK;
+    }
+    size_t cap = s->cap_unreceipted != 0 ? s->cap_unreceipted * 2 : UNRECEIPTED_FIRST;
+    struct smq_unreceipted *list = smq_mem_resize(s->mem, s->unreceipted, cap * sizeof(*list));
+    if (list == NULL) {
+        return SMQTT_E_NOMEM;
+    }
+    s->unreceipted = list;
+    s->cap_unreceipted = cap;
+    return SMQTT_OK;
+}
+
+static void unreceipted_add(struct smqtt_sealer *s, const uint8_t *kid, uint64_t seq, smqtt_ms mono)
+{
+    struct smq_unreceipted *u = &s->unreceipted[s->n_unreceipted++];
+    memcpy(u->kid, kid, SMQ_KID_LEN);
+    u->seq = seq;
+    u->until = mono + SMQ_SEALER_RECEIPT_MS;
+}
+
+static void unreceipted_take(struct smqtt_sealer *s, const struct smq_receipt *receipt)
+{
+    for (size_t i = 0; i < s->n_unreceipted; i++) {
+        if (s->unreceipted[i].seq == receipt->seq && memcmp(s->unreceipted[i].kid, receipt->kid, SMQ_KID_LEN) == 0) {
+            s->n_unreceipted--;
+            memmove(s->unreceipted + i, s->unreceipted + i + 1, (s->n_unreceipted - i) * sizeof(s->unreceipted[0]));
+            return;
+        }
+    }
+}
+
+/* ---------------------------------------------------------------- sealing */
+
+static size_t span_tlv(smq_span s)
+{
+    return s.len != 0 ? TLV_HEAD + s.len : 0;
+}
+
+size_t smqtt_seal_overhead(const struct smqtt_seal_options *o)
+{
+    size_t fixed = SMQ_RECORD_HEAD_MAX + 1 + SMQ_TAG_LEN;
+    if (o == NULL) {
+        return fixed;
+    }
+    size_t tlvs = (o->expiry_s != 0 ? (size_t)TLV_HEAD + 8 + TLV_HEAD + 4 : 0) + span_tlv(o->logical_topic) +
+                  span_tlv(o->content_type) + span_tlv(o->response_topic) + span_tlv(o->correlation_data) +
+                  (o->padding != 0 ? (size_t)TLV_HEAD + o->padding : 0);
+    return fixed + (tlvs != 0 ? TLV_LIST + tlvs : 0);
+}
+
+static smq_span present(smq_span s)
+{
+    return s.len != 0 ? s : (smq_span){NULL, 0};
+}
+
+static struct smq_sealed sealed_of(smq_span payload, const struct smqtt_seal_options *o, struct smqtt_now now)
+{
+    struct smq_sealed sealed = {.payload = payload};
+    if (o != NULL) {
+        sealed.content = (uint8_t)((o->text ? SMQ_CONTENT_TEXT : 0U) | (o->receipt ? SMQ_CONTENT_RECEIPT : 0U));
+        sealed.has_time = sealed.has_expiry = o->expiry_s != 0;
+        sealed.time = now.wall;
+        sealed.expiry_s = o->expiry_s;
+        sealed.content_type = present(o->content_type);
+        sealed.response_topic = present(o->response_topic);
+        sealed.correlation_data = present(o->correlation_data);
+        sealed.logical_topic = present(o->logical_topic);
+        sealed.padding = o->padding;
+    }
+    return sealed;
+}
+
+static bool topic_ok(smq_span topic)
+{
+    return smq_utf8_ok(topic, SMQ_TEXT_STANDARD) && smq_topic_name_ok(topic, 0);
+}
+
+static smqtt_err seal_check(smq_span topic, smq_span payload, const struct smqtt_seal_options *o)
+{
+    bool logical = o != NULL && o->logical_topic.len != 0;
+    if (!topic_ok(topic) || (logical && !topic_ok(o->logical_topic))) {
+        return SMQTT_E_BAD_TOPIC;
+    }
+    if (o != NULL && o->text && !smq_utf8_ok(payload, SMQ_TEXT_WELLFORMED)) {
+        return SMQTT_E_BAD_TEXT;
+    }
+    return smqtt_seal_overhead(o) > SMQ_RECORD_TLVS_MAX ? SMQTT_E_TOO_LARGE : SMQTT_OK;
+}
+
+/** The next number; when the key was renewed, the notices' topic changes with it. */
+static smqtt_err number_take(struct smqtt_sealer *s, struct smq_session *session, uint64_t *seq)
+{
+    struct smq_saver saver = smq_sealer_saver(s, session);
+    bool renewed = false;
+    if (session->next < session->rekey) {
+        return smq_session_number(session, &saver, seq, &renewed);
+    }
+    uint8_t old[SMQ_KID_LEN];
+    memcpy(old, session->send.kid, SMQ_KID_LEN);
+    SMQ_TRY(smq_sealer_room(s));
+    SMQ_TRY(smq_session_number(session, &saver, seq, &renewed));
+    smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, 'n', smq_span_of(session->send.kid, SMQ_KID_LEN));
+    smq_sealer_push_topic(s, SMQTT_EV_UNSUBSCRIBE, 'n', smq_span_of(old, SMQ_KID_LEN));
+    return SMQTT_OK;
+}
+
+smqtt_err smqtt_seal(struct smqtt_sealer *s, struct smqtt_span topic, struct smqtt_span payload,
+                     const struct smqtt_seal_options *options, struct smqtt_now now, uint8_t *out, size_t cap,
+                     size_t *len, uint32_t *kid, uint64_t *seq)
+{
+    struct smq_session *session = smq_sealer_target(s);
+    if (session == NULL) {
+        return SMQTT_E_STATE;
+    }
+    SMQ_TRY(seal_check(topic, payload, options));
+    struct smq_sealed sealed = sealed_of(payload, options, now);
+    if (smq_record_size(&sealed, session->next) > cap) {
+        return SMQTT_E_FULL;
+    }
+    bool receipt = options != NULL && options->receipt;
+    if (receipt) {
+        SMQ_TRY(unreceipted_room(s, session, now.mono));
+    }
+    uint64_t number = 0;
+    SMQ_TRY(number_take(s, session, &number));
+    SMQ_TRY(smq_record_seal(s->mem, &session->send, number, topic, &sealed, out, len));
+    if (receipt) {
+        unreceipted_add(s, session->send.kid, number, now.mono);
+    }
+    if (kid != NULL) {
+        *kid = smq_kid_u32(session->send.kid);
+    }
+    if (seq != NULL) {
+        *seq = number;
+    }
+    return SMQTT_OK;
+}
+
+/* ---------------------------------------------------------------- receipts */
+
+static void receipts_push(struct smqtt_sealer *s, const struct smq_session *session, smq_span payload)
+{
+    struct smq_rd rd = smq_rd_of(payload);
+    while (smq_rd_left(&rd) != 0) {
+        struct smq_receipt receipt = {{0}, 0, 0, 0};
+        smq_receipt_read(&rd, &receipt);
+        unreceipted_take(s, &receipt);
+        struct smq_evq_entry *entry = smq_sealer_push(s, SMQTT_EV_RECEIPT, session->cid);
+        entry->ev.kid = smq_kid_u32(receipt.kid);
+        entry->ev.seq = receipt.seq;
+        entry->ev.status = receipt.status;
+        entry->ev.flag = receipt.flag;
+    }
+}
+
+/** Opens a record of the server and marks its number; *pt gets what it held, in `scratch`. */
+static smqtt_err record_take(struct smqtt_sealer *s, struct smq_session *session, smq_span topic,
+                             const struct smq_record *record, uint8_t *scratch, struct smqtt_now now)
+{
+    int index = smq_session_find(session, record->kid, now.mono);
+    if (index < 0) {
+        s->counters.unknown_key++;
+        return SMQTT_E_NO_KEY;
+    }
+    if (smq_window_judge(&session->windows[index], record->seq) != SMQ_WINDOW_NEW) {
+        s->counters.replays++;
+        return SMQTT_E_REPLAY;
+    }
+    smqtt_err err = smq_record_open(s->mem, &session->recv[index], record, topic, scratch);
+    s->counters.bad_tag += err == SMQTT_E_BAD_TAG;
+    SMQ_TRY(err);
+    bool moved = false;
+    uint64_t missing = 0;
+    SMQ_TRY(smq_session_commit(session, index, record->seq, now.mono, &moved, &missing));
+    s->counters.gaps += missing;
+    struct smq_saver saver = smq_sealer_saver(s, session);
+    if (saver.save != NULL) {
+        err = saver.save(saver.ctx, session);
+    }
+    if (err != SMQTT_OK) {
+        smq_session_roll_back(session);
+    }
+    return err;
+}
+
+static smqtt_err take_receipts(struct smqtt_sealer *s, struct smq_session *session, smq_span topic, smq_span payload,
+                               struct smqtt_now now)
+{
+    struct smq_record record;
+    if (smq_record_read(payload, &record) != SMQTT_OK || (record.first & SMQ_RECORD_LOGICAL) != 0) {
+        s->counters.noise++;
+        return SMQTT_OK;
+    }
+    SMQ_TRY(smq_evq_reserve(&s->q, SMQ_RECEIPTS_MAX, 0));
+    uint8_t *scratch = smq_mem_alloc(s->mem, record.box.len);
+    if (scratch == NULL) {
+        return SMQTT_E_NOMEM;
+    }
+    smqtt_err err = record_take(s, session, topic, &record, scratch, now);
+    struct smq_sealed sealed;
+    if (err == SMQTT_OK) {
+        smq_span pt = smq_span_of(scratch, record.box.len - SMQ_TAG_LEN);
+        bool ok = smq_sealed_read(pt, false, &sealed) == SMQTT_OK && (sealed.content & SMQ_CONTENT_RECEIPTS) != 0 &&
+                  smq_receipts_ok(sealed.payload);
+        s->counters.opened += ok;
+        s->counters.noise += !ok;
+        if (ok) {
+            receipts_push(s, session, sealed.payload);
+        }
+    }
+    smq_mem_free(s->mem, scratch);
+    bool ours = err == SMQTT_E_NOMEM || err == SMQTT_E_IO || err == SMQTT_E_CRYPTO;
+    return ours ? err : SMQTT_OK;
+}
+
+/* ---------------------------------------------------------------- notices */
+
+/** protocol.md 6.6: the server does not know the key any more. */
+static smqtt_err take_notice(struct smqtt_sealer *s, smq_span payload, struct smqtt_now now)
+{
+    SMQ_TRY(smq_sealer_room(s));
+    smqtt_ms ts = 0;
+    smqtt_err err =
+        s->session != NULL ? smq_notice_read(s->config.server, s->session->send.kid, payload, &ts) : SMQTT_E_NO_KEY;
+    smqtt_ms skew = ts > now.wall ? ts - now.wall : now.wall - ts;
+    if (err == SMQTT_E_NOMEM || err == SMQTT_E_CRYPTO) {
+        return err;
+    }
+    if (err != SMQTT_OK || (s->config.skew_max_ms != UINT32_MAX && skew > NOTICE_SKEW_MS)) {
+        s->counters.noise++;
+        return SMQTT_OK;
+    }
+    uint32_t kid = smq_kid_u32(s->session->send.kid);
+    uint8_t cid[SMQ_CID_LEN];
+    memcpy(cid, s->session->cid, SMQ_CID_LEN);
+    smq_sealer_drop_session(s);
+    smq_sealer_push(s, SMQTT_EV_LOST, cid)->ev.kid = kid;
+    return SMQTT_OK;
+}
+
+/* ---------------------------------------------------------------- what comes */
+
+/** Is this topic the own one of branch and id? */
+static bool is_own(const struct smqtt_sealer *s, smq_span topic, char branch, const uint8_t *id, size_t len)
+{
+    char own[SMQ_OWN_TOPIC_MAX];
+    size_t own_len = smq_own_topic(s->config.server->skid, branch, smq_span_of(id, len), own);
+    return smq_span_equal(topic, smq_span_of(own, own_len));
+}
+
+/** Is it one of the topics on which this server speaks to its clients? */
+static bool is_servers(const struct smqtt_sealer *s, smq_span topic, char branch)
+{
+    char own[SMQ_OWN_TOPIC_MAX];
+    size_t len = smq_own_topic(s->config.server->skid, branch, smq_span_of(NULL, 0), own);
+    return smq_span_starts(topic, smq_span_of(own, len));
+}
+
+smqtt_err smqtt_sealer_message(struct smqtt_sealer *s, struct smqtt_span topic, struct smqtt_span payload, bool *taken,
+                               struct smqtt_now now)
+{
+    bool to_client = is_servers(s, topic, 's');
+    *taken = to_client || is_servers(s, topic, 'n');
+    if (!*taken) {
+        return SMQTT_OK;
+    }
+    if (!to_client) {
+        return take_notice(s, payload, now);
+    }
+    if (s->config.tunnel && payload.len != 0 && !smq_record_is(payload)) {
+        return smqtt_sealer_detect(s, payload.data[0], smq_span_from(payload, 1), now);
+    }
+    if (s->session != NULL && is_own(s, topic, 's', s->session->cid, SMQ_CID_LEN)) {
+        return take_receipts(s, s->session, topic, payload, now);
+    }
+    if (s->pending != NULL && is_own(s, topic, 's', s->pending->cid, SMQ_CID_LEN)) {
+        return take_receipts(s, s->pending, topic, payload, now);
+    }
+    s->counters.noise++;
+    return SMQTT_OK;
+}
