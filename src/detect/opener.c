@@ -437,3 +437,11 @@ void smqtt_opener_counters(const struct smqtt_opener *o, struct smqtt_secure_cou
 {
     *out = o->counters;
 }
+
+bool smqtt_opener_knows(const struct smqtt_opener *o, uint32_t kid)
+{
+    uint8_t key[SMQ_KID_LEN];
+    struct smq_wr wr = smq_wr_of(key, sizeof(key));
+    smq_wr_u32(&wr, kid);
+    return smq_map_get(&o->kids, smq_span_of(key, sizeof(key))) != NULL;
+}
