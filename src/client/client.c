@@ -367,11 +367,17 @@ static bool next_published(struct smqtt_client *c, struct smqtt_client_event *ev
     return true;
 }
 
+/** The endpoints may finish messages, too. */
+static bool next_to_tell(struct smqtt_client *c, struct smqtt_client_event *event)
+{
+    return next_published(c, event) || smq_client_secure_next(c, event) || next_published(c, event);
+}
+
 bool smqtt_client_next(struct smqtt_client *c, struct smqtt_client_event *event)
 {
     memset(event, 0, sizeof(*event));
     forget_shown(c);
-    if (next_published(c, event) || smq_client_secure_next(c, event)) {
+    if (next_to_tell(c, event)) {
         return true;
     }
     forget_shown(c); /* the endpoints are through with what they were given */
@@ -379,7 +385,7 @@ bool smqtt_client_next(struct smqtt_client *c, struct smqtt_client_event *event)
         return true;
     }
     /* reading may have finished messages or made the endpoints say something */
-    if (next_published(c, event) || smq_client_secure_next(c, event)) {
+    if (next_to_tell(c, event)) {
         return true;
     }
     if (c->closed_event) {

@@ -90,6 +90,7 @@ smqtt_err smq_client_secure_connected(struct smqtt_client *c, bool session_prese
     }
     if (c->sealer != NULL && c->native) {
         smqtt_sealer_reconnected(c->sealer, c->now);
+        c->sealer_speaks = true;
     }
     c->no_native_event = !c->native && (c->sealer != NULL || c->opener != NULL);
     return SMQTT_OK;
@@ -176,6 +177,7 @@ static struct client_msg *first_unsealed(const struct smqtt_client *c)
 static void start_handshake(struct smqtt_client *c, const struct client_msg *msg)
 {
     smqtt_err err = smqtt_sealer_start(c->sealer, msg->topic, msg->payload, msg->text, c->now);
+    c->sealer_speaks = true;
     if (err == SMQTT_OK) {
         c->handshake = true;
         c->handshake_token = msg->token;
@@ -186,8 +188,8 @@ static void start_handshake(struct smqtt_client *c, const struct client_msg *msg
 
 void smq_client_secure_pump(struct smqtt_client *c)
 {
-    if (c->sealer == NULL || c->state != CLIENT_UP || !c->native) {
-        return;
+    if (c->sealer == NULL || c->state != CLIENT_UP || !c->native || c->sealer_speaks) {
+        return; /* speaks: step 3 has to leave before the first record */
     }
     struct client_msg *msg = NULL;
     while ((msg = first_unsealed(c)) != NULL) {
@@ -311,7 +313,6 @@ static void note_sealer(struct smqtt_client *c, const struct smqtt_secure_event 
     } else if (ev->type == SMQTT_EV_RECEIPT) {
         event->token = take_receipt(c, ev);
     }
-    smq_client_secure_pump(c);
 }
 
 /** Does what an endpoint asks for; *asked is false for what only tells. */
@@ -363,8 +364,16 @@ static void describe_message(struct smqtt_client *c, const struct smqtt_secure_e
 /** The next event of the sealer or, when it has none, of the opener. */
 static bool next_of_endpoints(struct smqtt_client *c, struct smqtt_secure_event *ev, bool *of_sealer)
 {
-    *of_sealer = c->sealer != NULL && smqtt_sealer_next(c->sealer, ev);
-    return *of_sealer || (c->opener != NULL && smqtt_opener_next(c->opener, ev));
+    for (bool again = true; again;) {
+        *of_sealer = c->sealer != NULL && smqtt_sealer_next(c->sealer, ev);
+        if (*of_sealer) {
+            return true;
+        }
+        c->sealer_speaks = false;
+        smq_client_secure_pump(c);
+        again = c->sealer_speaks; /* a handshake was started */
+    }
+    return c->opener != NULL && smqtt_opener_next(c->opener, ev);
 }
 
 bool smq_client_secure_next(struct smqtt_client *c, struct smqtt_client_event *event)
@@ -408,6 +417,7 @@ smqtt_err smq_client_secure_detect(struct smqtt_client *c, const struct smq_dete
     if (to_server) {
         return c->opener != NULL ? smqtt_opener_detect(c->opener, pkt->header, pkt->body, c->now) : SMQTT_E_PROTOCOL;
     }
+    c->sealer_speaks = true;
     return c->sealer != NULL ? smqtt_sealer_detect(c->sealer, pkt->header, pkt->body, c->now) : SMQTT_E_PROTOCOL;
 }
 
@@ -415,6 +425,7 @@ smqtt_err smq_client_secure_message(struct smqtt_client *c, const struct smq_pub
 {
     *taken = false;
     if (c->sealer != NULL) {
+        c->sealer_speaks = true;
         SMQ_TRY(smqtt_sealer_message(c->sealer, publish->topic, publish->payload, taken, c->now));
     }
     if (*taken || c->opener == NULL) {
@@ -437,7 +448,7 @@ void smq_client_secure_tick(struct smqtt_client *c)
 {
     if (c->sealer != NULL) {
         smqtt_sealer_tick(c->sealer, c->now);
-        smq_client_secure_pump(c);
+        c->sealer_speaks = true;
     }
     if (c->opener != NULL) {
         smqtt_opener_tick(c->opener, c->now);

@@ -98,6 +98,7 @@ struct smqtt_client {
     struct smqtt_sealer *sealer;
     struct smqtt_opener *opener;
     bool native, assume_native, no_native_event, handshake;
+    bool sealer_speaks;     /* it may have events that come before anything is sealed */
     struct smq_list sealed; /* client_msg: to be sealed, or waiting for a receipt */
     uint64_t handshake_token;
     smqtt_ms retry_at;
