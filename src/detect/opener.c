@@ -253,11 +253,11 @@ static void windows_commit(struct smqtt_opener *o)
     }
     struct smq_list *node = NULL;
     while ((node = smq_list_pop_front(&o->dirty)) != NULL) {
-        struct smq_session *session = SMQ_CONTAINER_OF(node, struct smq_peer, dirty)->session;
+        struct smq_channel *session = SMQ_CONTAINER_OF(node, struct smq_peer, dirty)->session;
         if (err == SMQTT_OK) {
-            smq_session_mark_saved(session);
+            smq_channel_mark_saved(session);
         } else {
-            smq_session_roll_back(session);
+            smq_channel_roll_back(session);
         }
     }
     if (err == SMQTT_OK) {
@@ -328,12 +328,12 @@ static smqtt_err receipts_seal(struct smqtt_opener *o, struct smq_peer *peer)
     SMQ_TRY(smq_evq_reserve(&o->q, 1, sizeof(record) + SMQ_OWN_TOPIC_MAX));
     struct smq_peer_ctx ctx = {o, peer};
     const struct smq_saver saver = smq_peer_saver(&ctx);
-    struct smq_session *session = peer->session;
+    struct smq_channel *session = peer->session;
     uint64_t seq = 0;
     bool renewed = false;
     size_t len = 0;
     const struct smq_sealed sealed = {.content = SMQ_CONTENT_RECEIPTS, .payload = smq_wr_span(&wr)};
-    SMQ_TRY(smq_session_number(session, &saver, &seq, &renewed));
+    SMQ_TRY(smq_channel_number(session, &saver, &seq, &renewed));
     SMQ_TRY(smq_record_seal(o->mem, &session->send, seq, smq_span_of(topic, topic_len), &sealed, record, &len));
     smq_opener_push_publish(o, 's', cid, smq_span_of(record, len));
     peer->n_receipts -= n;

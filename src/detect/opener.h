@@ -10,7 +10,7 @@
 #include "detect/evq.h"
 #include "detect/highest.h"
 #include "detect/seen.h"
-#include "detect/session.h"
+#include "detect/channel.h"
 #include "detect/step.h"
 
 enum {
@@ -45,7 +45,7 @@ struct smq_peer {
     struct smq_list node;    /* in `named` or `anonymous`, longest idle first */
     struct smq_list dirty;   /* its window is not in the store */
     struct smq_list waiting; /* it has receipts to be sent */
-    struct smq_session *session;
+    struct smq_channel *session;
     struct smqtt_identity *identity; /* NULL: anonymous */
     smqtt_ms idle_at;                /* monotonic */
     smqtt_ms last_wall;

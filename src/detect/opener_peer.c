@@ -48,7 +48,7 @@ static void kid_set(struct smqtt_opener *o, struct smq_peer *peer, int index)
 
 void smq_peer_moved(struct smqtt_opener *o, struct smq_peer *peer)
 {
-    kid_set(o, peer, smq_session_ahead(peer->session));
+    kid_set(o, peer, smq_channel_ahead(peer->session));
 }
 
 /** How many sessions have this kid? */
@@ -71,17 +71,17 @@ static struct smq_list *list_of(struct smqtt_opener *o, const struct smq_peer *p
 
 smqtt_err smq_peer_enter(struct smqtt_opener *o, struct smq_peer *peer)
 {
-    const struct smq_session *s = peer->session;
+    const struct smq_channel *s = peer->session;
     int cur = (int)(s->recv_generation % SMQ_GENERATIONS);
     int prev = (int)((s->recv_generation + 2) % SMQ_GENERATIONS);
     if (kid_count(o, s->recv[cur].kid) >= SMQ_OPENER_SAME_KID ||
-        kid_count(o, s->recv[smq_session_ahead(s)].kid) >= SMQ_OPENER_SAME_KID) {
+        kid_count(o, s->recv[smq_channel_ahead(s)].kid) >= SMQ_OPENER_SAME_KID) {
         return SMQTT_E_FULL;
     }
     SMQ_TRY(smq_map_reserve(&o->kids, smq_map_count(&o->kids) + SMQ_GENERATIONS));
     SMQ_TRY(smq_map_put(&o->sessions, smq_span_of(s->cid, SMQ_CID_LEN), peer, NULL));
     kid_set(o, peer, cur);
-    kid_set(o, peer, smq_session_ahead(s));
+    kid_set(o, peer, smq_channel_ahead(s));
     if (s->recv_generation > 0) {
         kid_set(o, peer, prev);
     }
@@ -91,7 +91,7 @@ smqtt_err smq_peer_enter(struct smqtt_opener *o, struct smq_peer *peer)
 
 void smq_peer_free(struct smqtt_opener *o, struct smq_peer *peer)
 {
-    smq_session_free(peer->session);
+    smq_channel_free(peer->session);
     smqtt_identity_free(peer->identity);
     smq_mem_free(o->mem, peer->receipts);
     smq_wipe(peer, sizeof(*peer));
@@ -147,7 +147,7 @@ static void value_write(const struct smq_peer *peer, struct smq_wr *wr)
     smq_wr_bytes(wr, peer->ack, SMQ_ENDING_LEN);
     smq_wr_u64(wr, peer->last_wall);
     smq_wr_blob16(wr, id != NULL ? smq_span_of(id->descriptor, id->len) : smq_span_of(NULL, 0));
-    smq_session_write(peer->session, wr);
+    smq_channel_write(peer->session, wr);
 }
 
 smqtt_err smq_peer_put(struct smqtt_opener *o, struct smq_peer *peer)
@@ -169,7 +169,7 @@ smqtt_err smq_peer_put(struct smqtt_opener *o, struct smq_peer *peer)
     return err == SMQTT_OK ? SMQTT_OK : SMQTT_E_IO;
 }
 
-static smqtt_err peer_save(void *arg, struct smq_session *session)
+static smqtt_err peer_save(void *arg, struct smq_channel *session)
 {
     const struct smq_peer_ctx *ctx = arg;
     const struct smqtt_store *store = ctx->o->config.store;
@@ -177,7 +177,7 @@ static smqtt_err peer_save(void *arg, struct smq_session *session)
     if (store->sync(store->ctx) != SMQTT_OK) {
         return SMQTT_E_IO;
     }
-    smq_session_mark_saved(session);
+    smq_channel_mark_saved(session);
     return SMQTT_OK;
 }
 
@@ -226,7 +226,7 @@ static smqtt_err value_read(struct load *load, smq_span value, struct smq_peer *
     if (descriptor.len != 0) {
         SMQ_TRY(smq_identity_parse(load->o->mem, descriptor, false, &peer->identity));
     }
-    SMQ_TRY(smq_session_read(load->o->mem, SMQ_ROLE_SERVER, &rd, load->now.mono, &peer->session));
+    SMQ_TRY(smq_channel_read(load->o->mem, SMQ_SIDE_SERVER, &rd, load->now.mono, &peer->session));
     return smq_rd_done(&rd) ? SMQTT_OK : SMQTT_E_MALFORMED;
 }
 

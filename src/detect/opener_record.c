@@ -157,7 +157,7 @@ struct work {
 /** Tries one session's key. SMQTT_E_NO_KEY, SMQTT_E_REPLAY, SMQTT_E_OUTSIDE_WINDOW, SMQTT_E_BAD_TAG. */
 static smqtt_err try_key(struct smqtt_opener *o, struct work *w, struct smq_peer *peer)
 {
-    int index = smq_session_find(peer->session, w->record.kid, w->now.mono);
+    int index = smq_channel_find(peer->session, w->record.kid, w->now.mono);
     if (index < 0) {
         return SMQTT_E_NO_KEY;
     }
@@ -209,7 +209,7 @@ static smqtt_err number_commit(struct smqtt_opener *o, const struct work *w)
     uint64_t missing = 0;
     SMQ_TRY(smq_map_reserve(&o->kids, smq_map_count(&o->kids) + 1));
     SMQ_TRY(receipt_room(o, peer));
-    SMQ_TRY(smq_session_commit(peer->session, w->index, w->record.seq, w->now.mono, &moved, &missing));
+    SMQ_TRY(smq_channel_commit(peer->session, w->index, w->record.seq, w->now.mono, &moved, &missing));
     if (moved) {
         smq_peer_moved(o, peer);
     }

@@ -32,12 +32,12 @@ static smqtt_err peer_make(struct smqtt_opener *o, const struct smq_waiting *w, 
     peer->last_wall = now.wall;
     peer->idle_at = now.mono + o->config.idle_max_s * (smqtt_ms)1000;
     smqtt_err err =
-        smq_session_new(o->mem, SMQ_ROLE_SERVER, w->hs.suite, &w->reply, w->hs.cid, &out->master, &peer->session);
+        smq_channel_new(o->mem, SMQ_SIDE_SERVER, w->hs.suite, &w->reply, w->hs.cid, &out->master, &peer->session);
     if (err == SMQTT_OK) {
         err = step3_hash(header, body, peer->step3_hash);
     }
     if (err == SMQTT_OK) {
-        const struct smq_session *s = peer->session;
+        const struct smq_channel *s = peer->session;
         err = smq_ending_write(s->suite, &s->ack, SMQ_HDR_ACK, s->cid, s->th3, SMQTT_STATUS_OK, now.wall, peer->ack);
     }
     if (err != SMQTT_OK) {
@@ -50,7 +50,7 @@ static smqtt_err peer_make(struct smqtt_opener *o, const struct smq_waiting *w, 
 }
 
 /** Pushes an authenticated close of a session. */
-static smqtt_err close_push(struct smqtt_opener *o, const struct smq_session *s, uint8_t status, struct smqtt_now now)
+static smqtt_err close_push(struct smqtt_opener *o, const struct smq_channel *s, uint8_t status, struct smqtt_now now)
 {
     uint8_t body[SMQ_ENDING_LEN];
     SMQ_TRY(smq_ending_write(s->suite, &s->close, SMQ_HDR_CLOSE, s->cid, s->th3, status, now.wall, body));
@@ -114,7 +114,7 @@ static smqtt_err peer_open(struct smqtt_opener *o, struct smq_peer *peer)
 
 static void opened_push(struct smqtt_opener *o, struct smq_peer *peer, struct smqtt_now now)
 {
-    const struct smq_session *s = peer->session;
+    const struct smq_channel *s = peer->session;
     smq_opener_push_detect(o, SMQ_HDR_ACK, s->cid, smq_span_of(peer->ack, SMQ_ENDING_LEN));
     const struct smqtt_step step = {.header = SMQ_HDR_ACK, .sent = true, .size = SMQ_ENDING_LEN, .ts2 = now.wall};
     smq_opener_push_step(o, s->cid, &step);

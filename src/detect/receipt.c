@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Receipts, notices and the topics they travel on (protocol.md 6.5, 6.6). */
 #include "base/hex.h"
-#include "detect/session.h"
+#include "detect/channel.h"
 
 enum { NOTICE_MARK = 0x4E };
 

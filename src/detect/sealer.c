@@ -103,8 +103,8 @@ void smqtt_sealer_free(struct smqtt_sealer *s)
         return;
     }
     const struct smqtt_mem *mem = s->mem;
-    smq_session_free(s->session);
-    smq_session_free(s->pending);
+    smq_channel_free(s->session);
+    smq_channel_free(s->pending);
     smq_evq_deinit(&s->q);
     smq_mem_free(mem, s->unreceipted);
     smq_mem_free(mem, s->topic);
@@ -121,11 +121,11 @@ void smqtt_sealer_free(struct smqtt_sealer *s)
 
 /* ---------------------------------------------------------------- storage */
 
-static smqtt_err session_save(void *ctx, struct smq_session *session)
+static smqtt_err session_save(void *ctx, struct smq_channel *session)
 {
     struct smqtt_sealer *s = ctx;
     struct smq_wr measure = smq_wr_measure();
-    smq_session_write(session, &measure);
+    smq_channel_write(session, &measure);
     size_t cap = measure.len + 1 + SMQTT_DID_LEN;
     uint8_t *value = smq_mem_alloc(s->mem, cap);
     if (value == NULL) {
@@ -134,7 +134,7 @@ static smqtt_err session_save(void *ctx, struct smq_session *session)
     struct smq_wr wr = smq_wr_of(value, cap);
     smq_wr_u8(&wr, VALUE_FORM);
     smq_wr_bytes(&wr, s->config.server->did, SMQTT_DID_LEN);
-    smq_session_write(session, &wr);
+    smq_channel_write(session, &wr);
     const struct smqtt_store *store = s->config.store;
     smqtt_err err = store->put(store->ctx, smq_span_of(s->store_key, SMQ_SEALER_KEY_LEN), smq_wr_span(&wr));
     if (err == SMQTT_OK) {
@@ -143,12 +143,12 @@ static smqtt_err session_save(void *ctx, struct smq_session *session)
     smq_wipe(value, cap);
     smq_mem_free(s->mem, value);
     if (err == SMQTT_OK) {
-        smq_session_mark_saved(session);
+        smq_channel_mark_saved(session);
     }
     return err == SMQTT_OK ? SMQTT_OK : SMQTT_E_IO;
 }
 
-struct smq_saver smq_sealer_saver(struct smqtt_sealer *s, const struct smq_session *session)
+struct smq_saver smq_sealer_saver(struct smqtt_sealer *s, const struct smq_channel *session)
 {
     bool durable = s->config.store != NULL && session == s->session;
     return (struct smq_saver){durable ? session_save : NULL, s};
@@ -158,7 +158,7 @@ struct load {
     struct smqtt_sealer *s;
     smqtt_ms mono;
     smqtt_err err;
-    struct smq_session *session;
+    struct smq_channel *session;
 };
 
 static void load_value(void *arg, struct smqtt_span key, struct smqtt_span value)
@@ -172,9 +172,9 @@ static void load_value(void *arg, struct smqtt_span key, struct smqtt_span value
         form != VALUE_FORM || !smq_span_equal(did, smq_span_of(s->config.server->did, SMQTT_DID_LEN))) {
         return;
     }
-    load->err = smq_session_read(s->mem, SMQ_ROLE_CLIENT, &rd, load->mono, &load->session);
+    load->err = smq_channel_read(s->mem, SMQ_SIDE_CLIENT, &rd, load->mono, &load->session);
     if (load->err == SMQTT_OK && (!smq_rd_done(&rd) || load->session->suite != s->config.server->suite)) {
-        smq_session_free(load->session);
+        smq_channel_free(load->session);
         load->session = NULL;
     }
 }
@@ -184,7 +184,7 @@ smqtt_err smq_sealer_load(struct smqtt_sealer *s, struct smqtt_now now)
     const struct smqtt_store *store = s->config.store;
     struct load load = {s, now.mono, SMQTT_OK, NULL};
     if (store->each(store->ctx, smq_span_of(s->store_key, SMQ_SEALER_KEY_LEN), load_value, &load) != SMQTT_OK) {
-        smq_session_free(load.session);
+        smq_channel_free(load.session);
         return SMQTT_E_IO;
     }
     if (load.err == SMQTT_E_NOMEM) {
@@ -255,7 +255,7 @@ void smq_sealer_drop_handshake(struct smqtt_sealer *s)
 {
     if (s->pending != NULL) {
         smq_sealer_push_topic(s, SMQTT_EV_UNSUBSCRIBE, 'n', smq_span_of(s->pending->send.kid, SMQ_KID_LEN));
-        smq_session_free(s->pending);
+        smq_channel_free(s->pending);
         s->pending = NULL;
         s->n_unreceipted = s->session != NULL ? s->n_unreceipted : 0;
     }
@@ -272,7 +272,7 @@ void smq_sealer_drop_session(struct smqtt_sealer *s)
     const struct smqtt_store *store = s->config.store;
     smq_sealer_push_topic(s, SMQTT_EV_UNSUBSCRIBE, 's', smq_span_of(s->session->cid, SMQ_CID_LEN));
     smq_sealer_push_topic(s, SMQTT_EV_UNSUBSCRIBE, 'n', smq_span_of(s->session->send.kid, SMQ_KID_LEN));
-    smq_session_free(s->session);
+    smq_channel_free(s->session);
     s->session = NULL;
     s->n_unreceipted = 0;
     /* If this fails the session comes back after a restart, behind its reserved numbers, and the server's next notice
@@ -284,7 +284,7 @@ void smq_sealer_drop_session(struct smqtt_sealer *s)
 
 /* ---------------------------------------------------------------- questions */
 
-struct smq_session *smq_sealer_target(const struct smqtt_sealer *s)
+struct smq_channel *smq_sealer_target(const struct smqtt_sealer *s)
 {
     return s->session != NULL ? s->session : s->config.tunnel ? NULL : s->pending;
 }

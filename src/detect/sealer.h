@@ -6,7 +6,7 @@
 #include <smqtt/secure.h>
 
 #include "detect/evq.h"
-#include "detect/session.h"
+#include "detect/channel.h"
 #include "detect/step.h"
 
 enum smq_sealer_state { SMQ_SEALER_IDLE, SMQ_SEALER_WAIT2, SMQ_SEALER_WAIT_ACK };
@@ -35,7 +35,7 @@ struct smqtt_sealer {
     struct smq_evq q;
     struct smqtt_secure_counters counters;
 
-    struct smq_session *session; /* confirmed; NULL: none */
+    struct smq_channel *session; /* confirmed; NULL: none */
     struct smq_unreceipted *unreceipted;
     size_t n_unreceipted, cap_unreceipted;
 
@@ -58,11 +58,11 @@ struct smqtt_sealer {
     size_t packet_len;
     uint8_t step3[SMQ_STEP3_MAX];
     size_t step3_len;
-    struct smq_session *pending; /* of a handshake in WAIT_ACK */
+    struct smq_channel *pending; /* of a handshake in WAIT_ACK */
 };
 
 /** The session that may seal now, or NULL. */
-struct smq_session *smq_sealer_target(const struct smqtt_sealer *s);
+struct smq_channel *smq_sealer_target(const struct smqtt_sealer *s);
 /** Room for the events of one step. SMQTT_E_NOMEM, SMQTT_E_FULL. */
 SMQ_MUST_USE smqtt_err smq_sealer_room(struct smqtt_sealer *s);
 /** Pushes SUBSCRIBE or UNSUBSCRIBE for a topic of ours. */
@@ -80,7 +80,7 @@ void smq_sealer_push_closed(struct smqtt_sealer *s, const uint8_t *cid, smqtt_er
 /** A RETRY came. Errors as smqtt_sealer_detect. */
 SMQ_MUST_USE smqtt_err smq_sealer_take_retry(struct smqtt_sealer *s, smq_span body, struct smqtt_now now);
 /** The saver of a session: none for one that is not acknowledged yet. */
-struct smq_saver smq_sealer_saver(struct smqtt_sealer *s, const struct smq_session *session);
+struct smq_saver smq_sealer_saver(struct smqtt_sealer *s, const struct smq_channel *session);
 /** Takes an open session from the store. SMQTT_E_IO, SMQTT_E_NOMEM. */
 SMQ_MUST_USE smqtt_err smq_sealer_load(struct smqtt_sealer *s, struct smqtt_now now);
 

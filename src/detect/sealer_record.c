@@ -22,7 +22,7 @@ static void unreceipted_expire(struct smqtt_sealer *s, smqtt_ms mono)
 }
 
 /** protocol.md 6.4: at most half a window waits. */
-static smqtt_err unreceipted_room(struct smqtt_sealer *s, const struct smq_session *session, smqtt_ms mono)
+static smqtt_err unreceipted_room(struct smqtt_sealer *s, const struct smq_channel *session, smqtt_ms mono)
 {
     unreceipted_expire(s, mono);
     if (s->n_unreceipted >= session->window_size / 2U) {
@@ -119,17 +119,17 @@ static smqtt_err seal_check(smq_span topic, smq_span payload, const struct smqtt
 }
 
 /** The next number; when the key was renewed, the notices' topic changes with it. */
-static smqtt_err number_take(struct smqtt_sealer *s, struct smq_session *session, uint64_t *seq)
+static smqtt_err number_take(struct smqtt_sealer *s, struct smq_channel *session, uint64_t *seq)
 {
     struct smq_saver saver = smq_sealer_saver(s, session);
     bool renewed = false;
     if (session->next < session->rekey) {
-        return smq_session_number(session, &saver, seq, &renewed);
+        return smq_channel_number(session, &saver, seq, &renewed);
     }
     uint8_t old[SMQ_KID_LEN];
     memcpy(old, session->send.kid, SMQ_KID_LEN);
     SMQ_TRY(smq_sealer_room(s));
-    SMQ_TRY(smq_session_number(session, &saver, seq, &renewed));
+    SMQ_TRY(smq_channel_number(session, &saver, seq, &renewed));
     smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, 'n', smq_span_of(session->send.kid, SMQ_KID_LEN));
     smq_sealer_push_topic(s, SMQTT_EV_UNSUBSCRIBE, 'n', smq_span_of(old, SMQ_KID_LEN));
     return SMQTT_OK;
@@ -139,7 +139,7 @@ smqtt_err smqtt_seal(struct smqtt_sealer *s, struct smqtt_span topic, struct smq
                      const struct smqtt_seal_options *options, struct smqtt_now now, uint8_t *out, size_t cap,
                      size_t *len, uint32_t *kid, uint64_t *seq)
 {
-    struct smq_session *session = smq_sealer_target(s);
+    struct smq_channel *session = smq_sealer_target(s);
     if (session == NULL) {
         return SMQTT_E_STATE;
     }
@@ -169,7 +169,7 @@ smqtt_err smqtt_seal(struct smqtt_sealer *s, struct smqtt_span topic, struct smq
 
 /* ---------------------------------------------------------------- receipts */
 
-static void receipts_push(struct smqtt_sealer *s, const struct smq_session *session, smq_span payload)
+static void receipts_push(struct smqtt_sealer *s, const struct smq_channel *session, smq_span payload)
 {
     struct smq_rd rd = smq_rd_of(payload);
     while (smq_rd_left(&rd) != 0) {
@@ -185,10 +185,10 @@ static void receipts_push(struct smqtt_sealer *s, const struct smq_session *sess
 }
 
 /** Opens a record of the server and marks its number; *pt gets what it held, in `scratch`. */
-static smqtt_err record_take(struct smqtt_sealer *s, struct smq_session *session, smq_span topic,
+static smqtt_err record_take(struct smqtt_sealer *s, struct smq_channel *session, smq_span topic,
                              const struct smq_record *record, uint8_t *scratch, struct smqtt_now now)
 {
-    int index = smq_session_find(session, record->kid, now.mono);
+    int index = smq_channel_find(session, record->kid, now.mono);
     if (index < 0) {
         s->counters.unknown_key++;
         return SMQTT_E_NO_KEY;
@@ -202,19 +202,19 @@ static smqtt_err record_take(struct smqtt_sealer *s, struct smq_session *session
     SMQ_TRY(err);
     bool moved = false;
     uint64_t missing = 0;
-    SMQ_TRY(smq_session_commit(session, index, record->seq, now.mono, &moved, &missing));
+    SMQ_TRY(smq_channel_commit(session, index, record->seq, now.mono, &moved, &missing));
     s->counters.gaps += missing;
     struct smq_saver saver = smq_sealer_saver(s, session);
     if (saver.save != NULL) {
         err = saver.save(saver.ctx, session);
     }
     if (err != SMQTT_OK) {
-        smq_session_roll_back(session);
+        smq_channel_roll_back(session);
     }
     return err;
 }
 
-static smqtt_err take_receipts(struct smqtt_sealer *s, struct smq_session *session, smq_span topic, smq_span payload,
+static smqtt_err take_receipts(struct smqtt_sealer *s, struct smq_channel *session, smq_span topic, smq_span payload,
                                struct smqtt_now now)
 {
     struct smq_record record;

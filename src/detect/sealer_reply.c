@@ -48,7 +48,7 @@ struct answer {
     uint8_t body[SMQ_STEP3_MAX];
     size_t len;
     smqtt_err judgement;
-    struct smq_session *session;
+    struct smq_channel *session;
 };
 
 static smqtt_err answer_make(struct smqtt_sealer *s, uint8_t header, smq_span body, uint8_t *scratch,
@@ -64,7 +64,7 @@ static smqtt_err answer_make(struct smqtt_sealer *s, uint8_t header, smq_span bo
     if (a->judgement != SMQTT_OK) {
         return SMQTT_OK;
     }
-    return smq_session_new(s->mem, SMQ_ROLE_CLIENT, a->hs.suite, &a->reply, a->hs.cid, &a->master, &a->session);
+    return smq_channel_new(s->mem, SMQ_SIDE_CLIENT, a->hs.suite, &a->reply, a->hs.cid, &a->master, &a->session);
 }
 
 static void steps_push(struct smqtt_sealer *s, uint8_t header2, size_t size2, const struct answer *a)
@@ -95,7 +95,7 @@ static void steps_push(struct smqtt_sealer *s, uint8_t header2, size_t size2, co
     entry->ev.step.verdict = a->verdict.verdict;
 }
 
-static void open_push(struct smqtt_sealer *s, const struct smq_session *session, bool confirmed)
+static void open_push(struct smqtt_sealer *s, const struct smq_channel *session, bool confirmed)
 {
     struct smq_evq_entry *entry = smq_sealer_push(s, SMQTT_EV_OPEN, session->cid);
     entry->ev.confirmed = confirmed;
@@ -167,7 +167,7 @@ static void acknowledged(struct smqtt_sealer *s)
     if (s->session != NULL) {
         smq_sealer_push_topic(s, SMQTT_EV_UNSUBSCRIBE, 's', smq_span_of(s->session->cid, SMQ_CID_LEN));
         smq_sealer_push_topic(s, SMQTT_EV_UNSUBSCRIBE, 'n', smq_span_of(s->session->send.kid, SMQ_KID_LEN));
-        smq_session_free(s->session);
+        smq_channel_free(s->session);
         s->n_unreceipted = 0;
     }
     s->session = s->pending;
@@ -188,7 +188,7 @@ static void acknowledged(struct smqtt_sealer *s)
 
 static smqtt_err take_ack(struct smqtt_sealer *s, uint8_t header, smq_span body)
 {
-    const struct smq_session *p = s->pending;
+    const struct smq_channel *p = s->pending;
     uint8_t status = 0;
     smqtt_ms ts = 0;
     SMQ_TRY(smq_sealer_room(s));
@@ -212,7 +212,7 @@ static smqtt_err take_ack(struct smqtt_sealer *s, uint8_t header, smq_span body)
 
 static smqtt_err take_close(struct smqtt_sealer *s, smq_span body)
 {
-    const struct smq_session *p = s->session;
+    const struct smq_channel *p = s->session;
     uint8_t status = 0;
     smqtt_ms ts = 0;
     SMQ_TRY(smq_sealer_room(s));
@@ -229,7 +229,7 @@ static smqtt_err take_close(struct smqtt_sealer *s, smq_span body)
 }
 
 /** Is this body, of an acknowledgement or close, about this session? */
-static bool is_about(const struct smq_session *session, smq_span body)
+static bool is_about(const struct smq_channel *session, smq_span body)
 {
     return session != NULL && body.len > SMQ_CID_LEN && memcmp(body.data + 1, session->cid, SMQ_CID_LEN) == 0;
 }

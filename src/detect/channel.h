@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef SMQTT_DETECT_SESSION_H
-#define SMQTT_DETECT_SESSION_H
+#ifndef SMQTT_DETECT_CHANNEL_H
+#define SMQTT_DETECT_CHANNEL_H
 /* An open session of either side (protocol.md 6, 7): keys of both ways with their generations, numbers reserved ahead,
  * replay windows; and its form in storage. */
 #include "detect/record.h"
 #include "detect/step.h"
 #include "detect/window.h"
 
-enum smq_role { SMQ_ROLE_CLIENT, SMQ_ROLE_SERVER };
+enum smq_side { SMQ_SIDE_CLIENT, SMQ_SIDE_SERVER };
 
 enum {
     SMQ_RESERVE_BLOCK = 1024, /* numbers */
@@ -18,10 +18,10 @@ enum {
     SMQ_OWN_TOPIC_MAX = 48 /* smqtt1/<skid>/s/<cid> and a zero */
 };
 
-struct smq_session {
+struct smq_channel {
     const struct smqtt_mem *mem;
     const struct smq_suite *suite;
-    enum smq_role role;
+    enum smq_side role;
     uint8_t cid[SMQ_CID_LEN];
     uint8_t session_id[SMQ_SESSION_ID_LEN];
     uint8_t th3[SMQ_HASH_LEN];
@@ -44,43 +44,43 @@ struct smq_session {
 
 /** Writes the session's value to the store and syncs; with save NULL there is no store. */
 struct smq_saver {
-    smqtt_err (*save)(void *ctx, struct smq_session *s);
+    smqtt_err (*save)(void *ctx, struct smq_channel *s);
     void *ctx;
 };
 
 /** A session from what step 3 gave. SMQTT_E_NOMEM, SMQTT_E_CRYPTO. */
-SMQ_MUST_USE smqtt_err smq_session_new(const struct smqtt_mem *mem, enum smq_role role, const struct smq_suite *suite,
+SMQ_MUST_USE smqtt_err smq_channel_new(const struct smqtt_mem *mem, enum smq_side role, const struct smq_suite *suite,
                                        const struct smq_reply *terms, const uint8_t cid[SMQ_CID_LEN],
-                                       const struct smq_master *master, struct smq_session **out);
+                                       const struct smq_master *master, struct smq_channel **out);
 /** Wipes and frees; NULL allowed. */
-void smq_session_free(struct smq_session *s);
+void smq_channel_free(struct smq_channel *s);
 
 /** The next number to seal with, reserved in the store and with the key renewed where needed. *renewed tells that
  * s->send is another generation. SMQTT_E_IO (nothing changed), SMQTT_E_SEQ_EXHAUSTED, SMQTT_E_CRYPTO, SMQTT_E_NOMEM. */
-SMQ_MUST_USE smqtt_err smq_session_number(struct smq_session *s, const struct smq_saver *saver, uint64_t *seq,
+SMQ_MUST_USE smqtt_err smq_channel_number(struct smq_channel *s, const struct smq_saver *saver, uint64_t *seq,
                                           bool *renewed);
 
 /** The generation (0..2 as an index of recv) with this kid that is taken now, or -1. */
-int smq_session_find(const struct smq_session *s, const uint8_t kid[SMQ_KID_LEN], smqtt_ms mono);
+int smq_channel_find(const struct smq_channel *s, const uint8_t kid[SMQ_KID_LEN], smqtt_ms mono);
 /** A record of generation `index` opened: marks its number and moves on when it was the next generation (*moved).
  * *missing gets the numbers skipped. On failure (SMQTT_E_CRYPTO) nothing changed. */
-SMQ_MUST_USE smqtt_err smq_session_commit(struct smq_session *s, int index, uint64_t seq, smqtt_ms mono, bool *moved,
+SMQ_MUST_USE smqtt_err smq_channel_commit(struct smq_channel *s, int index, uint64_t seq, smqtt_ms mono, bool *moved,
                                           uint64_t *missing);
 /** Index of the next generation. */
-static inline int smq_session_ahead(const struct smq_session *s)
+static inline int smq_channel_ahead(const struct smq_channel *s)
 {
     return (int)((s->recv_generation + 1) % SMQ_GENERATIONS);
 }
 /** The store has the windows as they are. */
-void smq_session_mark_saved(struct smq_session *s);
+void smq_channel_mark_saved(struct smq_channel *s);
 /** Takes the windows back to what the store has. */
-void smq_session_roll_back(struct smq_session *s);
+void smq_channel_roll_back(struct smq_channel *s);
 
 /** The session's value, versioned. */
-void smq_session_write(const struct smq_session *s, struct smq_wr *wr);
+void smq_channel_write(const struct smq_channel *s, struct smq_wr *wr);
 /** Reads it; numbers go on behind what was reserved. SMQTT_E_MALFORMED, SMQTT_E_NOMEM, SMQTT_E_CRYPTO. */
-SMQ_MUST_USE smqtt_err smq_session_read(const struct smqtt_mem *mem, enum smq_role role, struct smq_rd *rd,
-                                        smqtt_ms mono, struct smq_session **out);
+SMQ_MUST_USE smqtt_err smq_channel_read(const struct smqtt_mem *mem, enum smq_side role, struct smq_rd *rd,
+                                        smqtt_ms mono, struct smq_channel **out);
 
 /* ---------------------------------------------------------------- receipts, notices, own topics */
 

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "detect/session.h"
+#include "detect/channel.h"
 
 #include "base/mem.h"
 
 enum { VALUE_FORM = 1 };
 
-static enum smq_way way_out(enum smq_role role)
+static enum smq_way way_out(enum smq_side role)
 {
-    return role == SMQ_ROLE_CLIENT ? SMQ_WAY_C2S : SMQ_WAY_S2C;
+    return role == SMQ_SIDE_CLIENT ? SMQ_WAY_C2S : SMQ_WAY_S2C;
 }
 
-static enum smq_way way_in(enum smq_role role)
+static enum smq_way way_in(enum smq_side role)
 {
-    return role == SMQ_ROLE_CLIENT ? SMQ_WAY_S2C : SMQ_WAY_C2S;
+    return role == SMQ_SIDE_CLIENT ? SMQ_WAY_S2C : SMQ_WAY_C2S;
 }
 
-static struct smq_session *session_alloc(const struct smqtt_mem *mem, enum smq_role role, const struct smq_suite *suite,
+static struct smq_channel *session_alloc(const struct smqtt_mem *mem, enum smq_side role, const struct smq_suite *suite,
                                          uint16_t window)
 {
     mem = smq_mem_or_default(mem);
     size_t each = SMQ_WINDOW_WORDS(window);
-    struct smq_session *s = smq_mem_zalloc(mem, 1, sizeof(*s) + 2 * SMQ_GENERATIONS * each * sizeof(s->words[0]));
+    struct smq_channel *s = smq_mem_zalloc(mem, 1, sizeof(*s) + 2 * SMQ_GENERATIONS * each * sizeof(s->words[0]));
     if (s == NULL) {
         return NULL;
     }
@@ -36,7 +36,7 @@ static struct smq_session *session_alloc(const struct smqtt_mem *mem, enum smq_r
 }
 
 /** A generation of one way from MS. */
-static smqtt_err way_derive(struct smq_gen *gen, const struct smq_session *s, const struct smq_master *master,
+static smqtt_err way_derive(struct smq_gen *gen, const struct smq_channel *s, const struct smq_master *master,
                             enum smq_way way)
 {
     uint8_t secret[SMQ_HASH_LEN];
@@ -49,7 +49,7 @@ static smqtt_err way_derive(struct smq_gen *gen, const struct smq_session *s, co
     return err;
 }
 
-static smqtt_err keys_derive(struct smq_session *s, const struct smq_master *master)
+static smqtt_err keys_derive(struct smq_channel *s, const struct smq_master *master)
 {
     memcpy(s->th3, master->th3, SMQ_HASH_LEN);
     memcpy(s->ctx, master->ctx, SMQ_HASH_LEN);
@@ -60,11 +60,11 @@ static smqtt_err keys_derive(struct smq_session *s, const struct smq_master *mas
     return smq_gen_next(&s->recv[0], &s->recv[1]);
 }
 
-smqtt_err smq_session_new(const struct smqtt_mem *mem, enum smq_role role, const struct smq_suite *suite,
+smqtt_err smq_channel_new(const struct smqtt_mem *mem, enum smq_side role, const struct smq_suite *suite,
                           const struct smq_reply *terms, const uint8_t cid[SMQ_CID_LEN],
-                          const struct smq_master *master, struct smq_session **out)
+                          const struct smq_master *master, struct smq_channel **out)
 {
-    struct smq_session *s = session_alloc(mem, role, suite, terms->window);
+    struct smq_channel *s = session_alloc(mem, role, suite, terms->window);
     if (s == NULL) {
         return SMQTT_E_NOMEM;
     }
@@ -73,14 +73,14 @@ smqtt_err smq_session_new(const struct smqtt_mem *mem, enum smq_role role, const
     s->rekey = terms->rekey;
     smqtt_err err = keys_derive(s, master);
     if (err != SMQTT_OK) {
-        smq_session_free(s);
+        smq_channel_free(s);
         return err;
     }
     *out = s;
     return SMQTT_OK;
 }
 
-void smq_session_free(struct smq_session *s)
+void smq_channel_free(struct smq_channel *s)
 {
     if (s == NULL) {
         return;
@@ -97,7 +97,7 @@ void smq_session_free(struct smq_session *s)
 /* ---------------------------------------------------------------- sending */
 
 /** Takes the next generation into use; `old` keeps the one before. */
-static smqtt_err send_renew(struct smq_session *s, struct smq_gen *old)
+static smqtt_err send_renew(struct smq_channel *s, struct smq_gen *old)
 {
     struct smq_gen next;
     if (s->send_generation == UINT32_MAX) {
@@ -114,7 +114,7 @@ static smqtt_err send_renew(struct smq_session *s, struct smq_gen *old)
 }
 
 /** protocol.md 6.3: numbers are durable before they are used. */
-static smqtt_err reserve(struct smq_session *s, const struct smq_saver *saver)
+static smqtt_err reserve(struct smq_channel *s, const struct smq_saver *saver)
 {
     uint64_t before = s->limit;
     s->limit = s->next + SMQ_RESERVE_BLOCK;
@@ -125,7 +125,7 @@ static smqtt_err reserve(struct smq_session *s, const struct smq_saver *saver)
     return err;
 }
 
-smqtt_err smq_session_number(struct smq_session *s, const struct smq_saver *saver, uint64_t *seq, bool *renewed)
+smqtt_err smq_channel_number(struct smq_channel *s, const struct smq_saver *saver, uint64_t *seq, bool *renewed)
 {
     struct smq_gen old = {0};
     uint64_t old_next = s->next;
@@ -154,12 +154,12 @@ smqtt_err smq_session_number(struct smq_session *s, const struct smq_saver *save
 
 /* ---------------------------------------------------------------- receiving */
 
-static bool has_prev(const struct smq_session *s, smqtt_ms mono)
+static bool has_prev(const struct smq_channel *s, smqtt_ms mono)
 {
     return s->recv_generation > 0 && mono < s->prev_until;
 }
 
-int smq_session_find(const struct smq_session *s, const uint8_t kid[SMQ_KID_LEN], smqtt_ms mono)
+int smq_channel_find(const struct smq_channel *s, const uint8_t kid[SMQ_KID_LEN], smqtt_ms mono)
 {
     for (uint32_t ahead = 0; ahead < SMQ_GENERATIONS; ahead++) {
         uint32_t index = (s->recv_generation + ahead) % SMQ_GENERATIONS;
@@ -171,10 +171,10 @@ int smq_session_find(const struct smq_session *s, const uint8_t kid[SMQ_KID_LEN]
     return -1;
 }
 
-smqtt_err smq_session_commit(struct smq_session *s, int index, uint64_t seq, smqtt_ms mono, bool *moved,
+smqtt_err smq_channel_commit(struct smq_channel *s, int index, uint64_t seq, smqtt_ms mono, bool *moved,
                              uint64_t *missing)
 {
-    *moved = index == smq_session_ahead(s);
+    *moved = index == smq_channel_ahead(s);
     if (*moved) {
         struct smq_gen next;
         SMQ_TRY(smq_gen_next(&s->recv[index], &next));
@@ -191,14 +191,14 @@ smqtt_err smq_session_commit(struct smq_session *s, int index, uint64_t seq, smq
     return SMQTT_OK;
 }
 
-void smq_session_mark_saved(struct smq_session *s)
+void smq_channel_mark_saved(struct smq_channel *s)
 {
     for (size_t i = 0; i < SMQ_GENERATIONS; i++) {
         smq_window_copy(&s->saved[i], &s->windows[i]);
     }
 }
 
-void smq_session_roll_back(struct smq_session *s)
+void smq_channel_roll_back(struct smq_channel *s)
 {
     for (size_t i = 0; i < SMQ_GENERATIONS; i++) {
         smq_window_copy(&s->windows[i], &s->saved[i]);
@@ -207,7 +207,7 @@ void smq_session_roll_back(struct smq_session *s)
 
 /* ---------------------------------------------------------------- storage */
 
-void smq_session_write(const struct smq_session *s, struct smq_wr *wr)
+void smq_channel_write(const struct smq_channel *s, struct smq_wr *wr)
 {
     uint32_t cur = s->recv_generation % SMQ_GENERATIONS;
     uint32_t prev = (s->recv_generation + 2) % SMQ_GENERATIONS;
@@ -243,13 +243,13 @@ static void bytes_read(struct smq_rd *rd, void *out, size_t len)
 }
 
 /** A generation from its stored secret. */
-static smqtt_err gen_read(struct smq_rd *rd, const struct smq_session *s, enum smq_way way, struct smq_gen *gen)
+static smqtt_err gen_read(struct smq_rd *rd, const struct smq_channel *s, enum smq_way way, struct smq_gen *gen)
 {
     smq_span secret = smq_rd_bytes(rd, SMQ_HASH_LEN);
     return smq_rd_ok(rd) ? smq_gen_init(gen, s->suite, secret.data, way, s->ctx) : SMQTT_E_MALFORMED;
 }
 
-static smqtt_err fields_read(struct smq_rd *rd, struct smq_session *s, smqtt_ms mono)
+static smqtt_err fields_read(struct smq_rd *rd, struct smq_channel *s, smqtt_ms mono)
 {
     bytes_read(rd, s->cid, SMQ_CID_LEN);
     bytes_read(rd, s->session_id, SMQ_SESSION_ID_LEN);
@@ -265,7 +265,7 @@ static smqtt_err fields_read(struct smq_rd *rd, struct smq_session *s, smqtt_ms 
     uint32_t cur = s->recv_generation % SMQ_GENERATIONS;
     uint32_t prev = (s->recv_generation + 2) % SMQ_GENERATIONS;
     SMQ_TRY(gen_read(rd, s, way_in(s->role), &s->recv[cur]));
-    SMQ_TRY(smq_gen_next(&s->recv[cur], &s->recv[smq_session_ahead(s)]));
+    SMQ_TRY(smq_gen_next(&s->recv[cur], &s->recv[smq_channel_ahead(s)]));
     smq_window_read(&s->windows[cur], rd);
     if (s->recv_generation > 0) {
         SMQ_TRY(gen_read(rd, s, way_in(s->role), &s->recv[prev]));
@@ -275,8 +275,8 @@ static smqtt_err fields_read(struct smq_rd *rd, struct smq_session *s, smqtt_ms 
     return smq_rd_ok(rd) ? SMQTT_OK : SMQTT_E_MALFORMED;
 }
 
-smqtt_err smq_session_read(const struct smqtt_mem *mem, enum smq_role role, struct smq_rd *rd, smqtt_ms mono,
-                           struct smq_session **out)
+smqtt_err smq_channel_read(const struct smqtt_mem *mem, enum smq_side role, struct smq_rd *rd, smqtt_ms mono,
+                           struct smq_channel **out)
 {
     uint8_t form = smq_rd_u8(rd);
     uint8_t stored_role = smq_rd_u8(rd);
@@ -287,17 +287,17 @@ smqtt_err smq_session_read(const struct smqtt_mem *mem, enum smq_role role, stru
         window < SMQ_WINDOW_MIN || rekey == 0) {
         return SMQTT_E_MALFORMED;
     }
-    struct smq_session *s = session_alloc(mem, role, suite, window);
+    struct smq_channel *s = session_alloc(mem, role, suite, window);
     if (s == NULL) {
         return SMQTT_E_NOMEM;
     }
     s->rekey = rekey;
     smqtt_err err = fields_read(rd, s, mono);
     if (err != SMQTT_OK) {
-        smq_session_free(s);
+        smq_channel_free(s);
         return err;
     }
-    smq_session_mark_saved(s);
+    smq_channel_mark_saved(s);
     *out = s;
     return SMQTT_OK;
 }
