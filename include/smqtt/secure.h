@@ -33,7 +33,7 @@ enum smqtt_protection {
 /** "PLAIN", "PEER_ANON", …; never NULL. */
 SMQTT_API const char *smqtt_protection_name(enum smqtt_protection cls);
 
-/** Status codes of the protocol (src/detect/status.def), e.g. 0x01 MOJIBAKE. */
+/** Status codes of the protocol (smqtt/status.def), e.g. 0x01 MOJIBAKE. */
 enum smqtt_status {
 #define STATUS(name, code, authenticated, v5, text) SMQTT_STATUS_##name = code,
 #include <smqtt/status.def>
@@ -46,8 +46,8 @@ SMQTT_API const char *smqtt_status_text(uint8_t status);
 
 /* ---------------------------------------------------------------- policy */
 
-/** Which topics must be sealed: lines `FILTER require` or `FILTER allow-plain [logical]`, first match wins (protocol.md
- * 8). */
+/** Which topics must be sealed: lines `FILTER require [logical]` or `FILTER allow-plain [logical]`, first match wins
+ * (protocol.md 8). */
 struct smqtt_policy;
 /** Parses the text of a policy file. On SMQTT_E_USAGE *line is the number of the bad line. Empty text: everything
  * requires sealing. SMQTT_E_NOMEM. */
@@ -91,7 +91,8 @@ struct smqtt_text {
 
 enum smqtt_secure_event_type {
     SMQTT_EV_NONE = 0,
-    SMQTT_EV_DETECT,  /**< send DETECT: `header` (0x01 for step 0, also natively) and `bytes` as body */
+    SMQTT_EV_DETECT,  /**< send DETECT: `header` (0x01 for step 0, also natively) and `bytes` as body; in the tunnel
+                         publish header ‖ bytes on `topic` */
     SMQTT_EV_PUBLISH, /**< publish `bytes` on `topic` with QoS 1 (receipts, notices; registration with QoS `header`) */
     SMQTT_EV_SUBSCRIBE, /**< subscribe to `topic` with QoS 1, before the DETECT or record that follows */
     SMQTT_EV_UNSUBSCRIBE,
@@ -102,7 +103,7 @@ enum smqtt_secure_event_type {
     SMQTT_EV_LOST,    /**< sealer: the server lost the session (notice): start again, seal anew what has no receipt */
     SMQTT_EV_RECEIPT, /**< sealer: record `kid`/`seq` was judged: `status`, `flag` */
     SMQTT_EV_MESSAGE, /**< opener: deliver `bytes` (in the application's character set if text) that came on `topic` */
-    SMQTT_EV_REFUSED, /**< opener: a message or packet was not delivered: `err` says why; counted, never fatal */
+    SMQTT_EV_REFUSED, /**< opener: a message was not delivered: `err` says why; counted, never fatal */
     SMQTT_EV_REGISTERED /**< opener: the broker took (status 0) or refused the registration */
 };
 
@@ -158,8 +159,9 @@ struct smqtt_sealer_config {
     uint32_t wait_ms;                  /**< for step 2 and for the acknowledgement; 0 = 10,000 */
 };
 
-/** SMQTT_E_USAGE (missing or mismatching parts), SMQTT_E_EXPIRED (server's descriptor, judged when started),
- * SMQTT_E_NOMEM. If the store holds an open session it is resumed: smqtt_sealer_is_open tells. */
+/** SMQTT_E_USAGE (missing or mismatching parts),
+ * SMQTT_E_IO (the store cannot be read), SMQTT_E_NOMEM. If the store holds an open session it is resumed:
+ * smqtt_sealer_is_open tells. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_sealer_new(const struct smqtt_sealer_config *config, struct smqtt_now now,
                                                     struct smqtt_sealer **out);
 SMQTT_API void smqtt_sealer_free(struct smqtt_sealer *s);
@@ -169,8 +171,8 @@ SMQTT_API void smqtt_sealer_free(struct smqtt_sealer *s);
  * @param topic    where `message` is about to be published
  * @param message  the payload to be checked (all of it; the endpoint cuts or hashes)
  * @param text     it is text: it must then be UTF-8 (SMQTT_E_BAD_TEXT)
- * @retval SMQTT_E_STATE a handshake is under way; SMQTT_E_RNG, SMQTT_E_CRYPTO, SMQTT_E_BAD_TOPIC, SMQTT_E_EXPIRED,
- * SMQTT_E_NOMEM
+ * @retval SMQTT_E_STATE a handshake is under way; SMQTT_E_EXPIRED the server's descriptor is not in force;
+ * SMQTT_E_TOO_LARGE the topic does not fit into a step 0; SMQTT_E_RNG, SMQTT_E_CRYPTO, SMQTT_E_BAD_TOPIC, SMQTT_E_NOMEM
  */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_sealer_start(struct smqtt_sealer *s, struct smqtt_span topic,
                                                       struct smqtt_span message, bool text, struct smqtt_now now);
@@ -179,7 +181,8 @@ SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_sealer_start(struct smqtt_sealer *s, st
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_sealer_detect(struct smqtt_sealer *s, uint8_t header, struct smqtt_span body,
                                                        struct smqtt_now now);
 /** A PUBLISH came. *taken tells whether its topic is one of this endpoint's own (receipts, notices); others are the
- * application's. */
+ * application's. In the tunnel DETECT is taken here, too. SMQTT_E_NOMEM, SMQTT_E_IO, SMQTT_E_CRYPTO, and SMQTT_E_RNG in
+ * the tunnel. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_sealer_message(struct smqtt_sealer *s, struct smqtt_span topic,
                                                         struct smqtt_span payload, bool *taken, struct smqtt_now now);
 /** The connection to the broker was made anew: what waits for an answer is sent again, byte for byte. */
@@ -262,7 +265,7 @@ struct smqtt_opener_config {
     uint32_t idle_max_s;   /**< a session without record ends; 0 = 86,400 */
 };
 
-/** SMQTT_E_USAGE, SMQTT_E_IO (the store cannot be read), SMQTT_E_NOMEM. Sessions in the store live on. */
+/** SMQTT_E_USAGE, SMQTT_E_IO (the store cannot be read), SMQTT_E_RNG, SMQTT_E_NOMEM. Sessions in the store live on. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_new(const struct smqtt_opener_config *config, struct smqtt_now now,
                                                     struct smqtt_opener **out);
 SMQTT_API void smqtt_opener_free(struct smqtt_opener *o);
@@ -276,7 +279,8 @@ SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_detect(struct smqtt_opener *o, u
                                                        struct smqtt_now now);
 /** A PUBLISH came, sealed or not: events MESSAGE or REFUSED (and receipts) follow. Several may be given before the
  * events are pulled: their windows are then committed to the store with one sync, before the first is delivered.
- * `payload` must stay valid until the events were pulled. SMQTT_E_NOMEM, SMQTT_E_IO. */
+ * `payload` must stay valid until the events were pulled. Each gives exactly one MESSAGE or REFUSED, but those on
+ * `$SMQTT/` and, in the tunnel, DETECT. SMQTT_E_FULL (pull first), SMQTT_E_NOMEM, SMQTT_E_CRYPTO. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_message(struct smqtt_opener *o, struct smqtt_span topic,
                                                         struct smqtt_span payload, bool retained, struct smqtt_now now);
 /** Is this record's key one of an open session here (any generation that is still taken)? For whoever gets other
