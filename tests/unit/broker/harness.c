@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "harness.h"
+
+enum { WALL = 1700000000, PACKET_MAX = 1 << 20, SPANS = 64 };
+
+static bool fill_random(void *ctx, uint8_t *out, size_t len)
+{
+    struct bed *bed = ctx;
+    for (size_t i = 0; i < len; i++) {
+        out[i] = (uint8_t)test_random(&bed->rng);
+    }
+    return true;
+}
+
+void bed_init(struct bed *bed)
+{
+    *bed = (struct bed){.rng = 1};
+    smq_broker_config_default(&bed->config);
+    bed->config.log_connections = false;
+    bed->listener.allow_anonymous = true;
+    bed->config.listeners = &bed->listener;
+    bed->now = (struct smqtt_now){.wall = (smqtt_ms)WALL * 1000, .mono = 5000};
+    failing_mem_init(&bed->mem);
+    bed->env = (struct smq_worker_env){.mem = &bed->mem.mem, .rng = {fill_random, bed}, .count = 1};
+    memcpy(bed->env.hash_key, "0123456789abcdef", sizeof bed->env.hash_key);
+}
+
+void bed_start(struct bed *bed)
+{
+    assert_int_equal(smq_worker_new(&bed->env, &bed->config, bed->now, &bed->w), SMQTT_OK);
+}
+
+static void client_forget(struct client *c)
+{
+    smq_bytebuf_deinit(&c->in);
+    free(c->shown);
+    free(c->keep);
+    *c = (struct client){0};
+}
+
+static void close_transport(struct client *c)
+{
+    smq_conn_release(c->bed->w, c->conn, c->bed->now);
+    c->conn = NULL;
+    c->kept = 0;
+}
+
+static void serve(struct client *c)
+{
+    struct bed *bed = c->bed;
+    struct smqtt_span spans[SPANS];
+    size_t n;
+    while (!c->deaf && (n = smq_conn_output(c->conn, spans, SPANS)) != 0) {
+        size_t sent = 0;
+        for (size_t i = 0; i < n; i++) {
+            assert_int_equal(smq_bytebuf_append(&c->in, spans[i]), SMQTT_OK);
+            sent += spans[i].len;
+        }
+        smq_conn_sent(bed->w, c->conn, sent, bed->now);
+    }
+    c->fate = smq_conn_fate(c->conn, &c->owner);
+    if (c->fate != SMQ_FATE_KEEP) {
+        close_transport(c);
+    }
+}
+
+void bed_turn(struct bed *bed)
+{
+    struct smq_conn *conn;
+    while ((conn = smq_worker_next_dirty(bed->w)) != NULL) {
+        struct client *c = smq_conn_user(conn);
+        assert_ptr_equal(c->conn, conn);
+        serve(c);
+    }
+}
+
+void bed_pass(struct bed *bed, smqtt_ms ms)
+{
+    smqtt_ms until = bed->now.mono + ms;
+    while (smq_worker_deadline(bed->w) <= until) {
+        smqtt_ms at = smq_worker_deadline(bed->w);
+        at = at > bed->now.mono ? at : bed->now.mono;
+        bed->now.wall += at - bed->now.mono;
+        bed->now.mono = at;
+        smq_worker_tick(bed->w, bed->now);
+        bed_turn(bed);
+    }
+    bed->now.wall += until - bed->now.mono;
+    bed->now.mono = until;
+    smq_worker_tick(bed->w, bed->now);
+    bed_turn(bed);
+}
+
+void bed_stop(struct bed *bed)
+{
+    failing_mem_arm(&bed->mem, 0);
+    for (size_t i = 0; i < BED_CLIENTS; i++) {
+        if (bed->clients[i].conn != NULL) {
+            client_break(&bed->clients[i]);
+        }
+        client_forget(&bed->clients[i]);
+    }
+    smq_worker_free(bed->w);
+    assert_int_equal(bed->mem.live, 0);
+}
+
+/* ------------------------------------------------------------ clients */
+
+struct client *client_open(struct bed *bed, enum smqtt_version version)
+{
+    struct client *c = bed->clients;
+    while (c->bed != NULL && (c->conn != NULL || c->in.len != 0)) {
+        c++;
+        assert_true(c < bed->clients + BED_CLIENTS);
+    }
+    client_forget(c);
+    c->bed = bed;
+    c->codec = (struct smq_codec){.version = version, .from = SMQ_FROM_SERVER, .max_detect = 65535};
+    smq_bytebuf_init(&c->in, NULL, SIZE_MAX / 2);
+    smqtt_err err = smq_worker_open(bed->w, &bed->listener, smq_span_str("test"), c, bed->now, &c->conn);
+    if (err != SMQTT_OK) {
+        client_forget(c);
+        return NULL;
+    }
+    return c;
+}
+
+void client_feed(struct client *c, const void *data, size_t len)
+{
+    struct bed *bed = c->bed;
+    if (c->conn == NULL) {
+        return;
+    }
+    c->keep = realloc(c->keep, c->kept + len + 1);
+    memcpy(c->keep + c->kept, data, len);
+    c->kept += len;
+    /* A copy of just the right size: reading behind the end is seen. */
+    uint8_t *exact = malloc(c->kept != 0 ? c->kept : 1);
+    memcpy(exact, c->keep, c->kept);
+    size_t used, need;
+    smq_worker_feed(bed->w, c->conn, smq_span_of(exact, c->kept), &used, &need, bed->now);
+    free(exact);
+    assert_true(used <= c->kept);
+    memmove(c->keep, c->keep + used, c->kept - used);
+    c->kept -= used;
+    bed_turn(bed);
+}
+
+void client_send(struct client *c, const struct smq_packet *pkt)
+{
+    struct smq_codec codec = c->codec;
+    codec.from = SMQ_FROM_CLIENT;
+    uint8_t *buf = malloc(PACKET_MAX);
+    struct smq_wr wr = smq_wr_of(buf, PACKET_MAX);
+    assert_int_equal(smq_packet_write(&codec, pkt, &wr), SMQTT_OK);
+    assert_true(smq_wr_ok(&wr));
+    client_feed(c, buf, wr.len);
+    free(buf);
+}
+
+void client_break(struct client *c)
+{
+    if (c->conn != NULL) {
+        smq_worker_lost(c->bed->w, c->conn, SMQTT_E_IO, c->bed->now);
+        bed_turn(c->bed);
+    }
+    assert_null(c->conn);
+}
+
+const struct smq_packet *client_next(struct client *c)
+{
+    struct smq_frame frame;
+    size_t need;
+    smqtt_err err = smq_frame_read(&c->codec, smq_bytebuf_span(&c->in), false, &frame, &need);
+    if (err == SMQTT_E_AGAIN) {
+        assert_int_equal(c->in.len, 0);
+        return NULL;
+    }
+    if (err == SMQTT_E_PROTOCOL) {
+        err = smq_frame_read(&c->codec, smq_bytebuf_span(&c->in), true, &frame, &need); /* CONNACK */
+    }
+    assert_int_equal(err, SMQTT_OK);
+    free(c->shown);
+    c->shown = malloc(frame.size);
+    memcpy(c->shown, smq_bytebuf_span(&c->in).data, frame.size);
+    frame.body.data = c->shown + (frame.size - frame.body.len);
+    smq_bytebuf_consume(&c->in, frame.size);
+    assert_int_equal(smq_packet_read(&c->codec, &frame, &c->pkt), SMQTT_OK);
+    return &c->pkt;
+}
+
+const struct smq_packet *client_expect(struct client *c, enum smq_type type)
+{
+    const struct smq_packet *pkt = client_next(c);
+    if (pkt == NULL || pkt->type != type) {
+        char text[200] = "nothing";
+        if (pkt != NULL) {
+            smq_packet_dump(pkt, text, sizeof text);
+        }
+        fail_msg("expected %s, got %s", smq_type_name(type), text);
+    }
+    return pkt;
+}
+
+void client_expect_none(struct client *c)
+{
+    const struct smq_packet *pkt = client_next(c);
+    if (pkt != NULL) {
+        char text[200];
+        smq_packet_dump(pkt, text, sizeof text);
+        fail_msg("expected nothing, got %s", text);
+    }
+}
+
+void client_expect_closed(struct client *c)
+{
+    assert_null(c->conn);
+}
+
+void client_expect_alive(struct client *c)
+{
+    struct smq_packet ping = {.type = SMQ_PINGREQ};
+    assert_non_null(c->conn);
+    client_send(c, &ping);
+    client_expect(c, SMQ_PINGRESP);
+}
+
+/* ------------------------------------------------------------ packets */
+
+struct smq_packet packet_connect(enum smqtt_version version, const char *id, bool clean)
+{
+    struct smq_packet pkt = {.type = SMQ_CONNECT};
+    pkt.connect.version = version;
+    pkt.connect.clean_start = clean;
+    pkt.connect.client_id = smq_span_str(id);
+    smq_props_clear(&pkt.connect.props);
+    smq_props_clear(&pkt.connect.will.props);
+    return pkt;
+}
+
+struct client *client_connect_pkt(struct bed *bed, const struct smq_packet *connect)
+{
+    struct client *c = client_open(bed, connect->connect.version);
+    assert_non_null(c);
+    client_send(c, connect);
+    assert_int_equal(client_expect(c, SMQ_CONNACK)->connack.reason, 0);
+    return c;
+}
+
+struct client *client_connect(struct bed *bed, enum smqtt_version version, const char *id, bool clean)
+{
+    struct smq_packet pkt = packet_connect(version, id, clean);
+    if (version == SMQTT_V5 && !clean) {
+        smq_props_set_num(&pkt.connect.props, SMQ_PROP_SESSION_EXPIRY, 3600);
+    }
+    return client_connect_pkt(bed, &pkt);
+}
+
+void client_subscribe(struct client *c, const char *filter, uint8_t options)
+{
+    struct smq_filter f = {smq_span_str(filter), options};
+    struct smq_packet pkt = {.type = SMQ_SUBSCRIBE};
+    pkt.subscribe.id = 77;
+    pkt.subscribe.n = 1;
+    pkt.subscribe.filters = &f;
+    smq_props_clear(&pkt.subscribe.props);
+    client_send(c, &pkt);
+    const struct smq_packet *ack = client_expect(c, SMQ_SUBACK);
+    assert_int_equal(ack->suback.codes.len, 1);
+    assert_int_equal(ack->suback.codes.data[0], options & 3);
+}
+
+void client_send_publish(struct client *c, const char *topic, const char *payload, uint8_t qos, bool retain,
+                         uint16_t id)
+{
+    struct smq_packet pkt = {.type = SMQ_PUBLISH};
+    pkt.publish.qos = qos;
+    pkt.publish.retain = retain;
+    pkt.publish.id = id;
+    pkt.publish.topic = smq_span_str(topic);
+    pkt.publish.payload = smq_span_str(payload);
+    smq_props_clear(&pkt.publish.props);
+    client_send(c, &pkt);
+}
+
+void client_send_ack(struct client *c, enum smq_type type, uint16_t id, uint8_t reason)
+{
+    struct smq_packet pkt = {.type = type};
+    pkt.ack.id = id;
+    pkt.ack.reason = reason;
+    smq_props_clear(&pkt.ack.props);
+    client_send(c, &pkt);
+}
+
+void client_publish(struct client *c, const char *topic, const char *payload, uint8_t qos, bool retain)
+{
+    client_send_publish(c, topic, payload, qos, retain, qos != 0 ? 9 : 0);
+    if (qos == 1) {
+        assert_true(client_expect(c, SMQ_PUBACK)->ack.reason < 0x80);
+    } else if (qos == 2) {
+        assert_true(client_expect(c, SMQ_PUBREC)->ack.reason < 0x80);
+        client_send_ack(c, SMQ_PUBREL, 9, 0);
+        assert_int_equal(client_expect(c, SMQ_PUBCOMP)->ack.reason, 0);
+    }
+}
+
+const struct smq_publish *client_expect_publish(struct client *c, const char *topic, const char *payload)
+{
+    const struct smq_publish *p = &client_expect(c, SMQ_PUBLISH)->publish;
+    assert_true(span_is(p->topic, topic));
+    assert_true(span_is(p->payload, payload));
+    return p;
+}
+
+void client_take(struct client *c, const char *topic, const char *payload, uint8_t qos)
+{
+    const struct smq_publish *p = client_expect_publish(c, topic, payload);
+    assert_int_equal(p->qos, qos);
+    uint16_t id = p->id;
+    if (qos == 1) {
+        client_send_ack(c, SMQ_PUBACK, id, 0);
+    } else if (qos == 2) {
+        client_send_ack(c, SMQ_PUBREC, id, 0);
+        assert_int_equal(client_expect(c, SMQ_PUBREL)->ack.id, id);
+        client_send_ack(c, SMQ_PUBCOMP, id, 0);
+    }
+}
+
+void client_disconnect(struct client *c)
+{
+    struct smq_packet pkt = {.type = SMQ_DISCONNECT};
+    smq_props_clear(&pkt.reasoned.props);
+    client_send(c, &pkt);
+    client_expect_closed(c);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SMQTT_TESTS_BROKER_HARNESS_H
+#define SMQTT_TESTS_BROKER_HARNESS_H
+/* A worker and a few clients in memory: no socket, no clock. Clients are bytes in and packets out; what a shell would do
+ * (send what is there, release what is closed) happens in bed_turn. */
+#include <stdio.h>
+
+#include "../failing_mem.h"
+#include "../test.h"
+
+#include "base/bytebuf.h"
+#include "base/mem.h"
+#include "broker/worker.h"
+#include "codec/packet.h"
+
+enum { BED_CLIENTS = 64 };
+
+struct client {
+    struct bed *bed;
+    struct smq_conn *conn;  /* NULL: the transport is closed */
+    struct smq_codec codec; /* to read what the broker sends */
+    struct smq_bytebuf in;  /* what the broker sent and nobody has read */
+    struct smq_packet pkt;  /* the last one read; views into `shown` */
+    uint8_t *shown;
+    enum smq_conn_fate fate;
+    unsigned owner;
+    size_t kept; /* unread by the broker, as the shell keeps it */
+    uint8_t *keep;
+    bool deaf; /* its transport takes nothing */
+};
+
+struct bed {
+    struct smq_broker_config config;
+    struct smq_listener_config listener;
+    struct smq_worker_env env;
+    struct smq_worker *w;
+    struct smqtt_now now;
+    struct client clients[BED_CLIENTS];
+    struct failing_mem mem; /* arm it once the bed is made */
+    uint64_t rng;
+};
+
+/** A bed with defaults; change config before bed_start. */
+void bed_init(struct bed *bed);
+void bed_start(struct bed *bed);
+/** Releases everything and asserts that nothing is left. */
+void bed_stop(struct bed *bed);
+/** Lets ms pass. */
+void bed_pass(struct bed *bed, smqtt_ms ms);
+/** What a shell does in a turn: output to the clients, closed ones released. */
+void bed_turn(struct bed *bed);
+
+/** A new transport; NULL when the broker does not want it. */
+struct client *client_open(struct bed *bed, enum smqtt_version version);
+/** Bytes to the broker; then a turn. */
+void client_feed(struct client *c, const void *data, size_t len);
+/** Writes and feeds a packet. */
+void client_send(struct client *c, const struct smq_packet *pkt);
+/** The transport breaks. */
+void client_break(struct client *c);
+/** The next packet that the broker sent, or NULL. */
+const struct smq_packet *client_next(struct client *c);
+/** The next packet, which must be of this type. */
+const struct smq_packet *client_expect(struct client *c, enum smq_type type);
+/** Nothing came. */
+void client_expect_none(struct client *c);
+/** The broker closed it. */
+void client_expect_closed(struct client *c);
+/** It is connected and gets an answer to PINGREQ. */
+void client_expect_alive(struct client *c);
+
+/** CONNECT with defaults for the caller to change. */
+struct smq_packet packet_connect(enum smqtt_version version, const char *id, bool clean);
+/** Opens, connects, and expects CONNACK 0. */
+struct client *client_connect(struct bed *bed, enum smqtt_version version, const char *id, bool clean);
+struct client *client_connect_pkt(struct bed *bed, const struct smq_packet *connect);
+void client_subscribe(struct client *c, const char *filter, uint8_t options);
+/** Sends a PUBLISH and, for QoS 1 and 2, plays the acknowledgements. */
+void client_publish(struct client *c, const char *topic, const char *payload, uint8_t qos, bool retain);
+void client_send_publish(struct client *c, const char *topic, const char *payload, uint8_t qos, bool retain,
+                         uint16_t id);
+void client_send_ack(struct client *c, enum smq_type type, uint16_t id, uint8_t reason);
+/** Expects a PUBLISH with this topic and payload, does not answer it. */
+const struct smq_publish *client_expect_publish(struct client *c, const char *topic, const char *payload);
+/** The same, and plays the acknowledgements. */
+void client_take(struct client *c, const char *topic, const char *payload, uint8_t qos);
+void client_disconnect(struct client *c);
+
+static inline bool span_is(smq_span s, const char *text)
+{
+    return smq_span_equal(s, smq_span_str(text));
+}
+
+#endif
