@@ -14,7 +14,7 @@
 #include "net/loop.h"
 #include "system.h"
 
-#define GRACE_MS  2000
+#define GRACE_MS  1500
 #define EXIT_USE  2
 #define CONFS_MAX 1024 /* reloads that keep what connections may still point to */
 
@@ -114,7 +114,6 @@ static bool take_flag(struct options *o, int flag)
         puts("smqttd " SMQTT_VERSION);
         exit(EXIT_SUCCESS);
     default:
-        fputs("smqttd: run smqttd --help for the flags there are.\n", stderr);
         return false;
     }
 }
@@ -132,7 +131,12 @@ static bool read_flags(struct options *o, int argc, char **argv)
                                           {"version", no_argument, NULL, OPT_VERSION},
                                           {NULL, 0, NULL, 0}};
     *o = (struct options){.port = -1};
+    opterr = 0; /* one sentence, ours */
     for (int flag; (flag = getopt_long(argc, argv, "c:p:vqdh", longs, NULL)) != -1;) {
+        if (flag == '?' || flag == ':') {
+            fprintf(stderr, "smqttd: %s is no flag or lacks its value: run smqttd --help.\n", argv[optind - 1]);
+            return false;
+        }
         if (!take_flag(o, flag)) {
             return false;
         }
@@ -166,11 +170,12 @@ static void on_signal(int number)
     }
 }
 
-static void set_signals(struct smq_loop *loop)
+/* From here on no signal ends the process at once; those that come before the loop turns are found by its first turn.
+ */
+static void set_signals(void)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigfillset(&action.sa_mask);
-    woken_loop = loop;
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGHUP, &action, NULL);
@@ -291,9 +296,11 @@ static smqtt_err serve(struct daemon *d, struct smq_why *why)
         smq_log(&d->logging.log, SMQ_LOG_INFO, "No listener is configured: only programs of this machine can connect.");
     }
     system_raise_files();
+    set_signals();
     SMQ_TRY(open_loop(d, why));
-    set_signals(d->loop);
     SMQ_TRY(settle(d, why));
+    woken_loop = d->loop;
+    smq_loop_wake(d->loop);
     smqtt_err err = smq_loop_run(d->loop);
     if (d->options.daemon && conf->pid_file != NULL) {
         unlink(conf->pid_file);

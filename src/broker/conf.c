@@ -125,7 +125,7 @@ static smqtt_err fail_unknown(struct smq_conf_parser *p, const char *name)
         }
     }
     if (near != NULL) {
-        return smq_conf_fail(p, "\"%s\" is not a directive: did you mean %s?", name, near);
+        return smq_conf_fail(p, "\"%s\" is not a directive: %s is perhaps meant.", name, near);
     }
     return smq_conf_fail(p, "\"%s\" is not a directive: see smqttd.conf(5) for those there are.", name);
 }

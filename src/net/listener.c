@@ -226,10 +226,17 @@ static void take(struct smq_loop *loop, const struct smq_listen_socket *l, int f
     if (loop->config->log_connections) {
         smq_log(loop->env.log, SMQ_LOG_NOTICE, "New connection from %s on port %u.", peer, (unsigned)l->port);
     }
-    if (smq_transport_new(loop, fd, l->config, smq_span_str(peer)) == NULL) {
+    struct smq_transport *t = smq_transport_new(loop, fd, l->config, smq_span_str(peer));
+    if (t == NULL) {
         smq_log(loop->env.log, SMQ_LOG_NOTICE,
                 "Connection from %s on port %u refused: the limit of connections or of memory is reached.", peer,
                 (unsigned)l->port);
+        return;
+    }
+    /* CONNECT is often there already, or the end of one who only looked whether the port is open. */
+    smq_transport_event(t, EPOLLIN);
+    if (t->lost) {
+        smq_transport_service(t);
     }
 }
 

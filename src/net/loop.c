@@ -11,6 +11,8 @@
 #include "net/loop_parts.h"
 #include "net/wake.h"
 
+_Static_assert(SMQ_LISTEN_SOCKETS <= 64, "one bit of a uint64_t for each");
+
 #define EVENTS      256
 #define READ_SIZE   (256 * 1024)
 #define READ_MIN    8192
@@ -230,7 +232,8 @@ static int wait_time(const struct smq_loop *loop, int wait_ms)
     return wait_ms >= 0 && (smqtt_ms)wait_ms < left ? wait_ms : (int)left;
 }
 
-static void dispatch(struct smq_loop *loop, const struct epoll_event *event)
+/* Listeners are only noted in *ready. */
+static void dispatch(struct smq_loop *loop, const struct epoll_event *event, uint64_t *ready)
 {
     uint32_t number = (uint32_t)event->data.u64;
     if (number == SMQ_EVENT_WAKE) {
@@ -240,10 +243,7 @@ static void dispatch(struct smq_loop *loop, const struct epoll_event *event)
         return;
     }
     if ((number & SMQ_EVENT_LISTENER) != 0) {
-        number &= ~SMQ_EVENT_LISTENER;
-        if (number < loop->n_listeners) {
-            smq_listener_accept(loop, number);
-        }
+        *ready |= UINT64_C(1) << (number & ~SMQ_EVENT_LISTENER);
         return;
     }
     const struct smq_slot *slot = &loop->slots[number];
@@ -284,11 +284,19 @@ bool smq_loop_turn(struct smq_loop *loop, int wait_ms)
         loop->failed = true;
         return false;
     }
+    uint64_t ready = 0;
     for (int i = 0; i < n; i++) {
-        dispatch(loop, &events[i]);
+        dispatch(loop, &events[i], &ready);
     }
     fire_timers(loop);
     serve_dirty(loop);
+    /* Last, so that who has left makes room for who comes. */
+    for (unsigned i = 0; i < loop->n_listeners; i++) {
+        if ((ready >> i & 1) != 0) {
+            smq_listener_accept(loop, i);
+        }
+    }
+    loop->more = loop->more || ready != 0;
     return !loop->ending || (loop->n_transports != 0 && loop->now.mono < loop->end_at);
 }
 

@@ -296,8 +296,8 @@ static void require_detect_of_one_and_of_all(void **state)
 static void unknown_names_are_refused(void **state)
 {
     (void)state;
-    refused("\n\nmax_keepalve 1", "a.conf:3: \"max_keepalve\" is not a directive: did you mean max_keepalive?");
-    refused("lisener 1", "did you mean listener?");
+    refused("\n\nmax_keepalve 1", "a.conf:3: \"max_keepalve\" is not a directive: max_keepalive is perhaps meant.");
+    refused("lisener 1", "listener is perhaps meant.");
     refused("zzz", "see smqttd.conf(5)");
     refused("max_keepalive\x01 1", "not a directive");
     refused("include_dir lisener 1", "included.conf:1: ");
