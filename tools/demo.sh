@@ -259,6 +259,7 @@ explain "All that the server printed, from first to last:"
 saw <server.out
 grep 'not printed' server.err | saw
 grep -q '1 in plain' server.err || fail "the summary does not count the plaintext"
+[ "$(grep -c '^subscribed' server.err)" = 1 ] || fail "the server had to connect again"
 kill -0 "$broker_pid" 2>/dev/null || fail "the broker has ended"
 good "it was connected all the time, got every message that was sealed for it, and nothing else"
 

@@ -14,13 +14,15 @@
 #include "run.h"
 #include "say.h"
 
-enum { LINE_ROOM = 65536, WAITING_MAX = 256, MESSAGE_MAX = 256 * 1024 * 1024 };
+/* GRACE_MS: a handshake that fails in time knows better why. */
+enum { LINE_ROOM = 65536, WAITING_MAX = 256, MESSAGE_MAX = 256 * 1024 * 1024, GRACE_MS = 250 };
 
 struct pub {
     struct opts opts;
     char *content; /* the message of -m, -f, -s, -n */
     size_t content_len;
     bool sealed;
+    bool open;      /* a session was opened: the sealer's own timer is over */
     bool all_read;  /* no further message will come */
     uint32_t left;  /* of --repeat */
     size_t waiting; /* published, not finished */
@@ -79,7 +81,7 @@ static void expect_receipt(struct run *run)
 {
     struct pub *p = run->ctx;
     if (p->sealed && p->waiting != 0) {
-        run->at = smq_clock_now().mono + p->opts.receipt_timeout;
+        run->at = smq_clock_now().mono + p->opts.receipt_timeout + GRACE_MS;
     }
 }
 
@@ -128,6 +130,9 @@ static void on_secure(struct run *run, const struct smqtt_client_event *event)
 {
     struct pub *p = run->ctx;
     const struct smqtt_secure_event *ev = &event->secure;
+    if (run->stop) {
+        return; /* what went wrong has been said */
+    }
     if (ev->type == SMQTT_EV_CLOSED) {
         endpoint_say_failure(ev->err, ev->status);
         run_stop(run, EXIT_NOT_CONFIRMED);
@@ -139,8 +144,12 @@ static void on_secure(struct run *run, const struct smqtt_client_event *event)
             endpoint_say_failure(SMQTT_E_REFUSED, ev->status);
             run_stop(run, EXIT_NOT_CONFIRMED);
         }
-    } else if (p->opts.debug && ev->type == SMQTT_EV_OPEN) {
-        fprintf(stderr, "session open%s\n", ev->confirmed ? ", confirmed" : "");
+    } else if (ev->type == SMQTT_EV_OPEN) {
+        p->open = true;
+        expect_receipt(run);
+        if (p->opts.debug) {
+            fprintf(stderr, "session open%s\n", ev->confirmed ? ", confirmed" : "");
+        }
     }
 }
 
