@@ -61,7 +61,10 @@ def test_port_is_free_again():
         child.wait_line(b"Opening ipv4 listen socket on port %d" % port, 5)
         with socket.create_connection(("127.0.0.1", port), 2) as s:
             assert child.stop() == 0
-            s.recv(1)
+            try:
+                s.recv(1)
+            except ConnectionResetError:
+                pass  # it was not yet accepted
 
 
 def test_only_this_machine(broker):
