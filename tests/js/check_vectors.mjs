@@ -3,9 +3,9 @@
 // tests/vectors/crypto. `node check_vectors.mjs [folder]` prints a count for each file; a line that nothing checks or
 // uses is a fault.
 //
-// The format stands at the top of each file of a session. Inputs are the private keys, what was said, times, numbers and
-// topics; all else is computed. Of pt1 and record_N_sealed only the kind of credential and the TLVs are taken; of pt2
-// and pt3 only ECDSA signatures, which are verified. refused.txt has lines `kind_what = hex`: see REFUSERS below.
+// The format stands at the top of each file of a session. Inputs are the private keys, what was said, times, numbers
+// and topics; all else is computed. Of pt1 and record_N_sealed only the kind of credential and the TLVs are taken; of
+// pt2 and pt3 only ECDSA signatures, which are verified. refused.txt has lines `kind_what = hex`: see REFUSERS below.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
@@ -347,4 +347,4 @@ for (const name of names) {
 }
 faults.forEach((f) => console.log(`FAILED ${f}`));
 console.log(`vectors: ${names.length} files of sessions, ${faults.length} faults`);
-process.exit(faults.length ? 1 : 0);
+process.exitCode = faults.length ? 1 : 0;

@@ -331,4 +331,4 @@ for (const k of kinds) {
   }
 }
 console.log(`interop: ${passed} of ${kinds.length * SESSIONS} sessions passed`);
-process.exit(passed === kinds.length * SESSIONS ? 0 : 1);
+process.exitCode = passed === kinds.length * SESSIONS ? 0 : 1;

@@ -521,4 +521,4 @@ for (const { name, run } of cases) {
   }
 }
 console.log(`self: ${cases.length - failed} passed, ${failed} failed`);
-process.exit(failed ? 1 : 0);
+process.exitCode = failed ? 1 : 0;
