@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pair.h"
+
+#include <stdlib.h>
+
+/* ---------------------------------------------------------------- store */
+
+static bool store_fails(struct cut_store *s)
+{
+    if (s->fail_after == 0) {
+        return true;
+    }
+    s->fail_after -= s->fail_after > 0;
+    return false;
+}
+
+static struct cut_value *store_find(struct cut_store *s, smq_span key)
+{
+    for (size_t i = 0; i < s->n_now; i++) {
+        if (smq_span_equal(key, smq_span_of(s->now[i].key, s->now[i].key_len))) {
+            return &s->now[i];
+        }
+    }
+    return NULL;
+}
+
+static smqtt_err store_put(void *ctx, struct smqtt_span key, struct smqtt_span value)
+{
+    struct cut_store *s = ctx;
+    s->puts++;
+    if (store_fails(s)) {
+        return SMQTT_E_IO;
+    }
+    struct cut_value *v = store_find(s, key);
+    if (v == NULL) {
+        assert_true(s->n_now < SMQ_ARRAY_LEN(s->now) && key.len <= sizeof(v->key));
+        v = &s->now[s->n_now++];
+        *v = (struct cut_value){.key_len = key.len};
+        memcpy(v->key, key.data, key.len);
+    }
+    free(v->value);
+    v->value = malloc(value.len + 1);
+    assert_non_null(v->value);
+    memcpy(v->value, value.data, value.len);
+    v->value_len = value.len;
+    v->gone = false;
+    return SMQTT_OK;
+}
+
+static smqtt_err store_del(void *ctx, struct smqtt_span key)
+{
+    struct cut_store *s = ctx;
+    struct cut_value *v = store_find(s, key);
+    if (store_fails(s)) {
+        return SMQTT_E_IO;
+    }
+    if (v != NULL) {
+        v->gone = true;
+    }
+    return SMQTT_OK;
+}
+
+static void values_copy(struct cut_value *to, size_t *n_to, const struct cut_value *from, size_t n_from)
+{
+    for (size_t i = 0; i < *n_to; i++) {
+        free(to[i].value);
+    }
+    *n_to = n_from;
+    for (size_t i = 0; i < n_from; i++) {
+        to[i] = from[i];
+        to[i].value = malloc(from[i].value_len + 1);
+        assert_non_null(to[i].value);
+        memcpy(to[i].value, from[i].value, from[i].value_len);
+    }
+}
+
+static smqtt_err store_sync(void *ctx)
+{
+    struct cut_store *s = ctx;
+    s->syncs++;
+    if (store_fails(s)) {
+        return SMQTT_E_IO;
+    }
+    values_copy(s->synced, &s->n_synced, s->now, s->n_now);
+    return SMQTT_OK;
+}
+
+static smqtt_err store_each(void *ctx, struct smqtt_span prefix,
+                            void (*fn)(void *arg, struct smqtt_span key, struct smqtt_span value), void *arg)
+{
+    struct cut_store *s = ctx;
+    for (size_t i = 0; i < s->n_now; i++) {
+        const struct cut_value *v = &s->now[i];
+        smq_span key = smq_span_of(v->key, v->key_len);
+        if (!v->gone && smq_span_starts(key, prefix)) {
+            fn(arg, key, smq_span_of(v->value, v->value_len));
+        }
+    }
+    return SMQTT_OK;
+}
+
+void cut_store_init(struct cut_store *s)
+{
+    memset(s, 0, sizeof(*s));
+    s->store = (struct smqtt_store){store_put, store_del, store_sync, store_each, s};
+    s->fail_after = -1;
+}
+
+void cut_store_cut(struct cut_store *s)
+{
+    values_copy(s->now, &s->n_now, s->synced, s->n_synced);
+}
+
+void cut_store_deinit(struct cut_store *s)
+{
+    values_copy(s->now, &s->n_now, NULL, 0);
+    values_copy(s->synced, &s->n_synced, NULL, 0);
+}
+
+/* ---------------------------------------------------------------- what endpoints are given */
+
+static bool rng_fill(void *ctx, uint8_t *out, size_t len)
+{
+    struct pair *p = ctx;
+    if (p->rng_left == 0) {
+        return false;
+    }
+    p->rng_left -= p->rng_left > 0;
+    for (size_t i = 0; i < len; i++) {
+        out[i] = (uint8_t)(test_random(&p->seed) >> 24);
+    }
+    return true;
+}
+
+static bool allow(void *ctx, const struct smqtt_identity *peer, struct smqtt_span topic)
+{
+    (void)peer;
+    (void)topic;
+    return !((struct pair *)ctx)->deny;
+}
+
+static const struct smqtt_identity *lookup(void *ctx, const uint8_t short_did[8])
+{
+    struct pair *p = ctx;
+    return p->client != NULL && memcmp(p->client->did, short_did, 8) == 0 ? p->client : NULL;
+}
+
+static const uint8_t PSK[32] = "thirty-two bytes shared secretly";
+
+static bool psk(void *ctx, struct smqtt_span id, struct smqtt_span *out)
+{
+    (void)ctx;
+    *out = smq_span_of(PSK, sizeof(PSK));
+    return smq_span_equal(id, smq_span_str("batch"));
+}
+
+static void journal(void *ctx, const struct smqtt_journal_entry *entry)
+{
+    struct pair *p = ctx;
+    p->journaled++;
+    p->last_journal = *entry;
+}
+
+void pair_init(struct pair *p, uint8_t suite)
+{
+    static const char *const names[] = {"", "x25519", "p256"};
+    memset(p, 0, sizeof(*p));
+    p->suite = suite;
+    p->text = true;
+    p->seed = suite;
+    p->rng_left = -1;
+    p->now = (struct smqtt_now){UINT64_C(1800000000000), 1000000};
+    const struct smqtt_rng rng = {rng_fill, p};
+    assert_int_equal(smqtt_identity_new(NULL, &rng, names[suite], "server", 0, 0, 0, &p->server), SMQTT_OK);
+    assert_int_equal(smqtt_identity_new(NULL, &rng, names[suite], "client", 0, 0, 0, &p->client), SMQTT_OK);
+}
+
+smqtt_err pair_open_sealer(struct pair *p)
+{
+    struct smqtt_sealer_config c = {.struct_size = sizeof(c),
+                                    .mem = p->mem,
+                                    .rng = {rng_fill, p},
+                                    .server = p->server,
+                                    .identity = p->mutual ? p->client : NULL,
+                                    .client_id = smq_span_str("thermometer7"),
+                                    .policy = p->policy,
+                                    .store = p->client_store != NULL ? &p->client_store->store : NULL,
+                                    .tunnel = p->tunnel,
+                                    .lookup_credential = p->lookup};
+    if (p->psk) {
+        c.psk = smq_span_of(PSK, sizeof(PSK));
+        c.psk_id = smq_span_str("batch");
+    }
+    return smqtt_sealer_new(&c, p->now, &p->sealer);
+}
+
+smqtt_err pair_open_opener(struct pair *p)
+{
+    const struct smqtt_opener_config c = {.struct_size = sizeof(c),
+                                          .mem = p->mem,
+                                          .rng = {rng_fill, p},
+                                          .identity = p->server,
+                                          .policy = p->policy,
+                                          .store = p->server_store != NULL ? &p->server_store->store : NULL,
+                                          .pipeline = p->pipeline,
+                                          .allow = allow,
+                                          .lookup = lookup,
+                                          .psk = psk,
+                                          .journal = journal,
+                                          .ctx = p,
+                                          .tunnel = p->tunnel,
+                                          .window = p->window,
+                                          .rekey = p->rekey,
+                                          .waiting_max = p->waiting_max,
+                                          .sessions_max = p->sessions_max};
+    return smqtt_opener_new(&c, p->now, &p->opener);
+}
+
+void pair_open(struct pair *p)
+{
+    assert_int_equal(pair_open_sealer(p), SMQTT_OK);
+    assert_int_equal(pair_open_opener(p), SMQTT_OK);
+}
+
+void pair_close_sealer(struct pair *p)
+{
+    smqtt_sealer_free(p->sealer);
+    p->sealer = NULL;
+}
+
+void pair_close_opener(struct pair *p)
+{
+    smqtt_opener_free(p->opener);
+    p->opener = NULL;
+}
+
+void pair_deinit(struct pair *p)
+{
+    pair_close_sealer(p);
+    pair_close_opener(p);
+    queue_clear(&p->to_server);
+    queue_clear(&p->to_client);
+    smqtt_identity_free(p->server);
+    smqtt_identity_free(p->client);
+    smqtt_policy_free(p->policy);
+}
+
+/* ---------------------------------------------------------------- queues */
+
+struct packet packet_copy(const struct packet *packet)
+{
+    struct packet copy = *packet;
+    copy.bytes = malloc(packet->len + 1);
+    assert_non_null(copy.bytes);
+    memcpy(copy.bytes, packet->bytes, packet->len);
+    return copy;
+}
+
+void packet_free(struct packet *packet)
+{
+    free(packet->bytes);
+    packet->bytes = NULL;
+}
+
+void queue_clear(struct queue *q)
+{
+    for (size_t i = 0; i < q->n; i++) {
+        packet_free(&q->list[i]);
+    }
+    q->n = 0;
+}
+
+static void queue_put(struct queue *q, bool detect, uint8_t header, smq_span topic, smq_span bytes)
+{
+    assert_true(q->n < PACKETS_MAX && topic.len <= sizeof(q->list[0].topic));
+    struct packet *packet = &q->list[q->n++];
+    *packet = (struct packet){.detect = detect, .header = header, .topic_len = topic.len, .len = bytes.len};
+    if (topic.len != 0) {
+        memcpy(packet->topic, topic.data, topic.len);
+    }
+    packet->bytes = malloc(bytes.len + 1);
+    assert_non_null(packet->bytes);
+    if (bytes.len != 0) {
+        memcpy(packet->bytes, bytes.data, bytes.len);
+    }
+}
+
+static struct packet queue_take(struct queue *q)
+{
+    struct packet first = q->list[0];
+    q->n--;
+    memmove(q->list, q->list + 1, q->n * sizeof(q->list[0]));
+    return first;
+}
+
+/* ---------------------------------------------------------------- events */
+
+static void tell(struct told *list, size_t *n, const struct smqtt_secure_event *ev)
+{
+    assert_true(*n < EVENTS_MAX);
+    struct told *t = &list[(*n)++];
+    t->ev = *ev;
+    if (ev->topic.len != 0 && ev->topic.len <= sizeof(t->topic)) {
+        memcpy(t->topic, ev->topic.data, ev->topic.len);
+        t->ev.topic.data = t->topic;
+    }
+    if (ev->bytes.len != 0 && ev->bytes.len <= sizeof(t->bytes)) {
+        memcpy(t->bytes, ev->bytes.data, ev->bytes.len);
+        t->ev.bytes.data = t->bytes;
+    }
+    t->name[0] = 0;
+    if (ev->peer_name != NULL) {
+        memcpy(t->name, ev->peer_name, strlen(ev->peer_name) + 1);
+    }
+}
+
+static bool is_sent(const struct smqtt_secure_event *ev)
+{
+    return ev->type == SMQTT_EV_DETECT || ev->type == SMQTT_EV_PUBLISH;
+}
+
+void pair_pull(struct pair *p)
+{
+    struct smqtt_secure_event ev;
+    while (p->sealer != NULL && smqtt_sealer_next(p->sealer, &ev)) {
+        if (is_sent(&ev)) {
+            assert_int_equal(ev.type, SMQTT_EV_DETECT);
+            queue_put(&p->to_server, true, ev.header, ev.topic, ev.bytes);
+        } else {
+            tell(p->of_sealer, &p->n_sealer, &ev);
+        }
+    }
+    while (p->opener != NULL && smqtt_opener_next(p->opener, &ev)) {
+        if (is_sent(&ev)) {
+            queue_put(&p->to_client, ev.type == SMQTT_EV_DETECT, ev.header, ev.topic, ev.bytes);
+        } else {
+            tell(p->of_opener, &p->n_opener, &ev);
+        }
+    }
+}
+
+/** The broker's part: 0x01 becomes 0x03. */
+static uint8_t relabel(const struct pair *p, uint8_t header)
+{
+    return header == 0x01 && !p->tunnel ? 0x03 : header;
+}
+
+/** header ‖ body, as it travels in the tunnel. */
+static smq_span tunnelled(const struct packet *packet, uint8_t buf[PACKET_BYTES])
+{
+    buf[0] = packet->header;
+    memcpy(buf + 1, packet->bytes, packet->len);
+    return smq_span_of(buf, packet->len + 1);
+}
+
+bool pair_give_server(struct pair *p)
+{
+    uint8_t buf[PACKET_BYTES];
+    if (p->to_server.n == 0) {
+        return false;
+    }
+    struct packet packet = queue_take(&p->to_server);
+    smq_span topic = smq_span_of(packet.topic, packet.topic_len);
+    smq_span bytes = smq_span_of(packet.bytes, packet.len);
+    if (!packet.detect) {
+        assert_int_equal(smqtt_opener_message(p->opener, topic, bytes, packet.retain, p->now), SMQTT_OK);
+    } else if (p->tunnel) {
+        assert_int_equal(smqtt_opener_message(p->opener, topic, tunnelled(&packet, buf), false, p->now), SMQTT_OK);
+    } else {
+        assert_int_equal(smqtt_opener_detect(p->opener, relabel(p, packet.header), bytes, p->now), SMQTT_OK);
+    }
+    pair_pull(p);
+    packet_free(&packet);
+    return true;
+}
+
+bool pair_give_client(struct pair *p)
+{
+    uint8_t buf[PACKET_BYTES];
+    bool taken = true;
+    if (p->to_client.n == 0) {
+        return false;
+    }
+    struct packet packet = queue_take(&p->to_client);
+    smq_span topic = smq_span_of(packet.topic, packet.topic_len);
+    smq_span bytes = smq_span_of(packet.bytes, packet.len);
+    if (!packet.detect) {
+        assert_int_equal(smqtt_sealer_message(p->sealer, topic, bytes, &taken, p->now), SMQTT_OK);
+    } else if (p->tunnel) {
+        assert_int_equal(smqtt_sealer_message(p->sealer, topic, tunnelled(&packet, buf), &taken, p->now), SMQTT_OK);
+    } else {
+        assert_int_equal(smqtt_sealer_detect(p->sealer, packet.header, bytes, p->now), SMQTT_OK);
+    }
+    pair_pull(p);
+    packet_free(&packet);
+    return true;
+}
+
+void pair_run(struct pair *p)
+{
+    pair_pull(p);
+    while (pair_give_server(p) || pair_give_client(p)) {
+    }
+}
+
+void pair_tick(struct pair *p, smqtt_ms ms)
+{
+    p->now.wall += ms;
+    p->now.mono += ms;
+    if (p->sealer != NULL) {
+        smqtt_sealer_tick(p->sealer, p->now);
+    }
+    if (p->opener != NULL) {
+        smqtt_opener_tick(p->opener, p->now);
+    }
+}
+
+/* ---------------------------------------------------------------- shorthands */
+
+smqtt_err pair_start(struct pair *p)
+{
+    static const uint8_t binary[] = {0x00, 0xFF, 0x80};
+    smq_span message = p->text ? smq_span_str("21.5 \xC2\xB0\x43") : smq_span_of(binary, sizeof(binary));
+    return smqtt_sealer_start(p->sealer, smq_span_str("plant/7/temperature"), message, p->text, p->now);
+}
+
+void pair_handshake(struct pair *p)
+{
+    assert_int_equal(pair_start(p), SMQTT_OK);
+    pair_run(p);
+    assert_true(smqtt_sealer_is_open(p->sealer));
+    const struct told *open = told_last(p->of_sealer, p->n_sealer, SMQTT_EV_OPEN);
+    assert_non_null(open);
+    assert_true(open->ev.confirmed);
+    assert_non_null(told_last(p->of_opener, p->n_opener, SMQTT_EV_OPEN));
+}
+
+smqtt_err pair_seal(struct pair *p, const char *topic, smq_span payload, const struct smqtt_seal_options *options)
+{
+    uint8_t out[PACKET_BYTES];
+    size_t len = 0;
+    smqtt_err err =
+        smqtt_seal(p->sealer, smq_span_str(topic), payload, options, p->now, out, sizeof(out), &len, NULL, NULL);
+    if (err == SMQTT_OK) {
+        queue_put(&p->to_server, false, 0, smq_span_str(topic), smq_span_of(out, len));
+    }
+    return err;
+}
+
+smqtt_err pair_inject_server(struct pair *p, bool detect, uint8_t header, const char *topic, smq_span bytes,
+                             bool retain)
+{
+    return detect ? smqtt_opener_detect(p->opener, header, bytes, p->now)
+                  : smqtt_opener_message(p->opener, smq_span_str(topic), bytes, retain, p->now);
+}
+
+smqtt_err pair_inject_client(struct pair *p, bool detect, uint8_t header, const char *topic, smq_span bytes)
+{
+    bool taken = false;
+    return detect ? smqtt_sealer_detect(p->sealer, header, bytes, p->now)
+                  : smqtt_sealer_message(p->sealer, smq_span_str(topic), bytes, &taken, p->now);
+}
+
+size_t told_count(const struct told *list, size_t n, enum smqtt_secure_event_type type)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        count += list[i].ev.type == type;
+    }
+    return count;
+}
+
+const struct told *told_last(const struct told *list, size_t n, enum smqtt_secure_event_type type)
+{
+    for (size_t i = n; i > 0; i--) {
+        if (list[i - 1].ev.type == type) {
+            return &list[i - 1];
+        }
+    }
+    return NULL;
+}
+
+void pair_forget(struct pair *p)
+{
+    p->n_sealer = p->n_opener = 0;
+}

@@ -1,0 +1,535 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole sessions between a sealer and an opener: every kind, losses, repeats, restarts, renewal. */
+#include "pair.h"
+
+#include <stdlib.h>
+
+static const struct smqtt_seal_options WITH_RECEIPT = {.text = true, .receipt = true};
+
+static struct pair *pair_new(uint8_t suite)
+{
+    struct pair *p = malloc(sizeof(*p));
+    assert_non_null(p);
+    pair_init(p, suite);
+    return p;
+}
+
+static void pair_free(struct pair *p)
+{
+    pair_deinit(p);
+    free(p);
+}
+
+/* ---------------------------------------------------------------- every kind */
+
+/** Opens, sends a record, gets it with its class and its receipt. */
+static void whole_session(struct pair *p)
+{
+    pair_open(p);
+    pair_handshake(p);
+    assert_int_equal(pair_seal(p, "plant/7/temperature", smq_span_str("21.5 \xC2\xB0\x43"), &WITH_RECEIPT), SMQTT_OK);
+    pair_run(p);
+    const struct told *message = told_last(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE);
+    assert_non_null(message);
+    assert_int_equal(message->ev.protection, p->mutual ? SMQTT_PEER : SMQTT_PEER_ANON);
+    assert_string_equal(message->name, p->mutual ? "client" : "");
+    assert_true(message->ev.text);
+    assert_true(smq_span_equal(message->ev.bytes, smq_span_str("21.5 \xC2\xB0\x43")));
+    assert_true(smq_span_equal(message->ev.topic, smq_span_str("plant/7/temperature")));
+    const struct told *receipt = told_last(p->of_sealer, p->n_sealer, SMQTT_EV_RECEIPT);
+    assert_non_null(receipt);
+    assert_int_equal(receipt->ev.status, SMQTT_STATUS_OK);
+    assert_int_equal(receipt->ev.flag, 1);
+    assert_int_equal(receipt->ev.seq, 0);
+    assert_int_equal(receipt->ev.kid, message->ev.kid);
+    assert_int_equal(p->journaled, 2);
+    assert_int_equal(p->last_journal.verdict, 1);
+}
+
+static void test_every_kind(void **state)
+{
+    (void)state;
+    for (unsigned bits = 0; bits < 64; bits++) {
+        struct pair *p = pair_new((uint8_t)(1 + (bits & 1)));
+        p->mutual = (bits & 2) != 0;
+        p->psk = (bits & 4) != 0;
+        p->text = (bits & 8) != 0;
+        p->tunnel = (bits & 16) != 0;
+        p->lookup = (bits & 32) != 0;
+        whole_session(p);
+        pair_free(p);
+    }
+}
+
+/** Natively C may seal right behind step 3; in the tunnel it waits. */
+static void test_sealing_from_wait_ack(void **state)
+{
+    (void)state;
+    for (int tunnel = 0; tunnel <= 1; tunnel++) {
+        struct pair *p = pair_new(1);
+        p->tunnel = tunnel != 0;
+        pair_open(p);
+        assert_int_equal(pair_seal(p, "a", smq_span_str("x"), NULL), SMQTT_E_STATE);
+        assert_int_equal(pair_start(p), SMQTT_OK);
+        pair_pull(p);
+        assert_true(pair_give_server(p));
+        assert_int_equal(pair_seal(p, "a", smq_span_str("x"), NULL), SMQTT_E_STATE);
+        assert_true(pair_give_client(p));
+        assert_int_equal(smqtt_sealer_is_open(p->sealer), !tunnel);
+        assert_int_equal(pair_seal(p, "a", smq_span_str("x"), NULL), tunnel ? SMQTT_E_STATE : SMQTT_OK);
+        assert_int_equal(told_count(p->of_sealer, p->n_sealer, SMQTT_EV_OPEN), !tunnel);
+        pair_run(p);
+        assert_int_equal(told_count(p->of_sealer, p->n_sealer, SMQTT_EV_OPEN), tunnel ? 1 : 2);
+        assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE), !tunnel);
+        pair_free(p);
+    }
+}
+
+/* ---------------------------------------------------------------- losses and repeats */
+
+/** The acknowledgement is lost three times: step 3 comes again, byte for byte, and so does its answer. */
+static void test_step3_is_sent_again(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(1);
+    pair_open(p);
+    assert_int_equal(pair_start(p), SMQTT_OK);
+    pair_pull(p);
+    pair_give_server(p);
+    pair_give_client(p);
+    struct packet step3 = packet_copy(&p->to_server.list[0]);
+    struct packet ack = {0};
+    for (int i = 0; i < 3; i++) {
+        assert_true(pair_give_server(p));
+        assert_int_equal(p->to_client.n, 1);
+        assert_int_equal(p->to_client.list[0].header, 0x0E);
+        if (ack.bytes != NULL) {
+            assert_memory_equal(ack.bytes, p->to_client.list[0].bytes, ack.len);
+        } else {
+            ack = packet_copy(&p->to_client.list[0]);
+        }
+        queue_clear(&p->to_client);
+        assert_int_equal(p->to_server.n, 0);
+        pair_tick(p, 2000);
+        pair_pull(p);
+        assert_int_equal(p->to_server.n, 1);
+        assert_int_equal(p->to_server.list[0].len, step3.len);
+        assert_memory_equal(p->to_server.list[0].bytes, step3.bytes, step3.len);
+    }
+    pair_run(p);
+    assert_true(told_last(p->of_sealer, p->n_sealer, SMQTT_EV_OPEN)->ev.confirmed);
+    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_OPEN), 1);
+    packet_free(&step3);
+    packet_free(&ack);
+    pair_free(p);
+}
+
+/** Without acknowledgement the client gives up, closed. */
+static void test_no_acknowledgement(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(1);
+    pair_open(p);
+    assert_int_equal(pair_start(p), SMQTT_OK);
+    pair_pull(p);
+    pair_give_server(p);
+    pair_give_client(p);
+    assert_true(smqtt_sealer_is_open(p->sealer));
+    for (int i = 0; i < 5; i++) {
+        assert_true(smqtt_sealer_deadline(p->sealer) <= p->now.mono + 2000);
+        pair_tick(p, 2000);
+        pair_pull(p);
+    }
+    assert_false(smqtt_sealer_is_open(p->sealer));
+    assert_int_equal(told_last(p->of_sealer, p->n_sealer, SMQTT_EV_CLOSED)->ev.err, SMQTT_E_DELAY);
+    assert_int_equal(smqtt_sealer_deadline(p->sealer), SMQTT_NEVER);
+    pair_free(p);
+}
+
+/** Reconnects at each point of the handshake: the same bytes go again, and it completes. */
+static void test_reconnects(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(2);
+    p->mutual = true;
+    pair_open(p);
+    assert_int_equal(pair_start(p), SMQTT_OK);
+    pair_pull(p);
+    struct packet step0 = packet_copy(&p->to_server.list[0]);
+    queue_clear(&p->to_server);
+    smqtt_sealer_reconnected(p->sealer, p->now);
+    pair_pull(p);
+    assert_memory_equal(step0.bytes, p->to_server.list[0].bytes, step0.len);
+    pair_give_server(p);
+    struct packet step2 = packet_copy(&p->to_client.list[0]);
+    queue_clear(&p->to_client);
+    smqtt_sealer_reconnected(p->sealer, p->now);
+    pair_pull(p);
+    pair_give_server(p);
+    assert_int_equal(p->to_client.n, 1);
+    assert_memory_equal(step2.bytes, p->to_client.list[0].bytes, step2.len);
+    pair_give_client(p);
+    queue_clear(&p->to_server);
+    smqtt_sealer_reconnected(p->sealer, p->now);
+    pair_run(p);
+    assert_true(told_last(p->of_sealer, p->n_sealer, SMQTT_EV_OPEN)->ev.confirmed);
+    packet_free(&step0);
+    packet_free(&step2);
+    pair_free(p);
+}
+
+/** Each record is taken once, in whatever order, within the window; outside it is told apart. */
+static void test_order_and_repeats(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(1);
+    p->window = 64;
+    pair_open(p);
+    pair_handshake(p);
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(pair_seal(p, "a", smq_span_of(&i, sizeof(i)), NULL), SMQTT_OK);
+    }
+    struct packet late = packet_copy(&p->to_server.list[3]);
+    for (size_t i = 0; i < 50; i++) { /* from both ends */
+        struct packet swap = p->to_server.list[i];
+        p->to_server.list[i] = p->to_server.list[99 - i];
+        p->to_server.list[99 - i] = swap;
+    }
+    pair_forget(p);
+    pair_run(p);
+    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE), 64);
+    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_REFUSED), 36);
+    assert_int_equal(p->of_opener[99].ev.err, SMQTT_E_OUTSIDE_WINDOW);
+    struct smqtt_secure_counters c;
+    smqtt_opener_counters(p->opener, &c);
+    assert_int_equal(c.outside_window, 36);
+    packet_free(&late);
+    assert_int_equal(pair_seal(p, "a", smq_span_str("once"), NULL), SMQTT_OK);
+    struct packet twice = packet_copy(&p->to_server.list[0]);
+    pair_forget(p);
+    pair_run(p);
+    p->to_server.list[p->to_server.n++] = twice;
+    pair_run(p);
+    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE), 1);
+    assert_int_equal(told_last(p->of_opener, p->n_opener, SMQTT_EV_REFUSED)->ev.err, SMQTT_E_REPLAY);
+    pair_free(p);
+}
+
+/* ---------------------------------------------------------------- renewal */
+
+/** A key seals `rekey` records; losses at the change do not matter; the key before lives for 60 s. */
+static void test_renewal(void **state)
+{
+    (void)state;
+    for (uint8_t suite = 1; suite <= 2; suite++) {
+        struct pair *p = pair_new(suite);
+        p->rekey = 5;
+        pair_open(p);
+        pair_handshake(p);
+        for (int i = 0; i < 6; i++) {
+            assert_int_equal(pair_seal(p, "a", smq_span_str("x"), &WITH_RECEIPT), SMQTT_OK);
+        }
+        struct packet last = packet_copy(&p->to_server.list[3]);
+        struct packet last2 = packet_copy(&p->to_server.list[4]);
+        packet_free(&p->to_server.list[3]);
+        packet_free(&p->to_server.list[4]);
+        p->to_server.list[3] = p->to_server.list[5];
+        p->to_server.n = 4;
+        pair_forget(p);
+        pair_run(p);
+        assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE), 4);
+        assert_int_equal(told_count(p->of_sealer, p->n_sealer, SMQTT_EV_RECEIPT), 4);
+        p->to_server.list[p->to_server.n++] = last;
+        pair_tick(p, 59999);
+        pair_run(p);
+        assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE), 5);
+        p->to_server.list[p->to_server.n++] = last2;
+        pair_tick(p, 1);
+        pair_run(p);
+        assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE), 5);
+        assert_int_equal(told_last(p->of_opener, p->n_opener, SMQTT_EV_REFUSED)->ev.err, SMQTT_E_NO_KEY);
+        for (int i = 0; i < 40; i++) {
+            assert_int_equal(pair_seal(p, "a", smq_span_str("y"), &WITH_RECEIPT), SMQTT_OK);
+            pair_run(p);
+        }
+        assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE), 45);
+        pair_free(p);
+    }
+}
+
+/* ---------------------------------------------------------------- content */
+
+static void test_expiry(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(1);
+    pair_open(p);
+    pair_handshake(p);
+    const struct smqtt_seal_options soon = {.receipt = true, .expiry_s = 3};
+    assert_int_equal(pair_seal(p, "a", smq_span_str("in time"), &soon), SMQTT_OK);
+    assert_int_equal(pair_seal(p, "a", smq_span_str("too late"), &soon), SMQTT_OK);
+    pair_tick(p, 3000);
+    pair_give_server(p);
+    pair_tick(p, 1);
+    pair_run(p);
+    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE), 1);
+    assert_int_equal(told_last(p->of_opener, p->n_opener, SMQTT_EV_REFUSED)->ev.err, SMQTT_E_EXPIRED);
+    assert_int_equal(told_last(p->of_sealer, p->n_sealer, SMQTT_EV_RECEIPT)->ev.status, SMQTT_STATUS_EXPIRED);
+    assert_int_equal(told_last(p->of_sealer, p->n_sealer, SMQTT_EV_RECEIPT)->ev.flag, 0);
+    pair_free(p);
+}
+
+static void test_logical_topic(void **state)
+{
+    (void)state;
+    unsigned line = 0;
+    for (int allowed = 0; allowed <= 1; allowed++) {
+        struct pair *p = pair_new(1);
+        const char *text = allowed ? "plant/# require logical\n" : "plant/# require\n";
+        assert_int_equal(smqtt_policy_read(NULL, smq_span_str(text), &p->policy, &line), SMQTT_OK);
+        pair_open(p);
+        pair_handshake(p);
+        const struct smqtt_seal_options logical = {.logical_topic = smq_span_str("plant/7/x")};
+        assert_int_equal(pair_seal(p, "bridge/out/x", smq_span_str("v"), &logical), SMQTT_OK);
+        p->to_server.list[0].topic[0] = 'B'; /* renamed on the way */
+        pair_run(p);
+        assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE), allowed);
+        if (allowed) {
+            const struct told *m = told_last(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE);
+            assert_true(smq_span_equal(m->ev.topic, smq_span_str("plant/7/x")));
+        }
+        pair_free(p);
+    }
+}
+
+/** At most half a window waits for receipts. */
+static void test_half_a_window(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(1);
+    p->window = 64;
+    pair_open(p);
+    pair_handshake(p);
+    for (int i = 0; i < 32; i++) {
+        assert_int_equal(pair_seal(p, "a", smq_span_str("x"), &WITH_RECEIPT), SMQTT_OK);
+    }
+    assert_int_equal(pair_seal(p, "a", smq_span_str("x"), &WITH_RECEIPT), SMQTT_E_BUSY);
+    assert_int_equal(pair_seal(p, "a", smq_span_str("x"), NULL), SMQTT_OK);
+    pair_run(p);
+    assert_int_equal(told_count(p->of_sealer, p->n_sealer, SMQTT_EV_RECEIPT), 32);
+    assert_int_equal(pair_seal(p, "a", smq_span_str("x"), &WITH_RECEIPT), SMQTT_OK);
+    pair_free(p);
+}
+
+/** Many records are given before the first event is pulled: their receipts come 64 to a record. */
+static void test_receipts_in_batches(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(2);
+    pair_open(p);
+    pair_handshake(p);
+    for (int i = 0; i < 130; i++) {
+        assert_int_equal(pair_seal(p, "a", smq_span_str("x"), &WITH_RECEIPT), SMQTT_OK);
+    }
+    for (size_t i = 0; i < 130; i++) {
+        const struct packet *packet = &p->to_server.list[i];
+        assert_int_equal(
+            smqtt_opener_message(p->opener, smq_span_str("a"), smq_span_of(packet->bytes, packet->len), false, p->now),
+            SMQTT_OK);
+    }
+    pair_forget(p);
+    pair_pull(p);
+    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE), 130);
+    assert_int_equal(p->to_client.n, 3);
+    queue_clear(&p->to_server);
+    pair_run(p);
+    assert_int_equal(told_count(p->of_sealer, p->n_sealer, SMQTT_EV_RECEIPT), 130);
+    pair_free(p);
+}
+
+/* ---------------------------------------------------------------- restarts */
+
+static void test_opener_restarts_with_its_store(void **state)
+{
+    (void)state;
+    static struct cut_store store;
+    cut_store_init(&store);
+    struct pair *p = pair_new(1);
+    p->mutual = true;
+    p->server_store = &store;
+    pair_open(p);
+    pair_handshake(p);
+    assert_int_equal(pair_seal(p, "a", smq_span_str("before"), &WITH_RECEIPT), SMQTT_OK);
+    struct packet replay = packet_copy(&p->to_server.list[0]);
+    pair_run(p);
+    pair_close_opener(p);
+    cut_store_cut(&store);
+    assert_int_equal(pair_open_opener(p), SMQTT_OK);
+    assert_int_equal(pair_seal(p, "a", smq_span_str("after"), &WITH_RECEIPT), SMQTT_OK);
+    p->to_server.list[p->to_server.n++] = replay;
+    pair_forget(p);
+    pair_run(p);
+    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE), 1);
+    assert_string_equal(told_last(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE)->name, "client");
+    assert_int_equal(told_last(p->of_opener, p->n_opener, SMQTT_EV_REFUSED)->ev.err, SMQTT_E_REPLAY);
+    assert_int_equal(told_last(p->of_sealer, p->n_sealer, SMQTT_EV_RECEIPT)->ev.seq, 1);
+    pair_free(p);
+    cut_store_deinit(&store);
+}
+
+static void test_opener_loses_its_state(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(2);
+    pair_open(p);
+    pair_handshake(p);
+    pair_close_opener(p);
+    assert_int_equal(pair_open_opener(p), SMQTT_OK);
+    assert_int_equal(pair_seal(p, "a", smq_span_str("x"), &WITH_RECEIPT), SMQTT_OK);
+    pair_forget(p);
+    pair_run(p);
+    assert_int_equal(told_last(p->of_opener, p->n_opener, SMQTT_EV_REFUSED)->ev.err, SMQTT_E_NO_KEY);
+    assert_int_equal(told_count(p->of_sealer, p->n_sealer, SMQTT_EV_LOST), 1);
+    assert_false(smqtt_sealer_is_open(p->sealer));
+    pair_handshake(p);
+    assert_int_equal(pair_seal(p, "a", smq_span_str("x"), &WITH_RECEIPT), SMQTT_OK);
+    pair_run(p);
+    assert_int_equal(told_count(p->of_sealer, p->n_sealer, SMQTT_EV_RECEIPT), 1);
+    pair_free(p);
+}
+
+static void test_sealer_restarts_with_its_store(void **state)
+{
+    (void)state;
+    static struct cut_store store;
+    cut_store_init(&store);
+    struct pair *p = pair_new(1);
+    p->client_store = &store;
+    pair_open(p);
+    pair_handshake(p);
+    assert_int_equal(pair_seal(p, "a", smq_span_str("x"), &WITH_RECEIPT), SMQTT_OK);
+    pair_run(p);
+    pair_close_sealer(p);
+    assert_int_equal(pair_open_sealer(p), SMQTT_OK);
+    assert_true(smqtt_sealer_is_open(p->sealer));
+    pair_forget(p);
+    assert_int_equal(pair_seal(p, "a", smq_span_str("y"), &WITH_RECEIPT), SMQTT_OK);
+    pair_run(p);
+    assert_int_equal(told_last(p->of_sealer, p->n_sealer, SMQTT_EV_RECEIPT)->ev.seq, 1024);
+    assert_int_equal(told_count(p->of_sealer, p->n_sealer, SMQTT_EV_SUBSCRIBE), 2);
+    pair_free(p);
+    cut_store_deinit(&store);
+}
+
+/** A new handshake beside an open session: the old one goes on until the new one is acknowledged. */
+static void test_new_keys_by_a_new_handshake(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(1);
+    pair_open(p);
+    pair_handshake(p);
+    uint32_t old = told_last(p->of_sealer, p->n_sealer, SMQTT_EV_OPEN)->ev.kid;
+    assert_int_equal(pair_start(p), SMQTT_OK);
+    pair_pull(p);
+    pair_give_server(p);
+    pair_give_client(p);
+    assert_int_equal(pair_seal(p, "a", smq_span_str("x"), NULL), SMQTT_OK);
+    pair_run(p);
+    assert_int_equal(told_last(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE)->ev.kid, old);
+    assert_int_equal(pair_seal(p, "a", smq_span_str("x"), NULL), SMQTT_OK);
+    pair_run(p);
+    assert_int_not_equal(told_last(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE)->ev.kid, old);
+    pair_free(p);
+}
+
+static void test_close(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(1);
+    pair_open(p);
+    pair_handshake(p);
+    const uint8_t *cid = told_last(p->of_opener, p->n_opener, SMQTT_EV_OPEN)->ev.cid;
+    assert_int_equal(smqtt_opener_close(p->opener, cid, SMQTT_STATUS_REKEY_REQUIRED, p->now), SMQTT_OK);
+    assert_int_equal(smqtt_opener_close(p->opener, cid, SMQTT_STATUS_CLOSED, p->now), SMQTT_E_NO_KEY);
+    pair_run(p);
+    assert_false(smqtt_sealer_is_open(p->sealer));
+    assert_int_equal(told_last(p->of_sealer, p->n_sealer, SMQTT_EV_CLOSED)->ev.status, SMQTT_STATUS_REKEY_REQUIRED);
+    pair_free(p);
+}
+
+/** A session without a record for a day ends. */
+static void test_idle(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(1);
+    pair_open(p);
+    pair_handshake(p);
+    assert_int_equal(smqtt_opener_deadline(p->opener), p->now.mono + 86400000);
+    pair_tick(p, 86399999);
+    assert_int_equal(pair_seal(p, "a", smq_span_str("x"), NULL), SMQTT_OK);
+    pair_run(p);
+    pair_tick(p, 86399999);
+    pair_pull(p);
+    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_CLOSED), 0);
+    pair_tick(p, 1);
+    pair_pull(p);
+    assert_int_equal(told_last(p->of_opener, p->n_opener, SMQTT_EV_CLOSED)->ev.err, SMQTT_E_EXPIRED);
+    assert_int_equal(smqtt_opener_deadline(p->opener), SMQTT_NEVER);
+    pair_free(p);
+}
+
+/** The four packets of protocol.md 9.2. */
+static void test_registration(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(1);
+    pair_open(p);
+    uint8_t challenge[SMQ_CHALLENGE_LEN] = {7}, out[SMQ_REGISTER_MAX];
+    smq_span client_id = smq_span_str("server-client");
+    assert_int_equal(smqtt_opener_connected(p->opener, client_id, p->now), SMQTT_OK);
+    pair_pull(p);
+    assert_int_equal(p->to_client.n, 1);
+    struct smqtt_identity *id = NULL;
+    smq_span sent = smq_span_of(p->to_client.list[0].bytes, p->to_client.list[0].len);
+    assert_int_equal(smq_register_read(NULL, sent, p->now.wall, &id), SMQTT_OK);
+    queue_clear(&p->to_client);
+    size_t len = smq_register_challenge_write(id->skid, challenge, out);
+    assert_int_equal(pair_inject_server(p, false, 0, SMQ_CHALLENGE_TOPIC, smq_span_of(out, len), false), SMQTT_OK);
+    pair_pull(p);
+    assert_int_equal(p->to_client.n, 1);
+    sent = smq_span_of(p->to_client.list[0].bytes, p->to_client.list[0].len);
+    assert_int_equal(smq_register_proof_check(sent, id, challenge, client_id), SMQTT_OK);
+    assert_int_equal(smq_register_proof_check(sent, id, challenge, smq_span_str("other")), SMQTT_E_BAD_SIGNATURE);
+    assert_int_equal(pair_inject_server(p, false, 0, SMQ_CHALLENGE_TOPIC, smq_span_of(out, len), false), SMQTT_OK);
+    pair_pull(p);
+    assert_int_equal(p->to_client.n, 1); /* one challenge, one proof */
+    len = smq_register_result_write(id->skid, 0, out);
+    assert_int_equal(pair_inject_server(p, false, 0, SMQ_REGISTERED_TOPIC, smq_span_of(out, len), false), SMQTT_OK);
+    pair_pull(p);
+    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_REGISTERED), 1);
+    smqtt_identity_free(id);
+    pair_free(p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_kind),
+                                       cmocka_unit_test(test_sealing_from_wait_ack),
+                                       cmocka_unit_test(test_step3_is_sent_again),
+                                       cmocka_unit_test(test_no_acknowledgement),
+                                       cmocka_unit_test(test_reconnects),
+                                       cmocka_unit_test(test_order_and_repeats),
+                                       cmocka_unit_test(test_renewal),
+                                       cmocka_unit_test(test_expiry),
+                                       cmocka_unit_test(test_logical_topic),
+                                       cmocka_unit_test(test_half_a_window),
+                                       cmocka_unit_test(test_receipts_in_batches),
+                                       cmocka_unit_test(test_opener_restarts_with_its_store),
+                                       cmocka_unit_test(test_opener_loses_its_state),
+                                       cmocka_unit_test(test_sealer_restarts_with_its_store),
+                                       cmocka_unit_test(test_new_keys_by_a_new_handshake),
+                                       cmocka_unit_test(test_close),
+                                       cmocka_unit_test(test_idle),
+                                       cmocka_unit_test(test_registration)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
