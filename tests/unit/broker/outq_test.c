@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The output queue against one flat array of bytes. */
+#include "../failing_mem.h"
+#include "../test.h"
+#include "broker/message.h"
+#include "broker/outq.h"
+
+enum { MODEL_MAX = 1 << 20, SPANS = 16, LARGE_PIECE = 20000 };
+
+struct world {
+    struct failing_mem mem;
+    struct smq_chunk_pool pool;
+    struct smq_outq q;
+    uint64_t total, random; /* total: bytes of messages that live */
+    uint8_t model[MODEL_MAX];
+    size_t len;
+    uint8_t next; /* byte that is written next: they count up, so that a mix-up shows */
+};
+
+static void begin(struct world *w)
+{
+    memset(w, 0, sizeof *w);
+    w->random = 11;
+    failing_mem_init(&w->mem);
+    smq_chunk_pool_init(&w->pool, &w->mem.mem);
+    smq_outq_init(&w->q);
+}
+
+static void end(struct world *w)
+{
+    smq_outq_clear(&w->q, &w->pool);
+    assert_int_equal(w->q.bytes, 0);
+    assert_int_equal(w->q.n, 0);
+    assert_int_equal(w->total, 0);
+    assert_int_equal(w->mem.live, w->pool.n[0] + w->pool.n[1]); /* nothing but what the pool keeps */
+    smq_chunk_pool_deinit(&w->pool);
+    assert_int_equal(w->mem.live, 0);
+}
+
+static void fill(struct world *w, uint8_t *at, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        at[i] = w->next;
+        w->next = (uint8_t)(w->next == 250 ? 0 : w->next + 1);
+    }
+}
+
+static void model_put(struct world *w, const uint8_t *data, size_t n)
+{
+    assert_true(w->len + n <= MODEL_MAX);
+    memcpy(w->model + w->len, data, n);
+    w->len += n;
+}
+
+static bool append(struct world *w, size_t n)
+{
+    size_t before = w->q.bytes;
+    uint8_t *at = smq_outq_append(&w->q, &w->pool, n);
+    if (at == NULL) {
+        assert_int_equal(w->q.bytes, before);
+        return false;
+    }
+    fill(w, at, n);
+    model_put(w, at, n);
+    return true;
+}
+
+static struct smq_refbuf *new_msg(struct world *w, size_t len)
+{
+    static uint8_t payload[LARGE_PIECE];
+    fill(w, payload, len);
+    struct smq_content c = {.topic = smq_span_str("t"), .payload = {payload, len}, .expires = SMQTT_NEVER};
+    struct smq_refbuf *msg = smq_msg_new(&w->mem.mem, &c, true, &w->total);
+    assert_non_null(msg);
+    return msg;
+}
+
+/* As a PUBLISH goes out: a header of its own, then the payload of the shared block. */
+static void append_msg(struct world *w, size_t header, size_t len)
+{
+    struct smq_refbuf *msg = new_msg(w, len);
+    assert_true(smq_outq_reserve_msg(&w->q, &w->pool));
+    assert_true(append(w, header));
+    smq_span part = smq_msg_content(msg).payload;
+    smq_outq_put_msg(&w->q, msg, part);
+    model_put(w, part.data, part.len);
+    smq_msg_unref(msg);
+}
+
+static void consume(struct world *w, size_t n)
+{
+    smq_outq_consume(&w->q, &w->pool, n);
+    w->len -= n;
+    memmove(w->model, w->model + n, w->len);
+}
+
+/* All spans, and again only the first few, are what the model says. */
+static void compare(const struct world *w)
+{
+    assert_int_equal(w->q.bytes, w->len);
+    for (size_t max = 1; max <= SPANS; max *= 4) {
+        struct smqtt_span spans[SPANS];
+        size_t n = smq_outq_spans(&w->q, spans, max), at = 0;
+        assert_true(n <= max);
+        assert_int_equal(n != 0, w->len != 0);
+        for (size_t i = 0; i < n; i++) {
+            assert_true(spans[i].len <= w->len - at);
+            assert_memory_equal(spans[i].data, w->model + at, spans[i].len);
+            at += spans[i].len;
+        }
+        assert_true(n == max || at == w->len);
+    }
+}
+
+static void an_empty_queue_holds_no_memory(void **state)
+{
+    (void)state;
+    static struct world w;
+    begin(&w);
+    compare(&w);
+    smq_outq_consume(&w.q, &w.pool, 0);
+    assert_int_equal(w.mem.live, 0);
+    for (size_t i = 0; i < 20; i++) {
+        append_msg(&w, 5, 100);
+    }
+    compare(&w);
+    assert_true(w.mem.live > 20);
+    consume(&w, w.len);
+    compare(&w);
+    assert_null(w.q.segs);
+    assert_int_equal(w.total, 0);
+    assert_int_equal(w.mem.live, w.pool.n[0] + w.pool.n[1]);
+    end(&w);
+}
+
+/* Small things in a row are one piece: one span, one chunk. */
+static void small_things_share_a_chunk(void **state)
+{
+    (void)state;
+    static struct world w;
+    begin(&w);
+    for (size_t i = 0; i < 100; i++) {
+        assert_true(append(&w, 4));
+    }
+    struct smqtt_span spans[SPANS];
+    assert_int_equal(smq_outq_spans(&w.q, spans, SPANS), 1);
+    assert_int_equal(spans[0].len, 400);
+    assert_int_equal(w.mem.live, 1);
+    /* what is sent in part and then continued stays one piece */
+    consume(&w, 150);
+    assert_true(append(&w, 4));
+    assert_int_equal(smq_outq_spans(&w.q, spans, SPANS), 1);
+    compare(&w);
+    /* headers between messages share it, too */
+    append_msg(&w, 6, 50);
+    append_msg(&w, 6, 50);
+    assert_int_equal(smq_outq_spans(&w.q, spans, SPANS), 4);
+    compare(&w);
+    end(&w);
+}
+
+static void a_message_lives_until_it_has_left(void **state)
+{
+    (void)state;
+    static struct world w;
+    begin(&w);
+    append_msg(&w, 3, 1000);
+    uint64_t size = w.total;
+    assert_true(size > 1000);
+    consume(&w, 3 + 999);
+    compare(&w);
+    assert_int_equal(w.total, size);
+    consume(&w, 1);
+    assert_int_equal(w.total, 0);
+    append_msg(&w, 3, 1000);
+    smq_outq_clear(&w.q, &w.pool);
+    assert_int_equal(w.total, 0);
+    w.len = 0;
+    compare(&w);
+    end(&w);
+}
+
+static void one_message_in_many_queues(void **state)
+{
+    (void)state;
+    static struct world w;
+    begin(&w);
+    struct smq_refbuf *msg = new_msg(&w, 500);
+    struct smq_outq queues[10];
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(queues); i++) {
+        smq_outq_init(&queues[i]);
+        assert_true(smq_outq_reserve_msg(&queues[i], &w.pool));
+        assert_non_null(smq_outq_append(&queues[i], &w.pool, 2));
+        smq_outq_put_msg(&queues[i], msg, smq_msg_content(msg).payload);
+    }
+    uint64_t size = w.total;
+    smq_msg_unref(msg);
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(queues); i++) {
+        assert_int_equal(w.total, size);
+        smq_outq_consume(&queues[i], &w.pool, 502);
+    }
+    assert_int_equal(w.total, 0);
+    end(&w);
+}
+
+static void the_pool_is_bounded(void **state)
+{
+    (void)state;
+    static struct world w;
+    static struct smq_outq queues[1000];
+    begin(&w);
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(queues); i++) {
+        smq_outq_init(&queues[i]);
+        assert_non_null(smq_outq_append(&queues[i], &w.pool, i % 2 == 0 ? 10 : 5000));
+    }
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(queues); i++) {
+        smq_outq_clear(&queues[i], &w.pool);
+    }
+    assert_true(w.pool.n[0] > 0 && w.pool.n[0] < 500);
+    assert_true(w.pool.n[1] > 0 && w.pool.n[1] < 500);
+    size_t kept = w.mem.live;
+    assert_int_equal(kept, w.pool.n[0] + w.pool.n[1]);
+    /* what is kept is used again; what is larger than any of it is not kept */
+    assert_true(append(&w, 10));
+    assert_int_equal(w.mem.live, kept);
+    assert_true(append(&w, LARGE_PIECE));
+    compare(&w);
+    consume(&w, w.len);
+    assert_int_equal(w.mem.live, kept);
+    end(&w);
+}
+
+static void random_against_an_array(void **state)
+{
+    (void)state;
+    static struct world w;
+    begin(&w);
+    for (size_t i = 0; i < 20000; i++) {
+        bool growing = (i / 100) % 2 == 0 && w.len < MODEL_MAX / 2;
+        size_t what = test_random_below(&w.random, 10);
+        if (what < (growing ? 4u : 1u)) {
+            size_t n = 1 + test_random_below(&w.random, test_random_below(&w.random, 50) == 0 ? LARGE_PIECE : 60);
+            assert_true(append(&w, n));
+        } else if (what < (growing ? 7u : 2u)) {
+            append_msg(&w, 1 + test_random_below(&w.random, 40), 1 + test_random_below(&w.random, 2000));
+        } else {
+            size_t n = test_random_below(&w.random, 4000);
+            consume(&w, n < w.len ? n : w.len);
+        }
+        compare(&w);
+        assert_true(w.len != 0 || w.q.segs == NULL);
+    }
+    end(&w);
+}
+
+/* A sequence in which each allocation fails once: what was there stays, and going on is possible. */
+static void without_memory_nothing_changes(void **state)
+{
+    (void)state;
+    static struct world w;
+    for (size_t nth = 1;; nth++) {
+        begin(&w);
+        failing_mem_arm(&w.mem, nth);
+        bool failed = false;
+        for (size_t i = 0; i < 40; i++) {
+            struct smq_refbuf *msg = NULL;
+            struct smq_content c = {.topic = smq_span_str("t"), .payload = smq_span_str("hello")};
+            msg = smq_msg_new(&w.mem.mem, &c, true, &w.total);
+            bool room = msg != NULL && smq_outq_reserve_msg(&w.q, &w.pool);
+            if (room && append(&w, i % 4 == 0 ? 900 : 7)) {
+                smq_span part = smq_msg_content(msg).payload;
+                smq_outq_put_msg(&w.q, msg, part);
+                model_put(&w, part.data, part.len);
+            } else {
+                assert_false(failed); /* only one fails */
+                failed = true;
+            }
+            smq_msg_unref(msg);
+            compare(&w);
+            failed = append(&w, 3) ? failed : true;
+            compare(&w);
+        }
+        assert_int_equal(failed, failing_mem_has_failed(&w.mem));
+        failing_mem_arm(&w.mem, 0);
+        consume(&w, w.len);
+        compare(&w);
+        end(&w);
+        if (!failed) {
+            assert_true(nth > 45);
+            return;
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_empty_queue_holds_no_memory),
+        cmocka_unit_test(small_things_share_a_chunk),
+        cmocka_unit_test(a_message_lives_until_it_has_left),
+        cmocka_unit_test(one_message_in_many_queues),
+        cmocka_unit_test(the_pool_is_bounded),
+        cmocka_unit_test(random_against_an_array),
+        cmocka_unit_test(without_memory_nothing_changes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
