@@ -22,7 +22,6 @@ struct pub {
     char *content; /* the message of -m, -f, -s, -n */
     size_t content_len;
     bool sealed;
-    bool open;      /* a session was opened: the sealer's own timer is over */
     bool all_read;  /* no further message will come */
     uint32_t left;  /* of --repeat */
     size_t waiting; /* published, not finished */
@@ -145,8 +144,7 @@ static void on_secure(struct run *run, const struct smqtt_client_event *event)
             run_stop(run, EXIT_NOT_CONFIRMED);
         }
     } else if (ev->type == SMQTT_EV_OPEN) {
-        p->open = true;
-        expect_receipt(run);
+        expect_receipt(run); /* the handshake's own timer is over */
         if (p->opts.debug) {
             fprintf(stderr, "session open%s\n", ev->confirmed ? ", confirmed" : "");
         }
