@@ -57,6 +57,15 @@ def free_port():
         return s.getsockname()[1]
 
 
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as s:
+            s.bind(("::1", 0))
+            return True
+    except OSError:
+        return False
+
+
 # --- children -----------------------------------------------------------------------------------------------------
 
 
@@ -97,7 +106,8 @@ class Child:
                 if len(hits) >= count:
                     return hits[count - 1]
                 left = end - time.monotonic()
-                assert left > 0, "%s: no line %r (%d of %d) within %s s" % (self.name, pattern, len(hits), count, seconds)
+                assert left > 0, "%s: no line %r within %s s, %d of %d" % (self.name, pattern, seconds, len(hits),
+                                                                          count)
                 self.cond.wait(min(left, 0.1))
                 assert self.process.poll() is None or self.reader.is_alive() or self._has(pattern, count), \
                     "%s ended with %s before a line %r" % (self.name, self.process.returncode, pattern)
@@ -154,22 +164,15 @@ class Broker:
             self.port = free_port()
             argv = ["/usr/sbin/mosquitto", "-v", "-c", self.write("mosquitto.conf", self._conf(conf or ""))]
         self.child = Child(argv, preexec=preexec, name="broker")
-        self.port = int(self.child.wait_line(rb"Opening ipv4 listen socket on port (\d+)", 5).group(1))
-        try:
-            self.port6 = int(self.child.wait_line(rb"Opening ipv6 listen socket on port (\d+)", 0.5).group(1))
-        except AssertionError:
-            self.port6 = self.port
-        wait_until(self._is_open, 5, "the port is open")
+        self.child.wait_line(rb" running$", 5)
+        opened = rb"Opening ipv%d listen socket on port (\d+)"
+        self.port = int(self.child.wait_line(opened % 4, 1).group(1))
+        self.port6 = self.port
+        if has_ipv6():
+            self.port6 = int(self.child.wait_line(opened % 6, 1).group(1))
 
     def _conf(self, text):
         return "listener %d\nallow_anonymous true\n%s\n" % (self.port, text)
-
-    def _is_open(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-            return True
-        except ConnectionRefusedError:
-            return False
 
     def write(self, name, text):
         path = os.path.join(self.folder, name)
@@ -461,8 +464,8 @@ class Paho:
             skip("python3-paho-mqtt is not installed")
         self.version, self.inbox, self.acks = version, queue.Queue(), queue.Queue()
         self.connects, self.disconnects = queue.Queue(), []
-        extra = {} if version == V5 else {"clean_session": clean}
-        self.client = paho.Client(client_id=client_id, protocol=paho.MQTTv5 if version == V5 else paho.MQTTv311, **extra)
+        extra = {"protocol": paho.MQTTv5} if version == V5 else {"protocol": paho.MQTTv311, "clean_session": clean}
+        self.client = paho.Client(client_id=client_id, **extra)
         self.client.max_inflight_messages_set(100)
         self.client.on_message = lambda c, u, m: self.inbox.put(m)
         self.client.on_connect = lambda c, u, flags, code, *_: self.connects.put((flags, code))

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A string that is not the text that MQTT allows costs its sender the connection, and nobody else."""
+import re
+
 from harness import CONNACK, PUBLISH, V31, V311, V5, Broker, Paho, Raw, connect_packet, is_smqttd, main, \
-    mosquitto_sub, packet, publish_packet, string, subscribe_packet, unsubscribe_packet, user_property
+    mosquitto_sub, packet, props, publish_packet, string, subscribe_packet, unsubscribe_packet, user_property
 
 VERSIONS = (V31, V311, V5)
 BAD = {
@@ -47,7 +49,7 @@ def attacks(version, bad):
     yield "topic", publish_packet(version, bad, b"x"), False
     yield "topic with QoS 2", publish_packet(version, b"a/" + bad, b"x", qos=2), False
     yield "filter", subscribe_packet(version, bad), False
-    yield "filter behind others", packet(0x82, b"\x00\x01" + (b"\x00" if version == V5 else b"") + string("ok") + b"\x00" +
+    yield "filter behind others", packet(0x82, b"\x00\x01" + props(version) + string("ok") + b"\x00" +
                                          string(b"a/+/" + bad) + b"\x00"), False
     yield "filter to unsubscribe", unsubscribe_packet(version, bad), False
     if version == V5:
@@ -129,7 +131,16 @@ def test_only_the_sender_is_disconnected(broker):
                 assert len(faults) < 10, "\n".join(faults)
     assert not faults, "\n".join(faults)
     healthy.check(["after", "all/that"])
+    if is_smqttd():
+        check_log(broker)
     print("%d attacks" % n)
+
+
+def check_log(broker):
+    """Nobody writes lines of his own into the log."""
+    for line in broker.child.lines:
+        pattern = r"(\d+: |smqttd listens on port )[^\x00-\x1f\x7f-\x9f]*$"
+        assert re.match(pattern, line.decode()), "in the log: %r" % line
 
 
 def test_wills_of_attackers_stay_valid_text(broker):
@@ -196,6 +207,12 @@ def test_standard_text_policy():
                 assert raw.packet(3, PUBLISH).publish(V311)[:2] == (bad, b"x"), name
             else:
                 assert raw.expect_close() == [], name
+    for name in ("line feed", "U+0001", "U+0085"):
+        with Raw(broker) as raw:
+            raw.connect(V311, client_id=b"forged" + BAD[name])
+            raw.disconnect()
+    broker.child.wait_line(b"forged", 1, 3)
+    check_log(broker)
     assert broker.child.stop() == 0
 
 

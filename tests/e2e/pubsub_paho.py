@@ -2,7 +2,7 @@
 """Paho for Python exchanges messages in MQTT 3.1.1 and 5.0 and every QoS, small and large."""
 import hashlib
 
-from harness import V311, V5, Paho, Raw, is_smqttd, main, mosquitto_pub, mosquitto_sub, wait_messages
+from harness import V311, V5, Paho, Raw, has_ipv6, is_smqttd, main, mosquitto_pub, mosquitto_sub, wait_messages
 
 VERSIONS = (V311, V5)
 # Mosquitto 2.0.11 loses its count of messages in flight with more.
@@ -89,4 +89,4 @@ def test_both_families_of_addresses(broker):
 
 
 main(test_every_qos_to_every_qos, test_unsubscribe, test_many_messages_in_order, test_payload_of_a_megabyte,
-     test_empty_payload, test_both_families_of_addresses)
+     test_empty_payload, *([test_both_families_of_addresses] if has_ipv6() else []))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions that outlive their connection, and client identifiers that come twice."""
 import struct
+import time
 
 from harness import DISCONNECT, PUBLISH, PUBREC, PUBREL, V31, V311, V5, Paho, Raw, is_smqttd, main, mosquitto_pub, \
     mosquitto_sub, packet, wait_messages
@@ -67,7 +68,8 @@ def test_unacknowledged_comes_again(broker):
         raw, present = keep(broker, version, client_id)
         assert present == (version != V31), "session present: %s" % present
         again = [raw.packet(3, PUBLISH).publish(version) for _ in range(2)]
-        assert [(p[1], p[2], p[4], p[5]) for p in again] == [(b"one", 1, True, one[5]), (b"two", 2, True, two[5])], again
+        wanted = [(b"one", 1, True, one[5]), (b"two", 2, True, two[5])]
+        assert [(p[1], p[2], p[4], p[5]) for p in again] == wanted, again
         raw.send(packet(0x40, struct.pack(">H", one[5])) + packet(0x50, struct.pack(">H", two[5])))
         assert raw.packet(3, PUBREL).body[:2] == struct.pack(">H", two[5])
         raw.reset()
@@ -142,5 +144,25 @@ def test_session_expiry(broker):
         assert raw.connect(V5, client_id="short", clean=False).body[0] == 0, "expiry 0 ends with the connection"
 
 
+def test_messages_expire(broker):
+    raw, _ = keep(broker, V5, "late")
+    raw.subscribe("e", 1)
+    raw.reset()
+    with Raw(broker) as pub:
+        pub.connect(V5)
+        for seconds, text in ((1, b"too late"), (100, b"in time")):
+            pub.publish("e", text, qos=1, properties=b"\x02" + struct.pack(">I", seconds))
+            pub.packet(3)
+    time.sleep(1.5)
+    raw, _ = keep(broker, V5, "late")
+    found = raw.packet(3, PUBLISH)
+    assert found.publish(V5)[1] == b"in time", found
+    at = found.body.index(b"\x02\x00\x00\x00") + 1
+    assert 90 <= struct.unpack_from(">I", found.body, at)[0] <= 99, "the time left: %r" % found
+    raw.expect_nothing()
+    raw.disconnect()
+
+
 main(test_offline_queue, test_cli_offline_queue, test_unacknowledged_comes_again,
-     test_qos2_is_exactly_once_across_connections, test_takeover, test_takeover_keeps_the_session, test_session_expiry)
+     test_qos2_is_exactly_once_across_connections, test_takeover, test_takeover_keeps_the_session, test_session_expiry,
+     test_messages_expire)

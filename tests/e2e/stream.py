@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bytes that are not MQTT, or not now: they end their connection and nothing else."""
 import os
+import socket
 import ssl
 import time
 
@@ -83,9 +84,9 @@ def in_session(version):
 
 
 # What Mosquitto 2.0.11 lets through.
-LAX = ("varint without end", "topic alias unknown", "PINGREQ with a body", "flags of PINGREQ", "PINGRESP", "SUBACK", "flags of SUBSCRIBE",
-       "longer than its fields", "AUTH without method", "type 0 with flags", "SUBSCRIBE with QoS 3", "QoS 3",
-       "SUBSCRIBE without filter", "UNSUBSCRIBE without filter")
+LAX = ("varint without end", "topic alias unknown", "PINGREQ with a body", "flags of PINGREQ", "PINGRESP", "SUBACK",
+       "flags of SUBSCRIBE", "longer than its fields", "AUTH without method", "type 0 with flags", "SUBSCRIBE with QoS 3",
+       "QoS 3", "SUBSCRIBE without filter", "UNSUBSCRIBE without filter")
 
 
 def ends(broker, what, data, version=None):
@@ -196,6 +197,36 @@ def test_half_packets(broker):
     end(broker, sub)
 
 
+def test_half_closed(broker):
+    """A client that only ends its own direction is let go; nothing spins."""
+    raws = []
+    for version in VERSIONS:
+        for data in (b"", connect_packet(version, "half%d" % version)):
+            raw = Raw(broker)
+            raw.send(data)
+            raw.socket.shutdown(socket.SHUT_WR)
+            raws.append(raw)
+    before = broker.cpu_seconds()
+    for raw in raws:
+        raw.expect_close(2)
+    time.sleep(0.3)
+    assert broker.cpu_seconds() - before < 0.2, "it spins"
+
+
+def test_reset_with_output_waiting(broker):
+    for version in VERSIONS:
+        with Raw(broker) as pub:
+            pub.connect(version)
+            raw = Raw(broker, receive_buffer=4096)
+            raw.connect(version, client_id="reset")
+            raw.subscribe("r", 1)
+            for _ in range(20):
+                pub.publish("r", bytes(100000), qos=1)
+                assert pub.packet(3).type == 4
+            raw.reset()
+            pub.is_healthy()
+
+
 def test_silence_before_connect():
     broker = Broker("smqtt_connect_timeout 1")
     with Raw(broker) as silent, Raw(broker) as half:
@@ -215,4 +246,5 @@ def test_refused_versions(broker):
 
 main(test_what_is_not_mqtt, test_what_is_not_allowed, test_a_huge_length_costs_no_memory, test_single_bytes,
      test_all_at_once, test_half_packets, test_refused_versions,
+     test_half_closed, test_reset_with_output_waiting,
      *([test_silence_before_connect] if is_smqttd() else []))
