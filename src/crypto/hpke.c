@@ -159,10 +159,7 @@ smqtt_err smq_hpke_setup_s(struct smq_hpke *ctx, const struct smq_crypto_lib *li
     uint8_t shared[SMQ_HASH_LEN];
     uint8_t mode;
     SMQ_TRY(check_psk(psk, &mode)); /* before the costly part */
-    smqtt_err err = lib->dh_public(suite->curve, skE, pkE);
-    if (err == SMQTT_OK) {
-        err = lib->dh(suite->curve, skE, pkR, dh);
-    }
+    smqtt_err err = lib->dh_pair(suite->curve, skE, pkR, pkE, dh);
     if (err == SMQTT_OK) {
         err = kem_secret(lib, suite, dh, pkE, pkR, shared);
     }
@@ -186,10 +183,7 @@ smqtt_err smq_hpke_setup_r(struct smq_hpke *ctx, const struct smq_crypto_lib *li
     uint8_t shared[SMQ_HASH_LEN];
     uint8_t mode;
     SMQ_TRY(check_psk(psk, &mode));
-    smqtt_err err = lib->dh(suite->curve, skR, enc, dh);
-    if (err == SMQTT_OK) {
-        err = lib->dh_public(suite->curve, skR, pkR);
-    }
+    smqtt_err err = lib->dh_pair(suite->curve, skR, enc, pkR, dh);
     if (err == SMQTT_OK) {
         err = kem_secret(lib, suite, dh, enc, pkR, shared);
     }

@@ -38,6 +38,9 @@ struct smq_crypto_lib {
     /** Shared secret: X25519's output, or the x coordinate for P-256. pk is the peer's, of the curve's length.
      *  SMQTT_E_BAD_KEY for points that are not on the curve, of small order, or that give all zeros. */
     smqtt_err (*dh)(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *pk, uint8_t out[SMQ_DH_LEN]);
+    /** As dh, and own_pk gets the public key of sk, which importing it gives for nothing with X25519. Errors as dh. */
+    smqtt_err (*dh_pair)(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *pk, uint8_t *own_pk,
+                         uint8_t out[SMQ_DH_LEN]);
     /** Is this the encoding of a point that may be used as a public key? X25519: any but those of small order; as RFC
      * 7748 has it the top bit does not count and values not below the prime are reduced. SMQTT_OK, SMQTT_E_BAD_KEY. */
     smqtt_err (*dh_check)(enum smq_curve curve, const uint8_t *pk);

@@ -69,6 +69,7 @@ const struct smq_crypto_lib smq_crypto_openssl = {
     .hmac = smq_openssl_hash_hmac,
     .dh_public = smq_openssl_dh_public,
     .dh = smq_openssl_dh_agree,
+    .dh_pair = smq_openssl_dh_pair,
     .dh_check = smq_openssl_dh_check,
     .sign_public = smq_openssl_sign_public,
     .sign = smq_openssl_sign_make,

@@ -203,9 +203,26 @@ static smqtt_err import_pair(enum smq_curve curve, const uint8_t *sk, const uint
     return SMQTT_OK;
 }
 
+/* The public key of an imported private one. X25519 has it ready; P-256 computes it. */
+static smqtt_err own_public(enum smq_curve curve, EVP_PKEY *own, const uint8_t *sk, uint8_t *pk)
+{
+    size_t len = SMQ_OPENSSL_X_PK_LEN;
+    if (curve == SMQ_CURVE_P256) {
+        return smq_openssl_p256_derive_public(sk, pk);
+    }
+    return EVP_PKEY_get_raw_public_key(own, pk, &len) == 1 ? SMQTT_OK : SMQTT_E_CRYPTO;
+}
+
 smqtt_err smq_openssl_dh_agree(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *pk,
                                uint8_t out[SMQ_DH_LEN])
 {
+    return smq_openssl_dh_pair(curve, sk, pk, NULL, out);
+}
+
+smqtt_err smq_openssl_dh_pair(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *pk, uint8_t *own_pk,
+                              uint8_t out[SMQ_DH_LEN])
+{
+    uint8_t own_copy[SMQ_PK_MAX];
     static const uint8_t zeros[SMQ_DH_LEN] = {0};
     EVP_PKEY *own = NULL;
     EVP_PKEY *peer = NULL;
@@ -221,8 +238,14 @@ smqtt_err smq_openssl_dh_agree(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN
         bool ok = EVP_PKEY_derive(ctx, shared, &len) == 1 && len == sizeof(shared);
         err = ok && !smq_ct_equal(shared, zeros, sizeof(shared)) ? SMQTT_OK : SMQTT_E_BAD_KEY;
     }
+    if (err == SMQTT_OK && own_pk != NULL) {
+        err = own_public(curve, own, sk, own_copy);
+    }
     if (err == SMQTT_OK) {
         memcpy(out, shared, sizeof(shared));
+        if (own_pk != NULL) {
+            memcpy(own_pk, own_copy, curve == SMQ_CURVE_P256 ? SMQ_OPENSSL_P256_PK_LEN : SMQ_OPENSSL_X_PK_LEN);
+        }
     }
     smq_wipe(shared, sizeof(shared));
     EVP_PKEY_CTX_free(ctx);
