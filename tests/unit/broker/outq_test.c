@@ -155,6 +155,7 @@ static void small_things_share_a_chunk(void **state)
     append_msg(&w, 6, 50);
     append_msg(&w, 6, 50);
     assert_int_equal(smq_outq_spans(&w.q, spans, SPANS), 4);
+    assert_int_equal(w.mem.live, 4); /* the chunk, the list, the messages */
     compare(&w);
     end(&w);
 }
@@ -292,6 +293,24 @@ static void without_memory_nothing_changes(void **state)
     }
 }
 
+/* A second chunk is there, but no list to put it in: it goes back. */
+static void a_chunk_without_a_place_goes_back(void **state)
+{
+    (void)state;
+    static struct world w;
+    begin(&w);
+    assert_true(append(&w, 900));
+    failing_mem_arm(&w.mem, 2);
+    assert_false(append(&w, 900));
+    assert_true(failing_mem_has_failed(&w.mem));
+    failing_mem_arm(&w.mem, 0);
+    assert_int_equal(w.mem.live, 1 + w.pool.n[0] + w.pool.n[1]);
+    compare(&w);
+    assert_true(append(&w, 900));
+    compare(&w);
+    end(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +320,7 @@ int main(void)
         cmocka_unit_test(one_message_in_many_queues),
         cmocka_unit_test(the_pool_is_bounded),
         cmocka_unit_test(random_against_an_array),
+        cmocka_unit_test(a_chunk_without_a_place_goes_back),
         cmocka_unit_test(without_memory_nothing_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,6 +146,36 @@ static void limits_and_expiry(void **state)
     end(&w);
 }
 
+static bool take_first(void *ctx, struct smq_refbuf *msg)
+{
+    smq_span *payload = ctx;
+    assert_null(payload->data); /* false ends the walk */
+    *payload = smq_msg_content(msg).payload;
+    return false;
+}
+
+/* [MQTT-3.3.1-5] */
+static void the_newest_takes_the_place(void **state)
+{
+    (void)state;
+    static struct world w;
+    static const char *const filters[] = {"a/b", "a/+", "+/b", "+/+", "a/#", "#", "+/#"};
+    begin(&w);
+    assert_int_equal(set(&w, "a/b", "old", 1000, 0), SMQTT_OK);
+    uint64_t total = w.total;
+    assert_int_equal(set(&w, "a/b", "new", SMQTT_NEVER, 0), SMQTT_OK);
+    assert_int_equal(w.total, total);
+    assert_int_equal(smq_wheel_count(&w.wheel), 0); /* nor does the old one's end concern it */
+    assert_int_equal(set(&w, "a/c", "new", SMQTT_NEVER, 0), SMQTT_OK);
+    assert_int_equal(set(&w, "d/b", "new", SMQTT_NEVER, 0), SMQTT_OK);
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(filters); i++) {
+        smq_span payload = {NULL, 0};
+        smq_retain_match(&w.retain, smq_span_str(filters[i]), take_first, &payload);
+        assert_true(smq_span_equal(payload, smq_span_str("new")));
+    }
+    end(&w);
+}
+
 static void without_memory_nothing_changes(void **state)
 {
     (void)state;
@@ -202,6 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_a_list),
         cmocka_unit_test(limits_and_expiry),
+        cmocka_unit_test(the_newest_takes_the_place),
         cmocka_unit_test(without_memory_nothing_changes),
         cmocka_unit_test(filters_look_only_where_they_match),
     };

@@ -188,8 +188,8 @@ static void groups_take_turns_and_prefer_who_is_there(void **state)
     bool existed;
     const struct smq_match *m;
     for (size_t i = 0; i < 3; i++) {
-        assert_int_equal(
-            smq_trie_subscribe(&w.trie, &w.who[i], smq_span_str("$share/g/a/+"), 1, 0, &existed), SMQTT_OK);
+        assert_int_equal(smq_trie_subscribe(&w.trie, &w.who[i], smq_span_str("$share/g/a/+"), 1, 0, &existed),
+                         SMQTT_OK);
         assert_false(existed);
     }
     assert_int_equal(smq_trie_subscribe(&w.trie, &w.who[0], smq_span_str("$share/h/#"), 2, 0, &existed), SMQTT_OK);
@@ -249,6 +249,31 @@ static void deep_filters_take_no_stack(void **state)
     end(&w);
 }
 
+/* A match that fails for want of memory leaves everything in place: the next one is whole. */
+static void a_match_without_memory_does_no_harm(void **state)
+{
+    (void)state;
+    static struct world w;
+    begin(&w);
+    static const char *const filters[] = {"#", "+/b", "a/#", "a/+", "a/b", "+/+"};
+    for (uint32_t i = 0; i < SESSIONS * SMQ_ARRAY_LEN(filters); i++) {
+        subscribe(&w, i % SESSIONS, filters[i / SESSIONS], (uint8_t)(i % 3), i + 1);
+    }
+    for (size_t nth = 1;; nth++) {
+        const struct smq_match *m;
+        failing_mem_arm(&w.mem, nth);
+        smqtt_err err = smq_trie_match(&w.trie, smq_span_str("a/b"), NULL, &m);
+        bool failed = failing_mem_has_failed(&w.mem);
+        failing_mem_arm(&w.mem, 0);
+        assert_int_equal(err, failed ? SMQTT_E_NOMEM : SMQTT_OK);
+        if (!failed) {
+            break;
+        }
+    }
+    compare(&w, "a/b", 0);
+    end(&w);
+}
+
 static void without_memory_nothing_changes(void **state)
 {
     (void)state;
@@ -259,8 +284,7 @@ static void without_memory_nothing_changes(void **state)
     for (size_t nth = 1;; nth++) {
         size_t nodes = w.trie.tree.n, subs = w.trie.n;
         failing_mem_arm(&w.mem, nth);
-        smqtt_err err =
-            smq_trie_subscribe(&w.trie, &w.who[1], smq_span_str("$share/g/a/b/c/+/d/#"), 0, 0, &existed);
+        smqtt_err err = smq_trie_subscribe(&w.trie, &w.who[1], smq_span_str("$share/g/a/b/c/+/d/#"), 0, 0, &existed);
         bool failed = failing_mem_has_failed(&w.mem);
         failing_mem_arm(&w.mem, 0);
         if (!failed) {
@@ -283,15 +307,15 @@ static void tables_grow_and_shrink(void **state)
 {
     (void)state;
     static struct world w;
-    enum { MANY = 20000 };
+    enum { MANY = 100000 };
     begin(&w);
     bool existed;
     char filter[32];
     const struct smq_match *m;
     for (size_t i = 0; i < MANY; i++) {
         snprintf(filter, sizeof filter, "dev/%zu/state", i);
-        assert_int_equal(
-            smq_trie_subscribe(&w.trie, &w.who[i % SESSIONS], smq_span_str(filter), 1, 0, &existed), SMQTT_OK);
+        assert_int_equal(smq_trie_subscribe(&w.trie, &w.who[i % SESSIONS], smq_span_str(filter), 1, 0, &existed),
+                         SMQTT_OK);
         assert_false(existed);
     }
     for (size_t i = 0; i < MANY; i++) {
@@ -317,6 +341,7 @@ int main(void)
         cmocka_unit_test(agrees_with_a_list),
         cmocka_unit_test(groups_take_turns_and_prefer_who_is_there),
         cmocka_unit_test(deep_filters_take_no_stack),
+        cmocka_unit_test(a_match_without_memory_does_no_harm),
         cmocka_unit_test(without_memory_nothing_changes),
         cmocka_unit_test(tables_grow_and_shrink),
     };
