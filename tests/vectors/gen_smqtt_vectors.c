@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 #include "crypto/hpke.h"
-#include "detect/session.h"
+#include "detect/channel.h"
 
 enum kind { KIND_ANON, KIND_MUTUAL, KIND_PSK };
 
@@ -106,7 +106,7 @@ struct run {
     uint8_t body3[SMQ_STEP3_MAX];
     size_t body3_len;
     struct smq_master master;
-    struct smq_session *client_session, *server_session;
+    struct smq_channel *client_session, *server_session;
 };
 
 static struct smqtt_identity *identity(FILE *f, const struct smq_suite *suite, const char *who, const char *name)
@@ -498,8 +498,8 @@ static void session_write(const char *folder, const struct smq_suite *suite, enu
     step0_consumed(f, &r);
     step2(f, &r);
     step3(f, &r);
-    MUST(smq_session_new(NULL, SMQ_ROLE_CLIENT, suite, &r.reply, r.cid, &r.master, &r.client_session));
-    MUST(smq_session_new(NULL, SMQ_ROLE_SERVER, suite, &r.reply, r.cid, &r.master, &r.server_session));
+    MUST(smq_channel_new(NULL, SMQ_SIDE_CLIENT, suite, &r.reply, r.cid, &r.master, &r.client_session));
+    MUST(smq_channel_new(NULL, SMQ_SIDE_SERVER, suite, &r.reply, r.cid, &r.master, &r.server_session));
     ending(f, &r, "ack", &r.server_session->ack, SMQ_HDR_ACK, SMQTT_STATUS_OK, WALL + 75);
     ending(f, &r, "close", &r.server_session->close, SMQ_HDR_CLOSE, SMQTT_STATUS_CLOSED, WALL + 99999);
     uint8_t secret[SMQ_HASH_LEN];
@@ -511,8 +511,8 @@ static void session_write(const char *folder, const struct smq_suite *suite, enu
     records(f, &r);
     notice_and_registration(f, &r);
     must_be(fclose(f) == 0, "a file cannot be written");
-    smq_session_free(r.client_session);
-    smq_session_free(r.server_session);
+    smq_channel_free(r.client_session);
+    smq_channel_free(r.server_session);
     smqtt_identity_free(r.server);
     smqtt_identity_free(r.client);
 }
