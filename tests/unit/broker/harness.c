@@ -202,6 +202,11 @@ const struct smq_packet *client_expect(struct client *c, enum smq_type type)
     return pkt;
 }
 
+void client_drain(struct client *c)
+{
+    smq_bytebuf_consume(&c->in, c->in.len);
+}
+
 void client_expect_none(struct client *c)
 {
     const struct smq_packet *pkt = client_next(c);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef SMQTT_TESTS_BROKER_HARNESS_H
 #define SMQTT_TESTS_BROKER_HARNESS_H
-/* A worker and a few clients in memory: no socket, no clock. Clients are bytes in and packets out; what a shell would do
- * (send what is there, release what is closed) happens in bed_turn. */
+/* A worker and a few clients in memory: no socket, no clock. Clients are bytes in and packets out; what a shell would
+ * do (send what is there, release what is closed) happens in bed_turn. */
 #include <stdio.h>
 
 #include "../failing_mem.h"
@@ -62,6 +62,8 @@ void client_break(struct client *c);
 const struct smq_packet *client_next(struct client *c);
 /** The next packet, which must be of this type. */
 const struct smq_packet *client_expect(struct client *c, enum smq_type type);
+/** Forgets what came. */
+void client_drain(struct client *c);
 /** Nothing came. */
 void client_expect_none(struct client *c);
 /** The broker closed it. */
