@@ -73,7 +73,7 @@ int main(int argc, char **argv)
 
     int fd = dial(argv[1], argv[2]);
     must("connect", smqtt_client_connect(c, now()));
-    int left = atoi(argv[5]);
+    long left = strtol(argv[5], NULL, 10);
     while (left > 0) {
         if (!take_turn(c, fd)) {
             smqtt_client_lost(c, SMQTT_E_IO, now());

@@ -271,7 +271,7 @@ static void too_large_test(void **state)
 /** What a client makes of a stream, as one number. */
 static uint64_t digest_event(uint64_t digest, const struct smqtt_client_event *event)
 {
-    uint64_t state = digest ^ ((uint64_t)event->type << 32 | event->reason << 8 | event->qos);
+    uint64_t state = digest ^ ((uint64_t)event->type << 32 | (uint64_t)event->reason << 8 | event->qos);
     for (size_t i = 0; i < event->topic.len; i++) {
         state ^= test_random(&state) + event->topic.data[i];
     }

@@ -23,7 +23,7 @@ static void goes_on_where_it_ended(void **state)
     (void)state;
     for (size_t cut = 0; cut <= 9; cut++) {
         uint32_t crc = smq_crc32c(0, smq_span_of("123456789", cut));
-        assert_int_equal(smq_crc32c(crc, smq_span_str("123456789" + cut)), 0xE3069283);
+        assert_int_equal(smq_crc32c(crc, smq_span_str(&"123456789"[cut])), 0xE3069283);
     }
 }
 
