@@ -185,6 +185,17 @@ static struct smq_tree_node *down(const struct smq_retain *r, struct smq_tree_no
     return smq_tree_child(&r->tree, node, level, smq_tree_hash(&r->tree, level));
 }
 
+/** The filter ends here: shows this one and, for `+`, all of its siblings. False: no more is wanted. */
+static bool show_ends(const struct walk *w, struct smq_tree_node *node, bool siblings)
+{
+    for (; node != NULL; node = siblings ? allowed(w->r, node->next) : NULL) {
+        if (!show(w, node)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void smq_retain_match(struct smq_retain *r, smq_span filter, bool (*fn)(void *ctx, struct smq_refbuf *msg), void *ctx)
 {
     struct walk w = {r, fn, ctx};
@@ -200,13 +211,11 @@ void smq_retain_match(struct smq_retain *r, smq_span filter, bool (*fn)(void *ct
             }
         } else {
             next = down(r, node, level);
-            if (next != NULL && last) {
-                /* The filter ends here: this one and, for `+`, all of its siblings. */
-                for (; next != NULL; next = is_level(level, '+') ? allowed(r, next->next) : NULL) {
-                    if (!show(&w, next)) {
-                        return;
-                    }
+            if (last) {
+                if (!show_ends(&w, next, is_level(level, '+'))) {
+                    return;
                 }
+                next = NULL;
             }
         }
         if (next != NULL) {
