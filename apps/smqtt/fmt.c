@@ -144,7 +144,9 @@ bool fmt_check(const char *format)
 
 static void put(smq_span s)
 {
-    fwrite(s.data, 1, s.len, stdout);
+    if (s.len != 0) {
+        fwrite(s.data, 1, s.len, stdout);
+    }
 }
 
 static void put_fill(size_t n, char with)

@@ -29,15 +29,29 @@ def compare(broker, version, args, publish):
     common = ["-V", version_name, "-t", "cmp/#", "-q", "0", *args]
     ours = Sub(broker, *common)
     theirs = Sub(broker, *common, argv=["stdbuf", "-o0", "mosquitto_sub"])
+    end = time.monotonic() + 10
+    while not theirs.output():  # it does not say when it has subscribed
+        assert time.monotonic() < end, "mosquitto_sub prints nothing"
+        mosquitto_pub(broker, "-t", "cmp/ready", "-m", "ready", version=version)
+        time.sleep(0.05)
     time.sleep(0.3)
+    from_a, from_b = len(ours.output()), len(theirs.output())
     for each in publish:
         mosquitto_pub(broker, "-q", "0", *each[1:], "-t", each[0], version=version)
-    time.sleep(0.2)
+
+    def both():
+        return without_times(ours.output()[from_a:]), without_times(theirs.output()[from_b:])
+
+    while both()[0] != both()[1] or not both()[0] or time.monotonic() < end - 9.5:
+        if time.monotonic() > end:
+            break
+        time.sleep(0.05)
+    time.sleep(0.1)
     ours.child.stop()
     theirs.child.stop()
-    a, b = without_times(ours.output()), without_times(theirs.output())
+    a, b = both()
     same = len(os.path.commonprefix([a, b]))
-    assert a == b, "%s: we print %r, mosquitto_sub %r" % (args, a[same - 30:][:200], b[same - 30:][:200])
+    assert a == b, "%s: we print %r, mosquitto_sub %r" % (args, a[max(0, same - 30):][:200], b[max(0, same - 30):][:200])
     assert a, "nothing was printed with %s" % args
 
 

@@ -139,7 +139,7 @@ def test_plain_is_refused_where_sealing_is_required(broker):
     assert b"1 in plain" in server.errors()
     policy = os.path.join(where, "policy")
     with open(policy, "w", encoding="ascii") as f:
-        f.write("open/# allow-plain\n# require\n")
+        f.write("open/# allow-plain\n+/# require\n")
     server = Sub(broker, "-t", "#", "-F", "%Z %t %p", "--policy", policy, identity=private)
     smqtt("pub", *address(broker), "-t", "s/1", "-m", "plain", "-q", "1")
     smqtt("pub", *address(broker), "-t", "open/1", "-m", "plain", "-q", "1")
