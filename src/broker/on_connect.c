@@ -100,6 +100,8 @@ static bool may_have_will(struct smq_worker *w, struct smq_conn *conn, const str
     } else if (w->auth != NULL && w->auth->access != NULL &&
                !w->auth->access(w->auth->ctx, &who, will->topic, SMQ_ACCESS_WRITE)) {
         *reason = smqtt_err_reason(SMQTT_E_NOT_AUTHORIZED);
+    } else if (w->config->message_size_limit != 0 && will->payload.len > w->config->message_size_limit) {
+        *reason = smqtt_err_reason(SMQTT_E_TOO_LARGE);
     } else if (!smq_detect_is_satisfied(conn, will->topic, false)) {
         *reason = smqtt_err_reason(SMQTT_E_NOT_AUTHORIZED);
     } else {

@@ -138,6 +138,9 @@ smqtt_err smq_on_publish(struct smq_worker *w, struct smq_conn *conn, struct smq
     if (p->topic.data[0] == '$') {
         return refuse(w, conn, p, REASON_BAD_TOPIC);
     }
+    if (w->config->message_size_limit != 0 && p->payload.len > w->config->message_size_limit) {
+        return refuse(w, conn, p, smqtt_err_reason(SMQTT_E_QUOTA)); /* a limit of the administrator */
+    }
     if (check_detect(conn, p) != SMQTT_OK) {
         bool tell = smq_conn_is_v5(conn) && p->qos != 0;
         return tell ? refuse(w, conn, p, smqtt_err_reason(SMQTT_E_NOT_AUTHORIZED)) : SMQTT_E_NOT_AUTHORIZED;

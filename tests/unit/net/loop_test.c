@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loop with a worker that the test plays itself: packets are a length byte and as many bytes, each is echoed. What
+ * the shell owes a worker is seen here: nothing lost, nothing twice, pauses kept, fates obeyed. */
+#include "../test.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <smqtt/system.h>
+
+#include "base/bytebuf.h"
+#include "net/loop.h"
+
+/* ---------------------------------------------------------------- the played worker */
+
+#define CONNS 64
+#define BIG   0xFF /* a packet of three more bytes of length */
+
+struct smq_conn {
+    bool used, dirty, paused, lost;
+    enum smq_conn_fate fate;
+    unsigned owner;
+    void *user;
+    struct smq_bytebuf in, out;
+};
+
+struct smq_worker {
+    struct smq_conn conns[CONNS];
+    size_t spans; /* bytes of each span that is shown */
+    unsigned opened, released;
+    smqtt_err lost_err;
+    unsigned index;
+};
+
+static struct smq_worker workers[2];
+static bool echo = true;
+
+smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_broker_config *config, struct smqtt_now now,
+                         struct smq_worker **out)
+{
+    (void)config;
+    (void)now;
+    *out = &workers[env->index];
+    memset(*out, 0, sizeof **out);
+    (*out)->spans = 1000;
+    (*out)->index = env->index;
+    return SMQTT_OK;
+}
+
+void smq_worker_free(struct smq_worker *w)
+{
+    assert_int_equal(w->opened, w->released);
+}
+
+smqtt_err smq_worker_open(struct smq_worker *w, const struct smq_listener_config *listener, smq_span peer, void *user,
+                          struct smqtt_now now, struct smq_conn **out)
+{
+    (void)listener;
+    (void)now;
+    assert_true(peer.len > 9 && memcmp(peer.data, "127.0.0.1", 9) == 0);
+    for (size_t i = 0; i < CONNS; i++) {
+        struct smq_conn *conn = &w->conns[i];
+        if (!conn->used) {
+            *conn = (struct smq_conn){.used = true, .user = user};
+            smq_bytebuf_init(&conn->in, NULL, 1 << 26);
+            smq_bytebuf_init(&conn->out, NULL, 1 << 26);
+            w->opened++;
+            *out = conn;
+            return SMQTT_OK;
+        }
+    }
+    return SMQTT_E_FULL;
+}
+
+static size_t packet_size(smq_span at)
+{
+    if (at.len == 0 || (at.data[0] == BIG && at.len < 4)) {
+        return 0;
+    }
+    return at.data[0] != BIG ? 1u + at.data[0] : 4u + ((size_t)at.data[1] << 16 | (size_t)at.data[2] << 8 | at.data[3]);
+}
+
+static void take(struct smq_worker *w, struct smq_conn *conn, smq_span packet)
+{
+    (void)w;
+    assert_int_equal(smq_bytebuf_append(&conn->in, packet), SMQTT_OK);
+    if (echo) {
+        assert_int_equal(smq_bytebuf_append(&conn->out, packet), SMQTT_OK);
+    }
+    smq_span text = smq_span_from(packet, 1);
+    if (smq_span_equal(text, smq_span_str("bye"))) {
+        conn->fate = SMQ_FATE_CLOSE_AFTER_OUTPUT;
+    } else if (smq_span_equal(text, smq_span_str("now"))) {
+        conn->fate = SMQ_FATE_CLOSE_NOW;
+    } else if (smq_span_equal(text, smq_span_str("pause"))) {
+        conn->paused = true;
+    }
+    conn->dirty = true;
+}
+
+void smq_worker_feed(struct smq_worker *w, struct smq_conn *conn, smq_span bytes, size_t *used, size_t *need,
+                     struct smqtt_now now)
+{
+    (void)now;
+    *used = *need = 0;
+    while (conn->fate == SMQ_FATE_KEEP && !conn->paused) {
+        smq_span rest = smq_span_from(bytes, *used);
+        size_t size = packet_size(rest);
+        if (size == 0 || size > rest.len) {
+            *need = size;
+            return;
+        }
+        if (w->index == 0 && smq_span_equal(smq_span_of(rest.data + 1, size - 1), smq_span_str("move"))) {
+            conn->fate = SMQ_FATE_HANDOVER;
+            conn->owner = 1;
+            conn->dirty = true;
+            return;
+        }
+        take(w, conn, smq_span_of(rest.data, size));
+        *used += size;
+    }
+}
+
+void smq_worker_lost(struct smq_worker *w, struct smq_conn *conn, smqtt_err err, struct smqtt_now now)
+{
+    (void)now;
+    assert_false(conn->lost);
+    conn->lost = true;
+    conn->fate = SMQ_FATE_CLOSE_NOW;
+    conn->dirty = true;
+    w->lost_err = err;
+}
+
+void smq_worker_tick(struct smq_worker *w, struct smqtt_now now)
+{
+    (void)w;
+    (void)now;
+}
+
+smqtt_ms smq_worker_deadline(const struct smq_worker *w)
+{
+    (void)w;
+    return SMQTT_NEVER;
+}
+
+void smq_worker_configure(struct smq_worker *w, const struct smq_broker_config *config, struct smqtt_now now)
+{
+    (void)w;
+    (void)config;
+    (void)now;
+}
+
+void smq_worker_shutdown(struct smq_worker *w, struct smqtt_now now)
+{
+    (void)now;
+    for (size_t i = 0; i < CONNS; i++) {
+        if (w->conns[i].used && w->conns[i].fate == SMQ_FATE_KEEP) {
+            w->conns[i].fate = SMQ_FATE_CLOSE_AFTER_OUTPUT;
+            w->conns[i].dirty = true;
+        }
+    }
+}
+
+struct smq_conn *smq_worker_next_dirty(struct smq_worker *w)
+{
+    for (size_t i = 0; i < CONNS; i++) {
+        if (w->conns[i].used && w->conns[i].dirty) {
+            w->conns[i].dirty = false;
+            return &w->conns[i];
+        }
+    }
+    return NULL;
+}
+
+enum smq_conn_fate smq_conn_fate(const struct smq_conn *conn, unsigned *owner)
+{
+    *owner = conn->owner;
+    return conn->fate;
+}
+
+size_t smq_conn_output(const struct smq_conn *conn, struct smqtt_span *spans, size_t max)
+{
+    smq_span rest = smq_bytebuf_span(&conn->out);
+    size_t n = 0;
+    for (; n < max && rest.len != 0; n++) {
+        spans[n] = smq_span_of(rest.data, rest.len < workers[0].spans ? rest.len : workers[0].spans);
+        rest = smq_span_from(rest, spans[n].len);
+    }
+    return n;
+}
+
+void smq_conn_sent(struct smq_worker *w, struct smq_conn *conn, size_t n, struct smqtt_now now)
+{
+    (void)w;
+    (void)now;
+    smq_bytebuf_consume(&conn->out, n);
+}
+
+bool smq_conn_paused(const struct smq_conn *conn)
+{
+    return conn->paused;
+}
+
+void *smq_conn_user(const struct smq_conn *conn)
+{
+    return conn->user;
+}
+
+void smq_conn_release(struct smq_worker *w, struct smq_conn *conn, struct smqtt_now now)
+{
+    (void)now;
+    w->released++;
+    smq_bytebuf_deinit(&conn->in);
+    smq_bytebuf_deinit(&conn->out);
+    conn->used = false;
+}
+
+/* ---------------------------------------------------------------- the test's side */
+
+static struct smq_listener_config listener;
+static struct smq_broker_config config;
+static struct smq_loop *loops[2];
+static uint16_t port;
+
+static void handover(void *ctx, unsigned owner, const struct smq_handover *transport)
+{
+    (void)ctx;
+    assert_int_equal(owner, 1);
+    smq_loop_adopt(loops[1], transport);
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    listener = (struct smq_listener_config){.local_only = true};
+    config = (struct smq_broker_config){.listeners = &listener};
+    struct smq_loop_env env = {
+        .rng = smqtt_system_rng(), .count = 1, .read_size = 8192, .tcp_nodelay = true, .handover = handover};
+    for (unsigned i = 0; i < 2; i++) {
+        env.index = i;
+        assert_int_equal(smq_loop_new(&env, &config, &loops[i]), SMQTT_OK);
+    }
+    assert_int_equal(smq_loop_listen(loops[0], &listener, &port, NULL), SMQTT_OK);
+    echo = true;
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    smq_loop_free(loops[0]);
+    smq_loop_free(loops[1]);
+    return 0;
+}
+
+static int dial(int receive_buffer)
+{
+    struct sockaddr_in addr = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    if (receive_buffer != 0) {
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+    }
+    int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof addr), 0);
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    return fd;
+}
+
+static void turn(unsigned times)
+{
+    for (unsigned i = 0; i < times; i++) {
+        smq_loop_turn(loops[0], 0);
+        smq_loop_turn(loops[1], 0);
+    }
+}
+
+/* Sends all of `bytes` and reads as much back, turning the loops; false when the other side closed first. */
+static bool exchange(int fd, const uint8_t *bytes, size_t len, size_t step, uint8_t *back)
+{
+    size_t sent = 0;
+    size_t got = 0;
+    for (unsigned idle = 0; got < len && idle < 20000;) {
+        ssize_t n = sent < len ? send(fd, bytes + sent, len - sent < step ? len - sent : step, MSG_NOSIGNAL) : 0;
+        sent += n > 0 ? (size_t)n : 0;
+        turn(1);
+        ssize_t r = recv(fd, back + got, len - got, 0);
+        if (r == 0) {
+            return false;
+        }
+        got += r > 0 ? (size_t)r : 0;
+        idle = n > 0 || r > 0 ? 0 : idle + 1;
+    }
+    return got == len;
+}
+
+/* Packets of all sizes around the edges of the buffers, cut at `step`, come back as they were. */
+static void whatever_the_cuts_nothing_is_lost(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0,    1,     254,   4000,  4096,   4097, 8191,  8192,
+                                   8193, 12287, 12289, 70000, 200000, 3,    600000};
+    static const size_t steps[] = {1000000, 9000, 8192, 4097, 4096, 777};
+    static uint8_t bytes[1200000];
+    static uint8_t back[sizeof bytes];
+    size_t len = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        size_t n = sizes[i];
+        bytes[len++] = n < BIG ? (uint8_t)n : BIG;
+        if (n >= BIG) {
+            bytes[len++] = (uint8_t)(n >> 16);
+            bytes[len++] = (uint8_t)(n >> 8);
+            bytes[len++] = (uint8_t)n;
+        }
+        for (size_t k = 0; k < n; k++) {
+            bytes[len++] = (uint8_t)(k * 7 + n);
+        }
+    }
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        int fd = dial(0);
+        memset(back, 0, sizeof back);
+        assert_true(exchange(fd, bytes, len, steps[i], back));
+        assert_memory_equal(back, bytes, len);
+        close(fd);
+        turn(3);
+        assert_int_equal(workers[0].opened, workers[0].released);
+        assert_int_equal(workers[0].lost_err, SMQTT_OK);
+    }
+}
+
+static void single_bytes_and_small_spans(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[] = "\x03"
+                                   "abc\x00\x05"
+                                   "hello\xFF\x00\x00\x02xy\x01z";
+    uint8_t back[sizeof bytes - 1];
+    workers[0].spans = 1;
+    int fd = dial(0);
+    assert_true(exchange(fd, bytes, sizeof back, 1, back));
+    assert_memory_equal(back, bytes, sizeof back);
+    close(fd);
+}
+
+/* One who does not read keeps what is for it; nothing is lost and the loop does not wait for it. */
+static void output_waits_for_a_slow_reader(void **state)
+{
+    (void)state;
+    int slow = dial(4096);
+    turn(3);
+    assert_int_equal(workers[0].opened, 1);
+    static uint8_t large[3000000];
+    for (size_t i = 0; i < sizeof large; i++) {
+        large[i] = (uint8_t)(i * 31 >> 3);
+    }
+    struct smq_conn *conn = &workers[0].conns[0];
+    assert_int_equal(smq_bytebuf_append(&conn->out, smq_span_of(large, sizeof large)), SMQTT_OK);
+    conn->dirty = true;
+    turn(5);
+    assert_true(conn->out.len > 0 && conn->out.len < sizeof large);
+    size_t got = 0;
+    static uint8_t back[sizeof large];
+    for (unsigned i = 0; i < 100000 && got < sizeof large; i++) {
+        ssize_t r = recv(slow, back + got, sizeof back - got, 0);
+        got += r > 0 ? (size_t)r : 0;
+        turn(1);
+    }
+    assert_int_equal(got, sizeof large);
+    assert_memory_equal(back, large, sizeof large);
+    close(slow);
+}
+
+static void a_pause_stops_reading_and_loses_nothing(void **state)
+{
+    (void)state;
+    int fd = dial(0);
+    uint8_t back[64];
+    assert_int_equal(send(fd,
+                          "\x05pause\x01"
+                          "a\x01"
+                          "b",
+                          10, 0),
+                     10);
+    turn(4);
+    struct smq_conn *conn = &workers[0].conns[0];
+    assert_int_equal(conn->in.len, 6);
+    static uint8_t more[1000000];
+    while (send(fd, more, sizeof more, MSG_NOSIGNAL) > 0) {
+    }
+    turn(20);
+    assert_int_equal(conn->in.len, 6);
+    assert_int_equal(recv(fd, back, sizeof back, 0), 6);
+    conn->paused = false;
+    conn->dirty = true;
+    echo = false;
+    turn(3);
+    assert_true(conn->in.len > 10);
+    assert_memory_equal(smq_bytebuf_span(&conn->in).data + 6,
+                        "\x01"
+                        "a\x01"
+                        "b",
+                        4);
+    close(fd);
+}
+
+static void fates_are_obeyed(void **state)
+{
+    (void)state;
+    uint8_t back[16];
+    int fd = dial(0);
+    assert_int_equal(send(fd,
+                          "\x03"
+                          "bye\x04more",
+                          9, 0),
+                     9);
+    turn(4);
+    assert_int_equal(recv(fd, back, sizeof back, 0), 4);
+    assert_int_equal(recv(fd, back, sizeof back, 0), 0); /* an orderly end, although something was left unread */
+    assert_int_equal(workers[0].released, 1);
+    close(fd);
+    fd = dial(0);
+    assert_int_equal(send(fd, "\x03now", 4, 0), 4);
+    turn(4);
+    assert_true(recv(fd, back, sizeof back, 0) <= 0);
+    assert_int_equal(workers[0].released, 2);
+    close(fd);
+    fd = dial(0);
+    turn(2);
+    struct linger hard = {1, 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    close(fd); /* a reset */
+    turn(4);
+    assert_int_equal(workers[0].lost_err, SMQTT_E_IO);
+    assert_int_equal(workers[0].released, 3);
+}
+
+static void a_connection_moves_with_its_unread_bytes(void **state)
+{
+    (void)state;
+    uint8_t back[16];
+    int fd = dial(0);
+    assert_int_equal(send(fd, "\x04move\x02hi\x09par", 12, 0), 12);
+    turn(6);
+    assert_int_equal(workers[0].released, 1);
+    assert_int_equal(workers[1].opened, 1);
+    assert_int_equal(recv(fd, back, sizeof back, 0), 8);
+    assert_memory_equal(back, "\x04move\x02hi", 8);
+    assert_int_equal(send(fd, "ts of", 5, 0), 5);
+    assert_int_equal(send(fd, "i", 1, 0), 1);
+    turn(6);
+    assert_int_equal(recv(fd, back, sizeof back, 0), 10);
+    assert_memory_equal(back, "\x09parts ofi", 10);
+    close(fd);
+}
+
+static void the_end_lets_output_leave_and_is_bounded(void **state)
+{
+    (void)state;
+    uint8_t back[16];
+    int fd = dial(0);
+    turn(3);
+    assert_int_equal(smq_bytebuf_append(&workers[0].conns[0].out, smq_span_str("last")), SMQTT_OK);
+    smq_loop_shutdown(loops[0], 1000);
+    assert_true(smq_loop_turn(loops[0], 0));
+    assert_int_equal(recv(fd, back, sizeof back, 0), 4);
+    assert_int_equal(recv(fd, back, sizeof back, 0), 0);
+    close(fd);
+    assert_false(smq_loop_turn(loops[0], 0));
+}
+
+static void a_port_in_use_is_one_sentence(void **state)
+{
+    (void)state;
+    struct smq_listener_config same = {.local_only = true, .port = port};
+    struct smq_why why = {""};
+    assert_int_equal(smq_loop_listen(loops[1], &same, NULL, &why), SMQTT_E_IO);
+    assert_non_null(strstr(why.text, "another program uses it"));
+    same = (struct smq_listener_config){.address = "no.such.host.invalid", .port = port};
+    assert_int_equal(smq_loop_listen(loops[1], &same, NULL, &why), SMQTT_E_IO);
+    assert_non_null(strstr(why.text, "no.such.host.invalid"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(whatever_the_cuts_nothing_is_lost, begin, end),
+        cmocka_unit_test_setup_teardown(single_bytes_and_small_spans, begin, end),
+        cmocka_unit_test_setup_teardown(output_waits_for_a_slow_reader, begin, end),
+        cmocka_unit_test_setup_teardown(a_pause_stops_reading_and_loses_nothing, begin, end),
+        cmocka_unit_test_setup_teardown(fates_are_obeyed, begin, end),
+        cmocka_unit_test_setup_teardown(a_connection_moves_with_its_unread_bytes, begin, end),
+        cmocka_unit_test_setup_teardown(the_end_lets_output_leave_and_is_bounded, begin, end),
+        cmocka_unit_test_setup_teardown(a_port_in_use_is_one_sentence, begin, end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
