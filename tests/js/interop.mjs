@@ -255,7 +255,7 @@ function checkReceipt(C, { topic, payload }, record) {
 /** JavaScript is the server. */
 async function asServer(peer, { suite, mutual, chance, other }) {
   const identity = s.identityNew({ suite, name: `js ${chance.text(3)}` });
-  const S = new s.Server({ identity, rekey: 2 + chance.below(100), window: 64 + chance.below(2000) });
+  const S = new s.Server({ identity, rekey: 2 + chance.below(3), window: 64 + chance.below(2000) });
   const m = chance.message();
   const clientid = s.toHex(s.utf8(chance.text(5)));
   peer.command('connect', sealFields(m, { server: s.toHex(identity.bytes), mutual: flag(mutual), clientid }));
