@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""smqttd in the hands of an administrator: reload, background, systemd, log files, limits."""
+import os
+import signal
+import socket
+import stat
+import subprocess
+import time
+
+from harness import PUBACK, V5, V311, Broker, Child, Raw, free_port, is_smqttd, main, mosquitto_pub, program, skip, \
+    wait_until
+
+
+def hup(broker, line):
+    broker.child.process.send_signal(signal.SIGHUP)
+    broker.child.wait_line(line, 3)
+
+
+def maximum_qos(broker):
+    with Raw(broker) as raw:
+        return b"\x24\x01" in raw.connect(V5).body
+
+
+def rewrite(broker, text):
+    broker.write("smqttd.conf", "listener %d\nallow_anonymous true\n%s\n" % (broker.port, text))
+
+
+def test_reload_takes_the_new_values():
+    broker = Broker("# nothing")
+    with Raw(broker) as old:
+        old.connect(V311, client_id="stays")
+        assert not maximum_qos(broker)
+        rewrite(broker, "max_qos 1")
+        hup(broker, rb"Reloaded .*smqttd.conf")
+        assert maximum_qos(broker)
+        old.is_healthy()
+        broker.write("smqttd.conf", "listener %d\nallow_anonymous false\n" % broker.port)
+        broker.child.process.send_signal(signal.SIGHUP)
+        broker.child.wait_line(rb"Reloaded", 3, 2)
+        mosquitto_pub(broker, "-t", "x", "-m", "x", code=5)
+        old.is_healthy()
+    assert broker.child.stop() == 0
+
+
+def test_reload_of_a_bad_file_changes_nothing():
+    broker = Broker("max_qos 1")
+    rewrite(broker, "max_qos 0\nmax_keepalve 5")
+    hup(broker, rb"old configuration stays: .*smqttd.conf:4: .*max_keepalive")
+    assert maximum_qos(broker)
+    rewrite(broker, "listener %d" % free_port())
+    hup(broker, rb"next start only")
+    assert broker.child.stop() == 0
+
+
+def test_log_file_is_opened_anew():
+    folder = Broker("# only for its folder")
+    log = os.path.join(folder.folder, "log")
+    broker = Broker("log_dest stderr\nlog_dest file %s\nlog_timestamp_format [%%Y]" % log)
+    os.rename(log, log + ".1")
+    hup(broker, rb"Reloaded")
+    with open(log, encoding="utf-8") as f:
+        assert f.read().startswith("[%d]: Reloaded" % time.localtime().tm_year)
+    with open(log + ".1", encoding="utf-8") as f:
+        assert "starting" in f.read()
+    assert stat.S_IMODE(os.stat(log).st_mode) & 0o007 == 0
+    assert broker.child.stop() == 0 and folder.child.stop() == 0
+
+
+def test_background(broker):
+    port, pid_file = free_port(), os.path.join(broker.folder, "pid")
+    path = broker.write("d.conf", "listener %d 127.0.0.1\nallow_anonymous true\npid_file %s\n" % (port, pid_file))
+    subprocess.run([program("smqttd"), "-c", path, "-d"], check=True, timeout=5, stderr=subprocess.DEVNULL)
+    wait_until(lambda: os.path.exists(pid_file), 3, "the process id is written")
+    with open(pid_file, encoding="ascii") as f:
+        pid = int(f.read())
+    try:
+        # The port was open before the parent ended.
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        assert os.getsid(pid) == pid
+    finally:
+        os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: not os.path.exists(pid_file), 3, "it ended and removed its file")
+    refused = subprocess.run([program("smqttd"), "-p", str(broker.port), "-d"], check=False, timeout=5,
+                             capture_output=True, text=True)
+    assert refused.returncode == 1 and str(broker.port) in refused.stderr, "the parent says what is wrong"
+
+
+def test_systemd_is_told(broker):
+    path = os.path.join(broker.folder, "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind(path)
+        s.settimeout(3)
+        child = Child([program("smqttd"), "-p", "0"], preexec=lambda: os.environ.update(NOTIFY_SOCKET=path))
+        assert s.recv(100) == b"READY=1"
+        assert child.stop() == 0
+        assert s.recv(100) == b"STOPPING=1"
+
+
+def test_limits_of_payloads():
+    """message_size_limit judges the payload, of wills, too."""
+    broker = Broker("message_size_limit 100")
+    with Raw(broker) as sub, Raw(broker) as raw:
+        sub.connect(V311)
+        sub.subscribe("m")
+        raw.connect(V5)
+        raw.publish("m", bytes(101), qos=1, packet_id=7)
+        assert raw.packet(2, PUBACK).body[:3] == b"\x00\x07\x97"
+        raw.publish("m", bytes(101))
+        raw.publish("m", bytes(100), qos=1, packet_id=8)
+        assert raw.packet(2, PUBACK).body[:2] == b"\x00\x08"
+        assert sub.packet().publish(V311)[1] == bytes(100)
+        sub.expect_nothing()
+    with Raw(broker) as raw:
+        try:
+            raw.connect(V5, will=("w", bytes(101), 0, False))
+        except AssertionError as refused:
+            assert "refused" in str(refused), refused
+        else:
+            raise AssertionError("its will was taken")
+    assert broker.child.stop() == 0
+
+
+def test_a_quiet_and_a_loud_one():
+    port = free_port()
+    quiet = Child([program("smqttd"), "-p", str(port), "-q"])
+    wait_until(lambda: is_open(port), 3, "it listens")
+    assert quiet.stop() == 0
+    assert quiet.lines == [], quiet.text()
+    both = Child([program("smqttd"), "-q", "-v"])
+    assert both.wait(3) == 2 and len(both.lines) == 1, both.text()
+
+
+def is_open(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except ConnectionRefusedError:
+        return False
+
+
+def test_config_is_tested_and_dumped(broker):
+    good = broker.write("good.conf", "listener 1884\nmax_qos 1\npersistence true\n")
+    child = Child([program("smqttd"), "-c", good, "--test-config"])
+    assert child.wait(3) == 0 and b"persistence is left out" in child.lines[0], child.text()
+    dump = subprocess.run([program("smqttd"), "-c", good, "--dump-config"], check=True, capture_output=True).stdout
+    again = broker.write("again.conf", dump.decode())
+    second = subprocess.run([program("smqttd"), "-c", again, "--dump-config"], check=True, capture_output=True).stdout
+    assert dump == second and b"max_qos 1" in dump and b"listener 1884" in dump
+
+
+if not is_smqttd():
+    skip("about smqttd alone")
+main(test_reload_takes_the_new_values, test_reload_of_a_bad_file_changes_nothing, test_log_file_is_opened_anew,
+     test_background, test_systemd_is_told, test_limits_of_payloads, test_a_quiet_and_a_loud_one,
+     test_config_is_tested_and_dumped)
