@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "harness.h"
+#include "broker/internal.h"
+#include "broker/route.h"
 
 enum { WALL = 1700000000, PACKET_MAX = 1 << 20, SPANS = 64 };
 
@@ -102,6 +104,26 @@ void bed_stop(struct bed *bed)
     }
     smq_worker_free(bed->w);
     assert_int_equal(bed->mem.live, 0);
+}
+
+void bed_leave_stored(struct bed *bed, const char *client_id, const char *topic, const char *payload)
+{
+    struct smq_content content = {.topic = smq_span_str(topic),
+                                  .payload = smq_span_str(payload),
+                                  .expires = SMQTT_NEVER,
+                                  .qos = 1,
+                                  .retain = client_id == NULL};
+    struct smq_refbuf *msg = smq_msg_new(&bed->mem.mem, &content, false, &bed->w->msg_bytes);
+    assert_non_null(msg);
+    if (client_id == NULL) {
+        assert_int_equal(smq_retain_set(&bed->w->retain, msg, 0), SMQTT_OK);
+    } else {
+        struct smq_routing r;
+        smq_routing_init_msg(&r, msg);
+        smq_session_deliver(bed->w, smq_session_find(bed->w, smq_span_str(client_id)), &r, 1, false, NULL, 0);
+        smq_routing_deinit(&r);
+    }
+    smq_msg_unref(msg);
 }
 
 /* ------------------------------------------------------------ clients */

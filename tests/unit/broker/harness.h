@@ -50,6 +50,10 @@ void bed_pass(struct bed *bed, smqtt_ms ms);
 /** What a shell does in a turn: output to the clients, closed ones released. */
 void bed_turn(struct bed *bed);
 
+/** What an older program may have left in a store: a message that was never checked, retained or (client_id) in the
+ * queue of a session that is away. */
+void bed_leave_stored(struct bed *bed, const char *client_id, const char *topic, const char *payload);
+
 /** A new transport; NULL when the broker does not want it. */
 struct client *client_open(struct bed *bed, enum smqtt_version version);
 /** Bytes to the broker; then a turn. */

@@ -1,0 +1,678 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Native DETECT through the worker: registration, relaying and its rules, and the real endpoints. */
+#include <smqtt/system.h>
+
+#include "detect/relay.h"
+#include "harness.h"
+
+enum { CID = 4, BODY_LEN = 60 };
+
+static struct bed bed;
+static struct client *healthy;
+static struct smqtt_rng rng;
+
+static int setup(void **state)
+{
+    (void)state;
+    bed_init(&bed);
+    rng = smqtt_system_rng();
+    return 0;
+}
+
+static void start(void)
+{
+    bed_start(&bed);
+    healthy = client_connect(&bed, SMQTT_V5, "healthy", true);
+    client_subscribe(healthy, "#", 1);
+}
+
+static void stop(void)
+{
+    client_drain(healthy);
+    client_expect_alive(healthy);
+    bed_stop(&bed);
+}
+
+static struct smqtt_identity *identity_new(const char *name)
+{
+    struct smqtt_identity *id;
+    assert_int_equal(smqtt_identity_new(NULL, &rng, "x25519", name, 0, 0, 0, &id), SMQTT_OK);
+    return id;
+}
+
+/* ------------------------------------------------------------ endpoints */
+
+/* A client with a sealer or an opener, as an application glues them together. */
+struct end {
+    struct client *c;
+    struct smqtt_sealer *sealer;
+    struct smqtt_opener *opener;
+    bool registered, open, closed, answered;
+    uint8_t register_status, receipt_status;
+    char message[64];
+    enum smqtt_protection protection;
+};
+
+static bool next_event(struct end *e, struct smqtt_secure_event *ev)
+{
+    return e->sealer != NULL ? smqtt_sealer_next(e->sealer, ev) : smqtt_opener_next(e->opener, ev);
+}
+
+static void do_event(struct end *e, const struct smqtt_secure_event *ev)
+{
+    struct smq_packet pkt = {.type = SMQ_PUBLISH};
+    char filter[80];
+    switch (ev->type) {
+    case SMQTT_EV_DETECT:
+        pkt.type = SMQ_DETECT;
+        pkt.detect.header = ev->header;
+        pkt.detect.body = ev->bytes;
+        client_send(e->c, &pkt);
+        break;
+    case SMQTT_EV_PUBLISH:
+        pkt.publish.topic = ev->topic;
+        pkt.publish.payload = ev->bytes;
+        smq_props_clear(&pkt.publish.props);
+        client_send(e->c, &pkt);
+        break;
+    case SMQTT_EV_SUBSCRIBE:
+        snprintf(filter, sizeof filter, "%.*s", (int)ev->topic.len, (const char *)ev->topic.data);
+        client_subscribe(e->c, filter, 1);
+        break;
+    case SMQTT_EV_REGISTERED:
+        e->registered = ev->status == 0;
+        e->answered = true;
+        e->register_status = ev->status;
+        break;
+    case SMQTT_EV_OPEN:
+        e->open = true;
+        break;
+    case SMQTT_EV_CLOSED:
+        e->closed = true;
+        break;
+    case SMQTT_EV_RECEIPT:
+        e->receipt_status = ev->status;
+        e->answered = true;
+        break;
+    case SMQTT_EV_MESSAGE:
+        snprintf(e->message, sizeof e->message, "%.*s", (int)ev->bytes.len, (const char *)ev->bytes.data);
+        e->protection = ev->protection;
+        break;
+    case SMQTT_EV_NONE:
+    case SMQTT_EV_UNSUBSCRIBE:
+    case SMQTT_EV_STEP:
+    case SMQTT_EV_LOST:
+    case SMQTT_EV_REFUSED:
+        break;
+    }
+}
+
+static void take_packet(struct end *e, const struct smq_packet *pkt)
+{
+    bool taken;
+    if (pkt->type == SMQ_DETECT) {
+        smqtt_err err = e->sealer != NULL
+                            ? smqtt_sealer_detect(e->sealer, pkt->detect.header, pkt->detect.body, bed.now)
+                            : smqtt_opener_detect(e->opener, pkt->detect.header, pkt->detect.body, bed.now);
+        assert_int_equal(err, SMQTT_OK);
+    } else if (pkt->type == SMQ_PUBLISH) {
+        const struct smq_publish *p = &pkt->publish;
+        smqtt_err err = e->sealer != NULL ? smqtt_sealer_message(e->sealer, p->topic, p->payload, &taken, bed.now)
+                                          : smqtt_opener_message(e->opener, p->topic, p->payload, p->retain, bed.now);
+        assert_int_equal(err, SMQTT_OK);
+    }
+}
+
+/* Lets all ends talk until they have nothing more to say. */
+static void talk(struct end *const *ends, size_t n)
+{
+    for (bool busy = true; busy;) {
+        busy = false;
+        for (size_t i = 0; i < n; i++) {
+            struct smqtt_secure_event ev;
+            const struct smq_packet *pkt;
+            while (next_event(ends[i], &ev)) {
+                do_event(ends[i], &ev);
+                busy = true;
+            }
+            if (ends[i]->c->in.len != 0 && (pkt = client_next(ends[i]->c)) != NULL) {
+                take_packet(ends[i], pkt);
+                busy = true;
+            }
+        }
+    }
+}
+
+static void server_begin(struct end *e, struct smqtt_identity *id, const char *client_id, enum smqtt_version version)
+{
+    struct smqtt_opener_config config = {.struct_size = sizeof config, .rng = rng, .identity = id};
+    *e = (struct end){.c = client_connect(&bed, version, client_id, true)};
+    assert_int_equal(smqtt_opener_new(&config, bed.now, &e->opener), SMQTT_OK);
+    assert_int_equal(smqtt_opener_connected(e->opener, smq_span_str(client_id), bed.now), SMQTT_OK);
+    struct end *one[] = {e};
+    talk(one, 1);
+}
+
+static void client_begin(struct end *e, struct smqtt_identity *server, const char *client_id)
+{
+    struct smqtt_sealer_config config = {
+        .struct_size = sizeof config, .rng = rng, .server = server, .client_id = smq_span_str(client_id)};
+    *e = (struct end){.c = client_connect(&bed, SMQTT_V5, client_id, true)};
+    assert_int_equal(smqtt_sealer_new(&config, bed.now, &e->sealer), SMQTT_OK);
+}
+
+static void seal_and_publish(struct end *e, const char *topic, const char *text)
+{
+    uint8_t record[256];
+    size_t len;
+    struct smqtt_seal_options options = {.text = true, .receipt = true};
+    assert_int_equal(smqtt_seal(e->sealer, smq_span_str(topic), smq_span_str(text), &options, bed.now, record,
+                                sizeof record, &len, NULL, NULL),
+                     SMQTT_OK);
+    struct smq_packet pkt = {.type = SMQ_PUBLISH};
+    pkt.publish.topic = smq_span_str(topic);
+    pkt.publish.payload = smq_span_of(record, len);
+    smq_props_clear(&pkt.publish.props);
+    client_send(e->c, &pkt);
+}
+
+static void end_free(struct end *e)
+{
+    smqtt_sealer_free(e->sealer);
+    smqtt_opener_free(e->opener);
+}
+
+/* ------------------------------------------------------------ the real endpoints */
+
+static void the_whole_story(void **state)
+{
+    (void)state;
+    start();
+    struct smqtt_identity *id = identity_new("server");
+    for (size_t i = 0; i < 3; i++) {
+        static const enum smqtt_version versions[] = {SMQTT_V31, SMQTT_V311, SMQTT_V5};
+        struct end server, client;
+        struct end *both[] = {&client, &server};
+        server_begin(&server, id, "server", versions[i]);
+        assert_true(server.registered);
+        client_subscribe(server.c, "sensors/#", 1);
+        client_begin(&client, id, "client");
+        assert_int_equal(
+            smqtt_sealer_start(client.sealer, smq_span_str("sensors/1"), smq_span_str("21 C"), true, bed.now),
+            SMQTT_OK);
+        talk(both, 2);
+        assert_true(client.open && server.open);
+        seal_and_publish(&client, "sensors/1", "21 C");
+        talk(both, 2);
+        assert_string_equal(server.message, "21 C");
+        assert_int_equal(server.protection, SMQTT_PEER_ANON);
+        assert_true(client.answered && client.receipt_status == 0);
+        struct smq_worker_stats stats;
+        smq_worker_stats(bed.w, &stats);
+        assert_int_equal(stats.handshakes, i + 1);
+        end_free(&client);
+        end_free(&server);
+        client_break(client.c);
+        client_break(server.c);
+        client_drain(client.c);
+        client_drain(server.c);
+    }
+    /* Who listens to everything saw sealed bytes only. */
+    const struct smq_packet *pkt;
+    size_t n = 0;
+    while ((pkt = client_next(healthy)) != NULL) {
+        assert_true(pkt->publish.payload.len > 0 && pkt->publish.payload.data[0] >= 0x80);
+        n++;
+    }
+    assert_true(n >= 6);
+    smqtt_identity_free(id);
+    stop();
+}
+
+static void the_broker_as_server(void **state)
+{
+    (void)state;
+    struct smqtt_identity *id = identity_new("broker");
+    bed.config.identity = id;
+    start();
+    struct end client;
+    struct end *one[] = {&client};
+    client_begin(&client, id, "client");
+    assert_int_equal(smqtt_sealer_start(client.sealer, smq_span_str("t"), smq_span_str("hello"), true, bed.now),
+                     SMQTT_OK);
+    talk(one, 1);
+    assert_true(client.open);
+    client_drain(healthy);
+    seal_and_publish(&client, "t", "hello");
+    talk(one, 1);
+    bool plain = false;
+    const struct smq_packet *pkt;
+    while ((pkt = client_next(healthy)) != NULL) {
+        if (span_is(pkt->publish.topic, "t")) {
+            assert_true(span_is(pkt->publish.payload, "hello")); /* and never the record */
+            plain = true;
+        }
+    }
+    assert_true(plain);
+    assert_true(client.answered && client.receipt_status == 0);
+    /* Nobody else can register as the broker. */
+    struct end thief;
+    server_begin(&thief, id, "thief", SMQTT_V5);
+    assert_false(thief.registered);
+    end_free(&thief);
+    end_free(&client);
+    stop();
+    smqtt_identity_free(id);
+}
+
+static void registration(void **state)
+{
+    (void)state;
+    start();
+    struct smqtt_identity *id = identity_new("server");
+    struct end first, second;
+    server_begin(&first, id, "one", SMQTT_V5);
+    assert_true(first.registered);
+    server_begin(&second, id, "two", SMQTT_V5); /* the identity is in use */
+    assert_true(second.answered && !second.registered);
+    end_free(&second);
+    end_free(&first);
+    struct client *was = first.c;
+    server_begin(&first, id, "one", SMQTT_V5); /* the same client, connected anew */
+    client_expect_closed(was);
+    assert_true(first.registered);
+    client_break(first.c);
+    server_begin(&second, id, "three", SMQTT_V311);
+    assert_true(second.registered);
+    end_free(&first);
+    end_free(&second);
+    /* A proof for another challenge or client is not taken. */
+    client_drain(second.c);
+    client_break(second.c);
+    struct smqtt_opener_config config = {.struct_size = sizeof config, .rng = rng, .identity = id};
+    struct end liar = {.c = client_connect(&bed, SMQTT_V5, "liar", true)};
+    assert_int_equal(smqtt_opener_new(&config, bed.now, &liar.opener), SMQTT_OK);
+    assert_int_equal(smqtt_opener_connected(liar.opener, smq_span_str("somebody"), bed.now), SMQTT_OK);
+    struct end *one[] = {&liar};
+    talk(one, 1);
+    assert_true(liar.answered && !liar.registered);
+    end_free(&liar);
+    smqtt_identity_free(id);
+    stop();
+}
+
+/* ------------------------------------------------------------ the relay with made-up bytes */
+
+static struct smqtt_identity *relay_id;
+static struct end relay_server;
+static struct client *client;
+
+static void relay_begin(void)
+{
+    start();
+    relay_id = identity_new("relay");
+    server_begin(&relay_server, relay_id, "server", SMQTT_V5);
+    assert_true(relay_server.registered);
+    client = client_connect(&bed, SMQTT_V5, "client", true);
+}
+
+static void relay_end(void)
+{
+    end_free(&relay_server);
+    smqtt_identity_free(relay_id);
+    stop();
+}
+
+static void detect(struct client *c, uint8_t header, uint8_t cid, uint8_t filler, const uint8_t *skid)
+{
+    uint8_t body[BODY_LEN];
+    memset(body, filler, sizeof body);
+    struct smq_wr wr = smq_wr_of(body, sizeof body);
+    bool start_or_step2 = header == 1 || header == 2 || header == 4 || header == 0x0C;
+    smq_wr_u8(&wr, SMQ_DETECT_VER);
+    if (start_or_step2) {
+        smq_wr_u8(&wr, 1);
+    }
+    if (header == 1) {
+        smq_wr_u16(&wr, 0x0400);
+    }
+    uint8_t cids[SMQ_CID_LEN];
+    memset(cids, cid, sizeof cids);
+    smq_wr_bytes(&wr, cids, sizeof cids);
+    if (header == 1 || header == 7 || header == 0x0F) {
+        smq_wr_bytes(&wr, skid != NULL ? skid : smqtt_identity_skid(relay_id), SMQTT_SKID_LEN);
+    }
+    struct smq_packet pkt = {.type = SMQ_DETECT};
+    pkt.detect.header = header;
+    pkt.detect.body = smq_span_of(body, sizeof body);
+    client_send(c, &pkt);
+}
+
+static void expect_detect(struct client *c, uint8_t header)
+{
+    assert_int_equal(client_expect(c, SMQ_DETECT)->detect.header, header);
+}
+
+static void expect_retry(struct client *c, uint8_t status)
+{
+    const struct smq_detect_pkt *p = &client_expect(c, SMQ_DETECT)->detect;
+    assert_int_equal(p->header, 2);
+    assert_int_equal(p->body.data[2 + SMQ_CID_LEN], status);
+}
+
+static void expect_kicked(struct client *c, uint8_t reason)
+{
+    assert_int_equal(client_expect(c, SMQ_DISCONNECT)->reasoned.reason, reason);
+    client_expect_closed(c);
+}
+
+static void step(struct client *from, uint8_t header, struct client *to, uint8_t arrives)
+{
+    detect(from, header, CID, 'x', NULL);
+    expect_detect(to, arrives);
+}
+
+static void steps_in_order(void **state)
+{
+    (void)state;
+    relay_begin();
+    struct client *server = relay_server.c;
+    step(client, 0x01, server, 0x03); /* relabelled */
+    step(client, 0x01, server, 0x03); /* the same bytes again */
+    step(server, 0x0C, client, 0x0C);
+    step(server, 0x0C, client, 0x0C);
+    step(client, 0x0F, server, 0x0F);
+    step(client, 0x0F, server, 0x0F);
+    step(server, 0x0E, client, 0x0E);
+    step(client, 0x0F, server, 0x0F);
+    step(server, 0x0E, client, 0x0E);
+    step(server, 0x06, client, 0x06);
+    detect(server, 0x06, CID, 'x', NULL); /* its client is gone: nothing happens */
+    client_expect_alive(server);
+    client_expect_none(client);
+    relay_end();
+}
+
+static void steps_out_of_order(void **state)
+{
+    (void)state;
+    /* What was sent before, then what comes: from the client or from the server, who is ended for it. */
+    static const struct {
+        const char *before; /* s: step 0, a: step 2, v: step 3, k: acknowledgement */
+        uint8_t header;
+        bool by_server;
+        uint8_t filler;
+    } wrong[] = {
+        {"", 0x0C, false, 'x'},    {"", 0x0E, false, 'x'},     {"s", 0x01, false, 'y'},   {"s", 0x0F, false, 'x'},
+        {"s", 0x07, false, 'x'},   {"s", 0x0E, true, 'x'},     {"s", 0x06, true, 'x'},    {"sa", 0x0C, true, 'y'},
+        {"sa", 0x04, true, 'x'},   {"sa", 0x02, true, 'x'},    {"sa", 0x0E, true, 'x'},   {"sa", 0x06, true, 'x'},
+        {"sa", 0x01, false, 'y'},  {"sav", 0x0F, false, 'y'},  {"sav", 0x07, false, 'x'}, {"sav", 0x0C, true, 'y'},
+        {"savk", 0x02, true, 'x'}, {"savk", 0x07, false, 'x'},
+    };
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(wrong); i++) {
+        bed_init(&bed);
+        relay_begin();
+        struct client *server = relay_server.c;
+        for (const char *at = wrong[i].before; *at != '\0'; at++) {
+            switch (*at) {
+            case 's':
+                step(client, 0x01, server, 0x03);
+                break;
+            case 'a':
+                step(server, 0x0C, client, 0x0C);
+                break;
+            case 'v':
+                step(client, 0x0F, server, 0x0F);
+                break;
+            default:
+                step(server, 0x0E, client, 0x0E);
+                break;
+            }
+        }
+        struct client *bad = wrong[i].by_server ? server : client, *good = wrong[i].by_server ? client : server;
+        detect(bad, wrong[i].header, CID, wrong[i].filler, NULL);
+        expect_kicked(bad, 0x81);
+        client_expect_alive(good);
+        client_drain(bad);
+        relay_end();
+    }
+}
+
+static void text_that_does_not_survive_ends_access(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        bed_init(&bed);
+        bed.config.on_mismatch = i == 2 ? SMQ_MISMATCH_REFUSE : SMQ_MISMATCH_DISCONNECT;
+        relay_begin();
+        struct client *server = relay_server.c;
+        step(client, 0x01, server, 0x03);
+        step(server, 0x04, client, 0x04);
+        if (i == 3) {
+            detect(client, 0x0F, CID, 'x', NULL); /* does not believe it */
+            expect_kicked(client, 0x81);
+        } else if (i == 1) {
+            bed_pass(&bed, 5001); /* says nothing */
+            expect_kicked(client, 0x99);
+        } else {
+            detect(client, 0x07, CID, 'x', NULL);
+            expect_detect(server, 0x07);
+            if (i == 2) {
+                client_expect_alive(client);
+            } else {
+                expect_kicked(client, 0x99);
+            }
+        }
+        client_expect_alive(server);
+        relay_end();
+    }
+}
+
+static void who_may_answer(void **state)
+{
+    (void)state;
+    relay_begin();
+    struct client *other = client_connect(&bed, SMQTT_V5, "other", true);
+    step(client, 0x01, relay_server.c, 0x03);
+    detect(other, 0x01, CID, 'x', NULL); /* the cid is in use */
+    expect_retry(other, SMQTT_STATUS_REFUSED);
+    client_expect_none(relay_server.c);
+    detect(other, 0x0F, CID, 'x', NULL);
+    expect_kicked(other, 0x81);
+    struct smqtt_identity *id = identity_new("second");
+    struct end second;
+    server_begin(&second, id, "second", SMQTT_V5);
+    assert_true(second.registered);
+    detect(second.c, 0x0C, CID, 'x', NULL); /* a server, but not that one */
+    client_expect_none(client);
+    step(relay_server.c, 0x0C, client, 0x0C);
+    client_break(relay_server.c);
+    detect(client, 0x01, CID + 1, 'x', NULL);
+    expect_retry(client, SMQTT_STATUS_UNKNOWN_SERVER);
+    end_free(&second);
+    smqtt_identity_free(id);
+    relay_end();
+}
+
+static void one_at_a_time_and_not_too_many(void **state)
+{
+    (void)state;
+    bed.config.detect_burst = 20;
+    relay_begin();
+    struct client *server = relay_server.c;
+    step(client, 0x01, server, 0x03);
+    detect(client, 0x01, CID + 1, 'x', NULL);
+    expect_retry(client, SMQTT_STATUS_BUSY);
+    bed_pass(&bed, 10001); /* by now the first was given up */
+    detect(client, 0x01, CID + 1, 'x', NULL);
+    expect_detect(server, 0x03);
+    detect(server, 0x0C, CID, 'x', NULL); /* too late */
+    client_expect_none(client);
+    detect(server, 0x02, CID + 1, 'x', NULL);
+    expect_detect(client, 0x02);
+    /* A flood: hints, and then the end. */
+    size_t hints = 0;
+    for (size_t i = 0; i < 1000 && client->conn != NULL; i++) {
+        detect(client, 0x01, (uint8_t)i, 'y', NULL);
+        detect(server, 0x02, (uint8_t)i, 'y', NULL);
+    }
+    const struct smq_packet *pkt;
+    while ((pkt = client_next(client)) != NULL && pkt->type == SMQ_DETECT) {
+        hints += pkt->detect.body.data[2 + SMQ_CID_LEN] == SMQTT_STATUS_BUSY;
+    }
+    assert_true(hints >= 100 && hints <= 250);
+    assert_non_null(pkt);
+    assert_int_equal(pkt->reasoned.reason, 0x96);
+    size_t reached = 0;
+    while ((pkt = client_next(server)) != NULL) {
+        reached++;
+    }
+    assert_true(reached <= 20);
+    client = client_connect(&bed, SMQTT_V5, "client", true); /* others are served */
+    step(client, 0x01, server, 0x03);
+    relay_end();
+}
+
+static void entries_do_not_live_for_ever(void **state)
+{
+    (void)state;
+    relay_begin();
+    struct client *server = relay_server.c;
+    step(client, 0x01, server, 0x03);
+    bed_pass(&bed, 30001);
+    detect(server, 0x0C, CID, 'x', NULL);
+    client_expect_none(client);
+    detect(client, 0x01, CID, 'z', NULL); /* the cid is free again */
+    expect_detect(server, 0x03);
+    step(server, 0x0C, client, 0x0C);
+    step(client, 0x0F, server, 0x0F);
+    step(server, 0x0E, client, 0x0E);
+    bed_pass(&bed, 3600000);
+    step(server, 0x06, client, 0x06); /* an open one stays */
+    relay_end();
+}
+
+static void a_late_verdict_is_passed_on(void **state)
+{
+    (void)state;
+    relay_begin();
+    struct client *server = relay_server.c;
+    step(client, 0x01, server, 0x03);
+    step(server, 0x0C, client, 0x0C);
+    step(client, 0x0F, server, 0x0F);
+    client_break(client); /* before the acknowledgement */
+    client = client_connect(&bed, SMQTT_V5, "client", true);
+    step(client, 0x0F, server, 0x0F);
+    step(server, 0x0E, client, 0x0E);
+    relay_end();
+}
+
+static void handshakes_that_are_required(void **state)
+{
+    (void)state;
+    char filter[] = "secure/#";
+    struct smq_require_detect rule = {.filter = filter};
+    start();
+    bed.listener.require_detect = &rule;
+    relay_id = identity_new("relay");
+    server_begin(&relay_server, relay_id, "server", SMQTT_V5); /* registration is exempt */
+    assert_true(relay_server.registered);
+    client = client_connect(&bed, SMQTT_V5, "client", true);
+    struct client *server = relay_server.c, *old = client_connect(&bed, SMQTT_V311, "old", true);
+    client_publish(client, "plain", "x", 1, false);
+    client_subscribe(client, "smqtt1/0011223344556677/s/+", 1);
+    client_send_publish(client, "secure/1", "x", 1, false, 3);
+    assert_int_equal(client_expect(client, SMQ_PUBACK)->ack.reason, 0x87);
+    client_send_publish(old, "secure/1", "x", 1, false, 3);
+    client_expect_closed(old);
+    struct smq_filter filters[] = {
+        {smq_span_str("#"), 0}, {smq_span_str("secure"), 0}, {smq_span_str("+/1"), 0}, {smq_span_str("plain/#"), 0}};
+    struct smq_packet pkt = {.type = SMQ_SUBSCRIBE};
+    pkt.subscribe.id = 1;
+    pkt.subscribe.n = 4;
+    pkt.subscribe.filters = filters;
+    smq_props_clear(&pkt.subscribe.props);
+    client_send(client, &pkt);
+    static const uint8_t codes[] = {0x87, 0x87, 0x87, 0};
+    assert_memory_equal(client_expect(client, SMQ_SUBACK)->suback.codes.data, codes, 4);
+    step(client, 0x01, server, 0x03);
+    step(server, 0x0C, client, 0x0C);
+    step(client, 0x0F, server, 0x0F);
+    client_send_publish(client, "secure/1", "x", 1, false, 3); /* not yet acknowledged */
+    assert_int_equal(client_expect(client, SMQ_PUBACK)->ack.reason, 0x87);
+    step(server, 0x0E, client, 0x0E);
+    client_publish(client, "secure/1", "x", 1, false);
+    /* One that names other servers. */
+    uint8_t skids[1][SMQTT_SKID_LEN] = {{1, 2, 3}};
+    rule.skids = skids;
+    rule.n_skids = 1;
+    client_send_publish(client, "secure/1", "x", 1, false, 3);
+    assert_int_equal(client_expect(client, SMQ_PUBACK)->ack.reason, 0x87);
+    memcpy(skids[0], smqtt_identity_skid(relay_id), SMQTT_SKID_LEN);
+    client_publish(client, "secure/1", "x", 1, false);
+    client_break(server); /* with the server the session goes */
+    client_send_publish(client, "secure/1", "x", 1, false, 3);
+    assert_int_equal(client_expect(client, SMQ_PUBACK)->ack.reason, 0x87);
+    end_free(&relay_server);
+    smqtt_identity_free(relay_id);
+    stop();
+}
+
+static void detect_may_be_switched_off(void **state)
+{
+    (void)state;
+    bed.config.detect = false;
+    start();
+    struct smq_packet pkt = packet_connect(SMQTT_V5, "x", true);
+    struct client *c = client_open(&bed, SMQTT_V5);
+    client_send(c, &pkt);
+    assert_int_equal(client_expect(c, SMQ_CONNACK)->connack.props.present & 1u << SMQ_PROP_USER_PROPERTY, 0);
+    relay_id = identity_new("relay");
+    detect(c, 0x01, CID, 'x', NULL);
+    expect_kicked(c, 0x81);
+    smqtt_identity_free(relay_id);
+    stop();
+}
+
+static void every_flipped_bit_of_step0_harms_nobody_else(void **state)
+{
+    (void)state;
+    relay_begin();
+    uint8_t good[] = {
+        0x01, 28, SMQ_DETECT_VER, 1, 4, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1};
+    memcpy(good + 14, smqtt_identity_skid(relay_id), SMQTT_SKID_LEN);
+    for (size_t bit = 0; bit < sizeof good * 8; bit++) {
+        uint8_t bad[sizeof good];
+        memcpy(bad, good, sizeof good);
+        bad[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        struct client *c = client_connect(&bed, SMQTT_V5, "flip", true);
+        client_feed(c, bad, sizeof bad);
+        client_drain(c);
+        if (c->conn != NULL) {
+            client_break(c);
+        }
+        client_drain(relay_server.c);
+    }
+    client_expect_alive(relay_server.c);
+    relay_end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(the_whole_story, setup),
+        cmocka_unit_test_setup(the_broker_as_server, setup),
+        cmocka_unit_test_setup(registration, setup),
+        cmocka_unit_test_setup(steps_in_order, setup),
+        cmocka_unit_test_setup(steps_out_of_order, setup),
+        cmocka_unit_test_setup(text_that_does_not_survive_ends_access, setup),
+        cmocka_unit_test_setup(who_may_answer, setup),
+        cmocka_unit_test_setup(one_at_a_time_and_not_too_many, setup),
+        cmocka_unit_test_setup(entries_do_not_live_for_ever, setup),
+        cmocka_unit_test_setup(a_late_verdict_is_passed_on, setup),
+        cmocka_unit_test_setup(handshakes_that_are_required, setup),
+        cmocka_unit_test_setup(detect_may_be_switched_off, setup),
+        cmocka_unit_test_setup(every_flipped_bit_of_step0_harms_nobody_else, setup),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Each allocation fails once: it costs at most the connection that needed it, and nothing leaks. */
+#include "harness.h"
+
+static struct bed bed;
+
+static void send_quietly(struct client *c, const struct smq_packet *pkt)
+{
+    client_send(c, pkt);
+    client_drain(c);
+}
+
+static void scenario_connect(void)
+{
+    struct smq_packet pkt = packet_connect(SMQTT_V5, "x", false);
+    pkt.connect.has_will = pkt.connect.has_user = true;
+    pkt.connect.will.topic = smq_span_str("w");
+    pkt.connect.will.payload = smq_span_str("gone");
+    pkt.connect.user = smq_span_str("user");
+    smq_props_set_num(&pkt.connect.props, SMQ_PROP_SESSION_EXPIRY, 10);
+    smq_props_set_num(&pkt.connect.will.props, SMQ_PROP_WILL_DELAY, 5);
+    smq_props_set_bytes(&pkt.connect.will.props, SMQ_PROP_CONTENT_TYPE, smq_span_str("x"));
+    for (size_t i = 0; i < 3; i++) {
+        struct client *c = client_open(&bed, SMQTT_V5);
+        if (c != NULL) {
+            send_quietly(c, &pkt);
+        }
+        if (c != NULL && i == 0) {
+            client_break(c);
+        }
+    }
+    bed_pass(&bed, 20000);
+}
+
+static void scenario_publish(void)
+{
+    static char large[2000];
+    memset(large, 'x', sizeof large - 1);
+    struct client *c = client_open(&bed, SMQTT_V5);
+    struct smq_packet pkt = packet_connect(SMQTT_V5, "pub", true);
+    if (c == NULL) {
+        return;
+    }
+    send_quietly(c, &pkt);
+    for (uint8_t i = 0; i < 12; i++) {
+        pkt = (struct smq_packet){.type = SMQ_PUBLISH};
+        pkt.publish.topic = smq_span_str(i < 8 ? "t/1" : "kept");
+        pkt.publish.payload = smq_span_str(i % 2 == 0 ? "small" : large);
+        pkt.publish.qos = i % 3;
+        pkt.publish.id = i % 3 != 0 ? i : 0;
+        pkt.publish.retain = i % 4 == 0;
+        smq_props_clear(&pkt.publish.props);
+        smq_props_set_num(&pkt.publish.props, SMQ_PROP_MESSAGE_EXPIRY, 100);
+        smq_props_set_num(&pkt.publish.props, SMQ_PROP_TOPIC_ALIAS, 1 + i % 2);
+        send_quietly(c, &pkt);
+    }
+}
+
+static void scenario_subscribe(void)
+{
+    struct client *c = client_open(&bed, SMQTT_V5);
+    struct smq_packet pkt = packet_connect(SMQTT_V5, "sub", false);
+    if (c == NULL) {
+        return;
+    }
+    send_quietly(c, &pkt);
+    struct smq_filter f[] = {{smq_span_str("a/+/b"), 1},
+                             {smq_span_str("$share/g/a/#"), 2},
+                             {smq_span_str("kept/#"), 1},
+                             {smq_span_str("a/+/b"), 2}};
+    pkt = (struct smq_packet){.type = SMQ_SUBSCRIBE};
+    pkt.subscribe.id = 1;
+    pkt.subscribe.n = SMQ_ARRAY_LEN(f);
+    pkt.subscribe.filters = f;
+    smq_props_clear(&pkt.subscribe.props);
+    smq_props_set_num(&pkt.subscribe.props, SMQ_PROP_SUBSCRIPTION_ID, 5);
+    send_quietly(c, &pkt);
+    pkt.type = SMQ_UNSUBSCRIBE;
+    smq_props_clear(&pkt.subscribe.props);
+    send_quietly(c, &pkt);
+}
+
+static void scenario_detect(void)
+{
+    struct client *c = client_open(&bed, SMQTT_V5);
+    struct smq_packet pkt = packet_connect(SMQTT_V5, "det", false);
+    if (c == NULL) {
+        return;
+    }
+    send_quietly(c, &pkt);
+    uint8_t body[64] = {0xD1, 1, 4};
+    pkt = (struct smq_packet){.type = SMQ_DETECT};
+    pkt.detect.header = 1;
+    pkt.detect.body = smq_span_of(body, sizeof body);
+    send_quietly(c, &pkt);
+}
+
+/* What could not be sent for lack of memory may come first. */
+static void expect_served(struct client *healthy)
+{
+    const struct smq_packet *pkt;
+    bool served = false;
+    assert_non_null(healthy->conn);
+    client_send_publish(healthy, "t/2", "after", 0, false, 0);
+    while ((pkt = client_next(healthy)) != NULL) {
+        served = served || (pkt->type == SMQ_PUBLISH && span_is(pkt->publish.payload, "after"));
+    }
+    assert_true(served);
+}
+
+static void each_allocation_fails_once(void **state)
+{
+    (void)state;
+    static void (*const scenarios[])(void) = {scenario_connect, scenario_publish, scenario_subscribe, scenario_detect};
+    for (size_t s = 0; s < SMQ_ARRAY_LEN(scenarios); s++) {
+        for (size_t nth = 1;; nth++) {
+            bed_init(&bed);
+            bed_start(&bed);
+            struct client *healthy = client_connect(&bed, SMQTT_V5, "healthy", true);
+            client_subscribe(healthy, "t/#", 2);
+            client_subscribe(healthy, "t/1", 1);
+            struct client *away = client_connect(&bed, SMQTT_V5, "away", false);
+            client_subscribe(away, "t/1", 2);
+            client_break(away);
+            client_publish(healthy, "kept/1", "retained", 1, true);
+            failing_mem_arm(&bed.mem, nth);
+            scenarios[s]();
+            bool failed = failing_mem_has_failed(&bed.mem);
+            failing_mem_arm(&bed.mem, 0);
+            client_drain(healthy);
+            expect_served(healthy);
+            bed_stop(&bed); /* asserts that nothing is left */
+            if (!failed) {
+                assert_true(nth > 3);
+                break;
+            }
+        }
+    }
+}
+
+static void no_worker_without_memory(void **state)
+{
+    (void)state;
+    for (size_t nth = 1; nth < 20; nth++) {
+        bed_init(&bed);
+        failing_mem_arm(&bed.mem, nth);
+        smqtt_err err = smq_worker_new(&bed.env, &bed.config, bed.now, &bed.w);
+        if (err == SMQTT_OK) {
+            assert_true(nth > 2);
+            bed_stop(&bed);
+            return;
+        }
+        assert_int_equal(err, SMQTT_E_NOMEM);
+        assert_int_equal(bed.mem.live, 0);
+    }
+    fail();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_allocation_fails_once),
+        cmocka_unit_test(no_worker_without_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
