@@ -92,7 +92,7 @@ struct smq_step0_plan {
  * buf. */
 SMQ_MUST_USE smqtt_err smq_step_m(smq_span payload, bool text, uint8_t buf[SMQ_M_BINARY], smq_span *m);
 /** Writes 0x01 and body0. hs gets suite, ids, sk_x, x1, th1. SMQTT_E_TOO_LARGE when the body would be over
- * SMQ_BODY_MAX, SMQTT_E_BAD_KEY, SMQTT_E_USAGE (psk). */
+ * SMQ_BODY_MAX or the client id over SMQ_CLIENT_ID_MAX, SMQTT_E_BAD_KEY, SMQTT_E_USAGE (psk). */
 SMQ_MUST_USE smqtt_err smq_step0_write(const struct smq_step0_plan *plan, uint8_t packet[SMQ_PACKET_MAX], size_t *len,
                                        struct smq_hs *hs);
 

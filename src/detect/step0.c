@@ -122,6 +122,9 @@ smqtt_err smq_step0_write(const struct smq_step0_plan *plan, uint8_t packet[SMQ_
     if (plan->psk.len != 0 && (plan->psk_id.len == 0 || plan->psk_id.len > SMQ_PSK_ID_MAX)) {
         return SMQTT_E_USAGE;
     }
+    if (plan->client_id.len > SMQ_CLIENT_ID_MAX) { /* its length is a u8 */
+        return SMQTT_E_TOO_LARGE;
+    }
     SMQ_TRY(smq_schedule_lib()->dh_public(suite->curve, plan->sk_x, pk_x));
     struct smq_wr wr = smq_wr_of(packet, SMQ_PACKET_MAX - SMQ_TAG_LEN);
     clear_write(&wr, plan, next.hflags);
