@@ -135,6 +135,7 @@ export class Client {
     const th2 = th2Of(this.th1, header, suite, cid, enc2);
     const k2 = keyAndNonce(suite, hs, 's hs', th2);
     const f = pt2Read(open(suite, k2.key, k2.nonce, th2, ct2));
+    must(f.flag === (header === HDR.STEP2 ? 1 : 0), 'step 2: flag and header differ');
     verify(
       suite,
       this.o.server.pkSig,
@@ -151,7 +152,7 @@ export class Client {
   judge(header, f, now, rtt) {
     const distance = f.ts2 - this.ts1;
     if (f.status !== STATUS.OK) return f.status;
-    if (f.flag !== 1 || header !== HDR.STEP2) return STATUS.MOJIBAKE;
+    if (f.flag !== 1) return STATUS.MOJIBAKE;
     if (!equal(f.hM, H(this.m))) return STATUS.HASH_MISMATCH;
     if (distance > CLOCK_MS || distance < -CLOCK_MS || rtt > RTT_MS) return STATUS.DELAY;
     return STATUS.OK;

@@ -90,13 +90,13 @@ export function body0Read(body) {
   const hflags = r.u8();
   const reserved = r.u8();
   const f = { suite, hflags, cid: r.take(8), skid: r.take(8), ts1: r.u64() };
-  must(reserved === 0 && (hflags & 0xe0) === 0, 'step 0: reserved bits', STATUS.REFUSED);
-  must(hflags & HF.ALWAYS, 'step 0: the acknowledgement is mandatory', STATUS.REFUSED);
+  must(reserved === 0 && (hflags & 0xe0) === 0, 'step 0: reserved bits');
+  must(hflags & HF.ALWAYS, 'step 0: the acknowledgement is mandatory');
   f.tlvs = hflags & HF.TLV ? tlvRead(r, Object.values(TLV0)) : new Map();
   const pskId = f.tlvs.get(TLV0.PSK_ID);
-  must(!pskId === !(hflags & HF.PSK), 'step 0: psk id and psk mode go together', STATUS.REFUSED);
-  must(!pskId || (pskId.length >= 1 && pskId.length <= 64), 'step 0: psk id', STATUS.REFUSED);
-  must((f.tlvs.get(TLV0.COOKIE)?.length ?? 0) <= 32, 'step 0: cookie', STATUS.REFUSED);
+  must(!pskId === !(hflags & HF.PSK), 'step 0: psk id and psk mode go together');
+  must(!pskId || (pskId.length >= 1 && pskId.length <= 64), 'step 0: psk id');
+  must((f.tlvs.get(TLV0.COOKIE)?.length ?? 0) <= 32, 'step 0: cookie');
   f.enc1 = r.take(suite.npk);
   f.head = body.slice(0, r.at);
   f.ct1 = r.rest();
@@ -160,6 +160,8 @@ export function pt2Read(bytes) {
     hM: r.take(32),
   };
   tlvRead(r);
+  must(f.status < STATUS.UNKNOWN_SERVER && f.flag <= 1, 'step 2: status or flag');
+  must(f.window >= 64 && f.rekey >= 1, 'step 2: window or rekey');
   f.signed = bytes.slice(0, r.at);
   f.sig2 = r.take(64);
   r.end();

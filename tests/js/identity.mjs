@@ -23,6 +23,7 @@ import { H, sign, suiteNamed, suiteOf, verify } from './suites.mjs';
 
 export const VER = 0xd1;
 const DESCRIPTOR_VERSION = 0x01;
+const DESCRIPTOR_LIMIT = 2048;
 export const FLAG_NO_ANONYMOUS = 0x01;
 
 /** The part of a descriptor that is signed. */
@@ -48,12 +49,14 @@ export const skidOf = (suite, pkKem, pkSig) => H(ascii('smqtt1 skid'), u8(suite.
 /** Reads and verifies a descriptor. */
 export function descriptorRead(bytes) {
   const r = new Reader(bytes);
+  must(bytes.length <= DESCRIPTOR_LIMIT, 'descriptor: too long');
   must(r.u8() === DESCRIPTOR_VERSION, 'descriptor: unknown version');
   const suite = suiteOf(r.u8());
   const flags = r.u8();
   must((flags & ~FLAG_NO_ANONYMOUS) === 0, 'descriptor: reserved flags');
   must(r.u8() === 0, 'descriptor: reserved byte');
   const d = { suite, flags, version: r.u32(), notBefore: r.u64(), notAfter: r.u64() };
+  must(d.notAfter === 0n || d.notAfter > d.notBefore, 'descriptor: ends before it begins');
   const name = r.blob8();
   must(name.length >= 1 && name.length <= 63 && isMqttText(name), 'descriptor: name');
   d.name = text(name);

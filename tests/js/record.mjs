@@ -125,18 +125,22 @@ function checkTlvs(tlvs, logical) {
   must(tlvs.has(TLVR.LOGICAL_TOPIC) === logical, 'record: logical topic and L go together');
 }
 
-/** Opens a record that recordRead has split. */
-export function recordOpen(suite, keys, parts, { ctx, way, topic }) {
-  const { first, seq, box, logical } = parts;
+/** The AEAD of a record that recordRead has split: content, TLV list and payload in one. */
+function recordDecrypt(suite, keys, { first, seq, box, logical }, { ctx, way, topic }) {
   const aad = recordAad(suite, { ctx, way, kid: keys.kid, seq, first, topic: logical ? '' : topic });
-  const r = new Reader(open(suite, keys.key, recordNonce(keys.iv, seq), aad, box));
+  return open(suite, keys.key, recordNonce(keys.iv, seq), aad, box);
+}
+
+/** What stands inside a record. */
+function recordParse(plain, { seq, kid, logical }, topic) {
+  const r = new Reader(plain);
   const content = r.u8();
   must((content & 0xf0) === 0, 'record: reserved content bits');
   const tlvs = content & CONTENT.TLV ? tlvRead(r, Object.values(TLVR)) : new Map();
   checkTlvs(tlvs, logical);
   return {
     seq,
-    kid: parts.kid,
+    kid,
     tlvs,
     payload: r.rest(),
     isText: (content & CONTENT.TEXT) !== 0,
@@ -144,6 +148,11 @@ export function recordOpen(suite, keys, parts, { ctx, way, topic }) {
     isReceipts: (content & CONTENT.RECEIPTS) !== 0,
     topic: logical ? text(tlvs.get(TLVR.LOGICAL_TOPIC)) : topic,
   };
+}
+
+/** Opens a record that recordRead has split. */
+export function recordOpen(suite, keys, parts, where) {
+  return recordParse(recordDecrypt(suite, keys, parts, where), parts, where.topic);
 }
 
 export const receiptsWrite = (entries) => cat(...entries.map((e) => cat(e.kid, u64(e.seq), u8(e.status), u8(e.flag))));
@@ -258,10 +267,14 @@ export class Session {
     const gen = this.receivers[at];
     const judgement = gen.window.judge(parts.seq);
     if (judgement !== 'NEW' && !retain) throw new Dropped(judgement);
-    const out = recordOpen(this.suite, gen, parts, { ctx: this.ctx, way: 1 - this.sendWay, topic });
+    const plain = recordDecrypt(this.suite, gen, parts, { ctx: this.ctx, way: 1 - this.sendWay, topic });
+    if (judgement === 'NEW') {
+      gen.window.commit(parts.seq);
+      this.moveOn(at, now);
+    }
+    const out = recordParse(plain, parts, topic);
+    must(!out.isReceipts || this.role === 'C', 'record: receipts go from server to client');
     if (judgement !== 'NEW') return this.retained(out, subscription);
-    gen.window.commit(parts.seq);
-    this.moveOn(at, now);
     this.remember(out);
     this.expire(out, now);
     out.flag = !out.isText || text(out.payload) !== null ? 1 : 0;

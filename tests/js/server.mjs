@@ -29,7 +29,7 @@ import {
   TLV0,
 } from './detect.mjs';
 import { setupReceiver, setupSender } from './hpke.mjs';
-import { descriptorInForce, descriptorRead, FLAG_NO_ANONYMOUS } from './identity.mjs';
+import { descriptorInForce, descriptorRead, FLAG_NO_ANONYMOUS, VER } from './identity.mjs';
 import { Session } from './record.mjs';
 import { H, open, seal, sign, verify } from './suites.mjs';
 
@@ -108,9 +108,10 @@ export class Server {
 
   takeStep1(body, now) {
     const { identity } = this.o;
+    must(body.length >= 20 && body[0] === VER, 'step 1: length or version');
+    must(body[1] === identity.suite.id, 'step 1: another suite', STATUS.SUITE);
+    must(equal(body.slice(12, 20), identity.skid), 'step 1: another server', STATUS.UNKNOWN_SERVER);
     const f = body0Read(body);
-    must(f.suite === identity.suite, 'step 1: another suite', STATUS.SUITE);
-    must(equal(f.skid, identity.skid), 'step 1: another server', STATUS.UNKNOWN_SERVER);
     const before = this.entries.get(toHex(f.cid));
     if (before) {
       must(equal(before.body0, body) && before.packet2, 'step 1: the cid was seen before', STATUS.REFUSED);
