@@ -51,7 +51,8 @@ def compare(broker, version, args, publish):
     theirs.child.stop()
     a, b = both()
     same = len(os.path.commonprefix([a, b]))
-    assert a == b, "%s: we print %r, mosquitto_sub %r" % (args, a[max(0, same - 30):][:200], b[max(0, same - 30):][:200])
+    around = slice(max(0, same - 30), same + 200)
+    assert a == b, "%s: we print %r, mosquitto_sub %r" % (args, a[around], b[around])
     assert a, "nothing was printed with %s" % args
 
 
