@@ -311,6 +311,26 @@ static void test_limits(void **state)
     kit_deinit(&kit);
 }
 
+/** Terms that a server may not set, sealed and signed well. */
+static void test_terms(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 5; i++) {
+        size_t len = 0;
+        struct smq_reply got;
+        kit_init(&kit, 1, KIT_ANON, 8);
+        kit_step0(&kit);
+        kit.reply.window = i == 0 ? SMQ_WINDOW_MIN - 1 : SMQ_WINDOW_MIN;
+        kit.reply.rekey = i == 1 ? 0 : 1;
+        kit.reply.status = i == 2 ? SMQTT_STATUS_REFUSED : SMQTT_STATUS_OK;
+        kit.reply.flag = i == 3 ? 2 : 1;
+        assert_int_equal(smq_step2_write(kit.server, &kit.reply, kit.sk_e2, &kit.s0, work, &len), SMQTT_OK);
+        assert_int_equal(smq_step2_read(kit.server, 0x0C, smq_span_of(work, len), pt, &kit.c0, &got),
+                         i < 4 ? SMQTT_E_MALFORMED : SMQTT_OK);
+        kit_deinit(&kit);
+    }
+}
+
 static void test_m(void **state)
 {
     (void)state;
@@ -341,6 +361,7 @@ int main(void)
         cmocka_unit_test(test_agreement),  cmocka_unit_test(test_refusing_flags),   cmocka_unit_test(test_step0_bits),
         cmocka_unit_test(test_step2_bits), cmocka_unit_test(test_step3_bits),       cmocka_unit_test(test_splices),
         cmocka_unit_test(test_limits),     cmocka_unit_test(test_wrong_identities), cmocka_unit_test(test_m),
+        cmocka_unit_test(test_terms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
