@@ -410,6 +410,25 @@ static void a_pause_stops_reading_and_loses_nothing(void **state)
     close(fd);
 }
 
+static void what_was_kept_in_a_pause_is_taken_after_it(void **state)
+{
+    (void)state;
+    int fd = dial(0);
+    assert_int_equal(send(fd,
+                          "\x05pause\x01"
+                          "a",
+                          8, 0),
+                     8);
+    turn(4);
+    struct smq_conn *conn = &workers[0].conns[0];
+    assert_int_equal(conn->in.len, 6);
+    conn->paused = false;
+    conn->dirty = true;
+    turn(2);
+    assert_int_equal(conn->in.len, 8);
+    close(fd);
+}
+
 static void fates_are_obeyed(void **state)
 {
     (void)state;
@@ -494,6 +513,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(single_bytes_and_small_spans, begin, end),
         cmocka_unit_test_setup_teardown(output_waits_for_a_slow_reader, begin, end),
         cmocka_unit_test_setup_teardown(a_pause_stops_reading_and_loses_nothing, begin, end),
+        cmocka_unit_test_setup_teardown(what_was_kept_in_a_pause_is_taken_after_it, begin, end),
         cmocka_unit_test_setup_teardown(fates_are_obeyed, begin, end),
         cmocka_unit_test_setup_teardown(a_connection_moves_with_its_unread_bytes, begin, end),
         cmocka_unit_test_setup_teardown(the_end_lets_output_leave_and_is_bounded, begin, end),

@@ -308,6 +308,21 @@ static void a_failed_sync_is_made_up_for(void **state)
     }
 }
 
+/* A new file counts when its header, and its name in the directory, are durable. */
+static void a_file_that_cannot_begin_is_refused(void **state)
+{
+    (void)state;
+    for (unsigned at = 1; at <= 3; at++) {
+        struct fault fault = {.fail_at = at};
+        struct smq_statefile_io io = {fault_write, fault_sync, &fault};
+        struct smq_statefile *s = NULL;
+        struct smq_why why = {""};
+        unlink(temp_dir_file(&dir, NAME));
+        assert_int_equal(smq_statefile_open(dir.path, NAME, &io, &s, &why), SMQTT_E_IO);
+        assert_non_null(strstr(why.text, NAME));
+    }
+}
+
 static void a_large_log_is_rewritten(void **state)
 {
     (void)state;
@@ -358,6 +373,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_process_at_a_time, make, clean),
         cmocka_unit_test_setup_teardown(others_must_not_read_it, make, clean),
         cmocka_unit_test_setup_teardown(a_failed_sync_is_made_up_for, make, clean),
+        cmocka_unit_test_setup_teardown(a_file_that_cannot_begin_is_refused, make, clean),
         cmocka_unit_test_setup_teardown(a_large_log_is_rewritten, make, clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
