@@ -3,7 +3,7 @@
 #include "broker/internal.h"
 #include "broker/route.h"
 
-enum { WALL = 1700000000, PACKET_MAX = 1 << 20, SPANS = 64 };
+enum { WALL = 1700000000, SPANS = 64 };
 
 static bool fill_random(void *ctx, uint8_t *out, size_t len)
 {
@@ -172,8 +172,10 @@ void client_send(struct client *c, const struct smq_packet *pkt)
 {
     struct smq_codec codec = c->codec;
     codec.from = SMQ_FROM_CLIENT;
-    uint8_t *buf = malloc(PACKET_MAX);
-    struct smq_wr wr = smq_wr_of(buf, PACKET_MAX);
+    struct smq_wr wr = smq_wr_measure();
+    assert_int_equal(smq_packet_write(&codec, pkt, &wr), SMQTT_OK);
+    uint8_t *buf = malloc(wr.len);
+    wr = smq_wr_of(buf, wr.len);
     assert_int_equal(smq_packet_write(&codec, pkt, &wr), SMQTT_OK);
     assert_true(smq_wr_ok(&wr));
     client_feed(c, buf, wr.len);

@@ -77,24 +77,6 @@ static bool tick_off(void *ctx, struct smq_refbuf *msg)
     return true;
 }
 
-static void random_levels(struct world *w, char *out, bool wild)
-{
-    static const char *const names[] = {"a", "b", "", "cc", "$x", "+", "#"};
-    size_t n = 1 + test_random_below(&w->random, 5);
-    out[0] = '\0';
-    for (size_t i = 0; i < n; i++) {
-        size_t pick = test_random_below(&w->random, wild ? 7 : 5);
-        strcat(out, names[pick]);
-        if (pick == 6) {
-            return;
-        }
-        strcat(out, i + 1 < n ? "/" : "");
-    }
-    if (out[0] == '\0') {
-        strcpy(out, "a");
-    }
-}
-
 static void agrees_with_a_list(void **state)
 {
     (void)state;
@@ -102,11 +84,11 @@ static void agrees_with_a_list(void **state)
     begin(&w);
     for (size_t round = 0; round < ROUNDS; round++) {
         char text[TOPIC_MAX];
-        random_levels(&w, text, false);
+        levels_random(&w.random, text, sizeof(text), 5, false);
         size_t at = find(&w, smq_span_str(text));
         if (test_random_below(&w.random, 3) != 0 && w.n < TOPICS) {
             assert_int_equal(set(&w, text, "x", SMQTT_NEVER, 0), SMQTT_OK);
-            strcpy(w.topics[at], text);
+            snprintf(w.topics[at], TOPIC_MAX, "%s", text);
             w.n += at == w.n;
         } else {
             smq_retain_remove(&w.retain, smq_span_str(text));
@@ -115,7 +97,7 @@ static void agrees_with_a_list(void **state)
             }
         }
         assert_int_equal(w.retain.n, w.n);
-        random_levels(&w, text, true);
+        levels_random(&w.random, text, sizeof(text), 5, true);
         memset(w.seen, 0, sizeof w.seen);
         smq_retain_match(&w.retain, smq_span_str(text), tick_off, &w);
         for (size_t i = 0; i < w.n; i++) {

@@ -51,26 +51,6 @@ static void end(struct world *w)
     assert_int_equal(w->mem.live, 0);
 }
 
-static void random_levels(struct world *w, char *out, bool wild)
-{
-    static const char *const names[] = {"a", "b", "", "cc", "$x", "+", "#"};
-    size_t n = 1 + test_random_below(&w->random, 4);
-    out[0] = '\0';
-    for (size_t i = 0; i < n; i++) {
-        size_t pick = test_random_below(&w->random, wild ? 7 : 5);
-        strcat(out, names[pick]);
-        if (pick == 6) {
-            return;
-        }
-        if (i + 1 < n) {
-            strcat(out, "/");
-        }
-    }
-    if (out[0] == '\0') {
-        strcpy(out, "a"); /* a name has at least one character */
-    }
-}
-
 static size_t find(const struct world *w, size_t who, const char *filter)
 {
     size_t i = 0;
@@ -89,7 +69,7 @@ static void subscribe(struct world *w, size_t who, const char *filter, uint8_t o
     assert_true(smq_trie_has(&w->trie, &w->who[who], smq_span_str(filter)));
     w->n += at == w->n;
     w->list[at].who = who;
-    strcpy(w->list[at].filter, filter);
+    snprintf(w->list[at].filter, FILTER_MAX, "%s", filter);
     w->list[at].options = options;
     w->list[at].id = id;
 }
@@ -163,18 +143,18 @@ static void agrees_with_a_list(void **state)
     for (size_t round = 0; round < ROUNDS; round++) {
         char text[FILTER_MAX];
         size_t who = test_random_below(&w.random, SESSIONS);
-        random_levels(&w, text, true);
+        levels_random(&w.random, text, sizeof(text), 4, true);
         if (w.n < LISTED - 1 && test_random_below(&w.random, 5) < 3) {
             subscribe(&w, who, text, (uint8_t)(test_random_below(&w.random, 16) % 3 | (test_random(&w.random) & 0xC)),
                       (uint32_t)test_random_below(&w.random, 4));
         } else if (w.n != 0) {
             size_t at = test_random_below(&w.random, w.n);
             if (test_random_below(&w.random, 3) != 0) {
-                strcpy(text, w.list[at].filter);
+                snprintf(text, sizeof text, "%s", w.list[at].filter);
             }
             unsubscribe(&w, w.list[at].who, text);
         }
-        random_levels(&w, text, false);
+        levels_random(&w.random, text, sizeof(text), 4, false);
         compare(&w, text, who);
     }
     end(&w);
