@@ -7,6 +7,7 @@
 #include "broker/message.h"
 #include "broker/retain.h"
 #include "codec/topic.h"
+#include "levels.h"
 
 enum { TOPICS = 200, TOPIC_MAX = 64, ROUNDS = 3000 };
 

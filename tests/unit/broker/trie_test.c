@@ -6,6 +6,7 @@
 #include "../test.h"
 #include "broker/trie.h"
 #include "codec/topic.h"
+#include "levels.h"
 
 enum { SESSIONS = 12, ROUNDS = 4000, FILTER_MAX = 64, LISTED = 600 };
 
