@@ -3,8 +3,9 @@
 # The measurements of docs/performance.md, on this machine, now. Needs the release build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-build=${BUILD:-build}
+build=build
 programs=(crypto_bench detect_bench route_bench utf8_bench codec_bench)
+cmake --preset release -DSMQTT_TESTS=ON >/dev/null
 targets=$(cmake --build "$build" --target help | sed -n 's/^\.\.\. //p')
 
 printf '== machine\n'
