@@ -346,8 +346,11 @@ static smqtt_err take_record(struct smqtt_opener *o, struct work *w)
 static bool is_tunnel(const struct smqtt_opener *o, smq_span topic)
 {
     char own[SMQ_OWN_TOPIC_MAX];
+    if (!o->config.tunnel) {
+        return false;
+    }
     size_t len = smq_own_topic(o->config.identity->skid, 'c', smq_span_of(NULL, 0), own);
-    return o->config.tunnel && smq_span_starts(topic, smq_span_of(own, len));
+    return smq_span_starts(topic, smq_span_of(own, len));
 }
 
 smqtt_err smqtt_opener_message(struct smqtt_opener *o, struct smqtt_span topic, struct smqtt_span payload,

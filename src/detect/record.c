@@ -14,9 +14,7 @@ enum {
     TLV_PADDING = 10
 };
 
-enum { COSE_CHACHA20_POLY1305 = 24, COSE_AES_128_GCM = 1 };
-
-enum cbor_major { CBOR_UINT = 0x00, CBOR_BSTR = 0x40, CBOR_TSTR = 0x60, CBOR_ARRAY = 0x80, CBOR_MAP = 0xA0 };
+enum cbor_major { CBOR_UINT = 0x00, CBOR_BSTR = 0x40, CBOR_TSTR = 0x60, CBOR_ARRAY = 0x80 };
 
 enum { AAD_AROUND = 48 /* more than everything but the fixed part and the topic */, AAD_STACK = 512 };
 
@@ -55,21 +53,19 @@ static void aad_fix(struct smq_gen *gen, enum smq_way way, const uint8_t ctx[SMQ
     cbor_put(&wr, CBOR_BSTR, smq_span_of(gen->kid, SMQ_KID_LEN));
 }
 
-static uint64_t cose_alg(const struct smq_suite *suite)
+/** The outer array up to the head of its second byte string: "Encrypt0" and {1: COSE alg}, 24 or 1. */
+static smq_span aad_outer(const struct smq_suite *suite)
 {
-    return suite->aead == SMQ_AEAD_CHACHA20_POLY1305 ? COSE_CHACHA20_POLY1305 : COSE_AES_128_GCM;
+    static const uint8_t CHACHA[] = {0x83, 0x68, 'E', 'n', 'c', 'r', 'y', 'p', 't', '0', 0x44, 0xA1, 0x01, 0x18, 24};
+    static const uint8_t GCM[] = {0x83, 0x68, 'E', 'n', 'c', 'r', 'y', 'p', 't', '0', 0x43, 0xA1, 0x01, 1};
+    return suite->aead == SMQ_AEAD_CHACHA20_POLY1305 ? smq_span_of(CHACHA, sizeof(CHACHA))
+                                                     : smq_span_of(GCM, sizeof(GCM));
 }
 
 size_t smq_record_aad(const struct smq_gen *gen, uint64_t seq, uint8_t first, smq_span topic, uint8_t *out)
 {
     struct smq_wr wr = smq_wr_of(out, SMQ_AAD_FIXED + AAD_AROUND + topic.len);
-    uint64_t alg = cose_alg(gen->suite);
-    cbor_head(&wr, CBOR_ARRAY, 3);
-    cbor_put(&wr, CBOR_TSTR, smq_span_str("Encrypt0"));
-    cbor_head(&wr, CBOR_BSTR, 2 + cbor_head_len(alg));
-    cbor_head(&wr, CBOR_MAP, 1);
-    cbor_head(&wr, CBOR_UINT, 1);
-    cbor_head(&wr, CBOR_UINT, alg);
+    smq_wr_put(&wr, aad_outer(gen->suite));
     cbor_head(&wr, CBOR_BSTR,
               SMQ_AAD_FIXED + cbor_head_len(seq) + cbor_head_len(first) + cbor_head_len(topic.len) + topic.len);
     smq_wr_bytes(&wr, gen->aad, SMQ_AAD_FIXED);
