@@ -37,6 +37,9 @@ static smqtt_err read_port(struct smq_conf_parser *p, const char *word, uint16_t
 
 static smqtt_err set_text(struct smq_conf_parser *p, char **field, const char *value)
 {
+    if (!smq_utf8_ok(smq_span_str(value), SMQ_TEXT_STRICT)) {
+        return smq_conf_fail(p, "\"%s\" has a control character.", value);
+    }
     char *copy = smq_mem_dup(p->conf->mem, smq_span_str(value));
     if (copy == NULL) {
         return SMQTT_E_NOMEM;
@@ -52,7 +55,6 @@ static smqtt_err new_listener(struct smq_conf_parser *p, struct smq_conf_listene
     if (l == NULL) {
         return SMQTT_E_NOMEM;
     }
-    l->file = p->file;
     struct smq_listener_config **at = &p->conf->broker.listeners;
     while (*at != NULL) {
         at = &(*at)->next;
@@ -77,7 +79,6 @@ static smqtt_err own_listener(struct smq_conf_parser *p, char *value)
     }
     struct smq_conf_listener *l = NULL;
     SMQ_TRY(new_listener(p, &l));
-    l->line = p->line;
     l->config.port = port;
     p->current = l;
     for (size_t i = 0; i < smq_conf_n_rows; i++) {
@@ -106,8 +107,12 @@ static smqtt_err own_port(struct smq_conf_parser *p, char *value)
 static smqtt_err own_bind_address(struct smq_conf_parser *p, char *value)
 {
     struct smq_conf_listener *l = NULL;
+    const char *address = smq_conf_word(&value);
+    if (smq_conf_word(&value) != NULL) {
+        return smq_conf_fail(p, "bind_address has too much behind it: it wants one address.");
+    }
     SMQ_TRY(default_listener(p, &l));
-    return set_text(p, &l->config.address, value);
+    return set_text(p, &l->config.address, address);
 }
 
 static smqtt_err own_allow_anonymous(struct smq_conf_parser *p, char *value)

@@ -38,8 +38,6 @@ struct smq_conf_listener {
     struct smq_listener_config config;
     enum smq_conf_choice anonymous;
     bool websockets;
-    unsigned line; /* 0: the default listener of port and bind_address */
-    const char *file;
 };
 
 struct smq_conf_parser {
