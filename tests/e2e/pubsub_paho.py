@@ -16,9 +16,10 @@ def test_every_qos_to_every_qos(broker):
             for qos in range(3):
                 pub.publish("p/%d" % version, "m%d" % qos, qos)
     for (_, limit), sub in subs.items():
-        for version in VERSIONS:
-            for qos in range(3):
-                assert sub.receive() == ("p/%d" % version, b"m%d" % qos, min(qos, limit), False)
+        # Paho shows a message of QoS 2 when it is released: others may overtake it.
+        wanted = [("p/%d" % v, b"m%d" % qos, min(qos, limit), False) for v in VERSIONS for qos in range(3)]
+        got = sorted(sub.receive() for _ in wanted)
+        assert got == sorted(wanted), got
     for sub in subs.values():
         sub.expect_nothing(0.05)
         assert not sub.disconnects
