@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "crypto/hpke.h"
 #include "detect/channel.h"
+#include "gen_smqtt.h"
 
 enum kind { KIND_ANON, KIND_MUTUAL, KIND_PSK };
 
@@ -528,5 +529,8 @@ int main(int argc, char **argv)
         session_write(argv[1], smq_suite_at(i), KIND_MUTUAL);
         session_write(argv[1], smq_suite_at(i), KIND_PSK);
     }
+    FILE *f = open_file(argv[1], "refused");
+    gen_refused_write(f);
+    must_be(fclose(f) == 0, "a file cannot be written");
     return 0;
 }
