@@ -7,20 +7,6 @@
 
 static const struct smqtt_seal_options WITH_RECEIPT = {.receipt = true};
 
-static struct pair *pair_new(uint8_t suite)
-{
-    struct pair *p = malloc(sizeof(*p));
-    assert_non_null(p);
-    pair_init(p, suite);
-    return p;
-}
-
-static void pair_free(struct pair *p)
-{
-    pair_deinit(p);
-    free(p);
-}
-
 /* ---------------------------------------------------------------- power cuts */
 
 enum { NONCES_MAX = 1 << 18, CUTS = 10000 };
@@ -311,6 +297,51 @@ static void test_randomness_fails(void **state)
     }
 }
 
+static bool may_fail(smqtt_err err)
+{
+    return err == SMQTT_OK || err == SMQTT_E_NOMEM || err == SMQTT_E_IO;
+}
+
+static void taken(struct queue *pipe)
+{
+    packet_free(&pipe->list[0]);
+    pipe->n--;
+    memmove(pipe->list, pipe->list + 1, pipe->n * sizeof(pipe->list[0]));
+}
+
+/** Gives the server its next packet, which stays when memory fails. */
+static void give_server(struct pair *p)
+{
+    if (p->to_server.n == 0) {
+        return;
+    }
+    const struct packet *q = &p->to_server.list[0];
+    char topic[128] = "";
+    memcpy(topic, q->topic, q->topic_len);
+    uint8_t header = q->header == 0x01 ? 0x03 : q->header;
+    smqtt_err err = pair_inject_server(p, q->detect, header, topic, smq_span_of(q->bytes, q->len), false);
+    assert_true(may_fail(err));
+    pair_pull(p); /* the payload is borrowed until here */
+    if (err == SMQTT_OK) {
+        taken(&p->to_server);
+    }
+}
+
+static void give_client(struct pair *p)
+{
+    if (p->to_client.n == 0) {
+        return;
+    }
+    const struct packet *q = &p->to_client.list[0];
+    char topic[128] = "";
+    memcpy(topic, q->topic, q->topic_len);
+    smqtt_err err = pair_inject_client(p, q->detect, q->header, topic, smq_span_of(q->bytes, q->len));
+    assert_true(may_fail(err));
+    if (err == SMQTT_OK) {
+        taken(&p->to_client);
+    }
+}
+
 /** A whole life with stores; every step that lacks memory says so and is done again. Returns false when it never did.
  */
 static bool life(struct failing_mem *fm, size_t nth)
@@ -337,35 +368,11 @@ static bool life(struct failing_mem *fm, size_t nth)
     assert_int_equal(err, SMQTT_OK);
     for (int turn = 0; turn < 40; turn++) {
         pair_pull(p);
-        if (p->to_server.n > 0) {
-            const struct packet *q = &p->to_server.list[0];
-            char topic[128] = "";
-            memcpy(topic, q->topic, q->topic_len);
-            uint8_t header = q->header == 0x01 ? 0x03 : q->header;
-            err = pair_inject_server(p, q->detect, header, topic, smq_span_of(q->bytes, q->len), false);
-            assert_true(err == SMQTT_OK || err == SMQTT_E_NOMEM || err == SMQTT_E_IO);
-            pair_pull(p); /* the payload is borrowed until here */
-            if (err == SMQTT_OK) {
-                packet_free(&p->to_server.list[0]);
-                p->to_server.n--;
-                memmove(p->to_server.list, p->to_server.list + 1, p->to_server.n * sizeof(p->to_server.list[0]));
-            }
-        }
-        if (p->to_client.n > 0) {
-            const struct packet *q = &p->to_client.list[0];
-            char topic[128] = "";
-            memcpy(topic, q->topic, q->topic_len);
-            err = pair_inject_client(p, q->detect, q->header, topic, smq_span_of(q->bytes, q->len));
-            assert_true(err == SMQTT_OK || err == SMQTT_E_NOMEM || err == SMQTT_E_IO);
-            if (err == SMQTT_OK) {
-                packet_free(&p->to_client.list[0]);
-                p->to_client.n--;
-                memmove(p->to_client.list, p->to_client.list + 1, p->to_client.n * sizeof(p->to_client.list[0]));
-            }
-        }
+        give_server(p);
+        give_client(p);
         if (turn > 8 && turn % 4 == 0) {
             err = pair_seal(p, "a", smq_span_str("x"), &WITH_RECEIPT);
-            assert_true(err == SMQTT_OK || err == SMQTT_E_NOMEM || err == SMQTT_E_IO);
+            assert_true(may_fail(err));
         }
         pair_tick(p, 400);
     }

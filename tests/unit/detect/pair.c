@@ -484,3 +484,17 @@ void pair_forget(struct pair *p)
 {
     p->n_sealer = p->n_opener = 0;
 }
+
+struct pair *pair_new(uint8_t suite)
+{
+    struct pair *p = malloc(sizeof(*p));
+    assert_non_null(p);
+    pair_init(p, suite);
+    return p;
+}
+
+void pair_free(struct pair *p)
+{
+    pair_deinit(p);
+    free(p);
+}

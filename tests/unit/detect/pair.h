@@ -80,6 +80,9 @@ smqtt_err pair_open_opener(struct pair *p);
 void pair_close_sealer(struct pair *p);
 void pair_close_opener(struct pair *p);
 void pair_deinit(struct pair *p);
+/** The same on the heap. */
+struct pair *pair_new(uint8_t suite);
+void pair_free(struct pair *p);
 /** Starts a handshake for the usual message. */
 smqtt_err pair_start(struct pair *p);
 /** Pulls all events: what is to be sent goes into the queues, what tells into the lists. */

@@ -6,20 +6,6 @@
 
 static const struct smqtt_seal_options WITH_RECEIPT = {.text = true, .receipt = true};
 
-static struct pair *pair_new(uint8_t suite)
-{
-    struct pair *p = malloc(sizeof(*p));
-    assert_non_null(p);
-    pair_init(p, suite);
-    return p;
-}
-
-static void pair_free(struct pair *p)
-{
-    pair_deinit(p);
-    free(p);
-}
-
 /* ---------------------------------------------------------------- every kind */
 
 /** Opens, sends a record, gets it with its class and its receipt. */
