@@ -108,6 +108,9 @@ static smqtt_err own_bind_address(struct smq_conf_parser *p, char *value)
 {
     struct smq_conf_listener *l = NULL;
     const char *address = smq_conf_word(&value);
+    if (address[0] == '/') {
+        return smq_conf_fail(p, "bind_address names the path %s: name an address.", address);
+    }
     if (smq_conf_word(&value) != NULL) {
         return smq_conf_fail(p, "bind_address has too much behind it: it wants one address.");
     }

@@ -234,6 +234,7 @@ static void listener_lines_are_checked(void **state)
     refused("listener -1", "not a port");
     refused("listener 1 a b", "too much");
     refused("bind_address a b", "too much");
+    refused("bind_address /", "names the path");
     refused("listener 1 a\x7F", "control character");
     refused("listener 0 /run/mqtt.sock", "Unix socket");
     refused("protocol websockets", "no websockets");
