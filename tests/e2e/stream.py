@@ -85,8 +85,8 @@ def in_session(version):
 
 # What Mosquitto 2.0.11 lets through.
 LAX = ("varint without end", "topic alias unknown", "PINGREQ with a body", "flags of PINGREQ", "PINGRESP", "SUBACK",
-       "flags of SUBSCRIBE", "longer than its fields", "AUTH without method", "type 0 with flags", "SUBSCRIBE with QoS 3",
-       "QoS 3", "SUBSCRIBE without filter", "UNSUBSCRIBE without filter")
+       "flags of SUBSCRIBE", "longer than its fields", "AUTH without method", "type 0 with flags",
+       "SUBSCRIBE with QoS 3", "QoS 3", "SUBSCRIBE without filter", "UNSUBSCRIBE without filter")
 
 
 def ends(broker, what, data, version=None):
