@@ -357,6 +357,18 @@ static size_t record_line(FILE *f, size_t n, const struct record *rec, struct sm
     return len;
 }
 
+/** A receipt for number 0 of one generation and one for number 5 of the next. */
+static void receipts_make(const struct smq_gen *first, const struct smq_gen *next, uint8_t out[2 * SMQ_RECEIPT_LEN])
+{
+    struct smq_wr wr = smq_wr_of(out, 2 * SMQ_RECEIPT_LEN);
+    struct smq_receipt receipt = {{0}, 0, SMQTT_STATUS_OK, 1};
+    memcpy(receipt.kid, first->kid, SMQ_KID_LEN);
+    smq_receipt_write(&receipt, &wr);
+    receipt = (struct smq_receipt){{0}, 5, SMQTT_STATUS_MOJIBAKE, 0};
+    memcpy(receipt.kid, next->kid, SMQ_KID_LEN);
+    smq_receipt_write(&receipt, &wr);
+}
+
 static void records(FILE *f, struct run *r)
 {
     uint8_t payload[PAYLOAD_MAX], receipts[2 * SMQ_RECEIPT_LEN], out[2 * PAYLOAD_MAX];
@@ -370,13 +382,7 @@ static void records(FILE *f, struct run *r)
     generation(f, r, "s2c_0", &r->server_session->send);
     generation(f, r, "s2c_1", &s2c_1);
     smq_span own_topic = smq_span_of(own, smq_own_topic(r->server->skid, 's', smq_span_of(r->cid, SMQ_CID_LEN), own));
-    struct smq_wr wr = smq_wr_of(receipts, sizeof(receipts));
-    struct smq_receipt receipt = {{0}, 0, SMQTT_STATUS_OK, 1};
-    memcpy(receipt.kid, r->client_session->send.kid, SMQ_KID_LEN);
-    smq_receipt_write(&receipt, &wr);
-    receipt = (struct smq_receipt){{0}, 5, SMQTT_STATUS_MOJIBAKE, 0};
-    memcpy(receipt.kid, c2s_1.kid, SMQ_KID_LEN);
-    smq_receipt_write(&receipt, &wr);
+    receipts_make(&r->client_session->send, &c2s_1, receipts);
     const struct record list[] = {
         {"text, a receipt is wanted",
          SMQ_WAY_C2S,
