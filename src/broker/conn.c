@@ -193,6 +193,13 @@ void smq_conn_end(struct smq_conn *conn, enum smq_conn_fate fate, bool with_will
     smq_conn_make_dirty(conn);
 }
 
+void smq_conn_explain(const struct smq_conn *conn, struct smq_props *props, const char *why)
+{
+    if (conn->max_packet_out == 0 || conn->max_packet_out >= SMQ_ROOM_FOR_WORDS) {
+        smq_props_set_bytes(props, SMQ_PROP_REASON_STRING, smq_span_str(why));
+    }
+}
+
 static void say_goodbye(struct smq_conn *conn, uint8_t reason, const char *why)
 {
     bool may = smq_conn_is_open(conn) && smq_conn_is_v5(conn) && smq_reason_ok(SMQ_DISCONNECT, SMQ_FROM_SERVER, reason);
@@ -202,7 +209,7 @@ static void say_goodbye(struct smq_conn *conn, uint8_t reason, const char *why)
     struct smq_packet pkt = {.type = SMQ_DISCONNECT};
     pkt.reasoned.reason = reason;
     smq_props_clear(&pkt.reasoned.props);
-    smq_props_set_bytes(&pkt.reasoned.props, SMQ_PROP_REASON_STRING, smq_span_str(why));
+    smq_conn_explain(conn, &pkt.reasoned.props, why);
     (void)!smq_conn_write(conn, &pkt); /* without memory it is closed without a word */
 }
 
@@ -402,6 +409,9 @@ void smq_conn_sent(struct smq_worker *w, struct smq_conn *conn, size_t n, struct
     w->now = now;
     bool was_paused = is_paused(conn);
     smq_outq_consume(&conn->out, &w->chunks, n);
+    if (was_paused && n != 0) {
+        conn->last_in = now.mono; /* it cannot be heard now; that it takes bytes is its sign of life */
+    }
     if (was_paused && !is_paused(conn)) {
         smq_conn_make_dirty(conn);
     }

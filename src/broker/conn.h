@@ -52,11 +52,15 @@ static inline bool smq_conn_is_open(const struct smq_conn *conn)
     return conn->state == SMQ_CONN_AWAITS_PACKETS;
 }
 
+enum { SMQ_ROOM_FOR_WORDS = 512 }; /* clients that take smaller packets get the necessary only */
+
 /** Puts it into the list of those that the shell looks at. */
 void smq_conn_make_dirty(struct smq_conn *conn);
 /** Writes any packet. What is larger than the client takes is left out (SMQTT_OK), as the standard wants.
  *  SMQTT_E_NOMEM; SMQTT_E_BAD_… when a string in it is ill-formed: nothing was written then. */
 SMQ_MUST_USE smqtt_err smq_conn_write(struct smq_conn *conn, const struct smq_packet *pkt);
+/** Adds a Reason String, unless the client takes small packets only [MQTT-3.2.2-19] [MQTT-3.14.2-3]. */
+void smq_conn_explain(const struct smq_conn *conn, struct smq_props *props, const char *why);
 /** Writes PUBACK, PUBREC, PUBREL or PUBCOMP. SMQTT_E_NOMEM. */
 SMQ_MUST_USE smqtt_err smq_conn_write_ack(struct smq_conn *conn, enum smq_type type, uint16_t id, uint8_t reason);
 

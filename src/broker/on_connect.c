@@ -24,7 +24,7 @@ static void write_connack(struct smq_conn *conn, uint8_t reason, uint8_t code_v3
     pkt.connack.reason = smq_conn_is_v5(conn) ? reason : code_v3;
     smq_props_clear(&pkt.connack.props);
     if (smq_conn_is_v5(conn)) {
-        smq_props_set_bytes(&pkt.connack.props, SMQ_PROP_REASON_STRING, smq_span_str(why));
+        smq_conn_explain(conn, &pkt.connack.props, why);
     }
     (void)!smq_conn_write(conn, &pkt); /* without memory it is closed without a word */
 }
@@ -232,7 +232,8 @@ static smqtt_err accept(struct smq_worker *w, struct smq_conn *conn, bool presen
     uint8_t raw[64];
     if (smq_conn_is_v5(conn)) {
         struct smq_wr wr = smq_wr_of(raw, sizeof raw);
-        if (config->detect) {
+        bool room = conn->max_packet_out == 0 || conn->max_packet_out >= SMQ_ROOM_FOR_WORDS;
+        if (config->detect && room) {                                                 /* [MQTT-3.2.2-20] */
             smq_props_put_user(&wr, smq_span_str("smqtt-detect"), smq_span_str("1")); /* protocol.md 9.1 */
         }
         props->raw = smq_wr_span(&wr);

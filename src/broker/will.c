@@ -87,12 +87,11 @@ void smq_will_lost(struct smq_worker *w, struct smq_session *s)
     if (will == NULL) {
         return;
     }
-    bool later = will->delay_s != 0 && s->expiry_s > will->delay_s;
-    if (later) {
-        will->session = s;
-        smq_wheel_set(&w->wheel, &will->timer.node, w->now.mono + (smqtt_ms)will->delay_s * 1000);
-    } else if (will->delay_s == 0) {
+    if (will->delay_s == 0) {
         smq_will_fire(w, s);
+        return;
     }
-    /* else the session ends first, and fires it then [MQTT-3.1.3-9] */
+    /* The session may end before that, and fires it then [MQTT-3.1.3-9]. */
+    will->session = s;
+    smq_wheel_set(&w->wheel, &will->timer.node, w->now.mono + (smqtt_ms)will->delay_s * 1000);
 }

@@ -146,8 +146,8 @@ void smq_worker_feed(struct smq_worker *w, struct smq_conn *conn, smq_span bytes
     if (conn->state == SMQ_CONN_OVER) {
         return;
     }
-    if (*used == bytes.len) {
-        conn->part_in = SMQTT_NEVER;
+    if (*used == bytes.len || smq_conn_paused(conn)) {
+        conn->part_in = SMQTT_NEVER; /* what waits because of us is not the client's fault */
     } else if (conn->part_in == SMQTT_NEVER) {
         conn->part_in = now.mono;
     }

@@ -34,8 +34,9 @@ SMQ_MUST_USE smqtt_err smq_worker_new(const struct smq_worker_env *env, const st
 /** Frees everything; connections must have been released. */
 void smq_worker_free(struct smq_worker *w);
 
-/** A transport was accepted. `user` is the shell's own and comes back through smq_conn_user. `peer` (e.g.
- * "192.0.2.1:4711") is copied. SMQTT_E_FULL when max_connections are there, SMQTT_E_NOMEM: close the transport then. */
+/** A transport was accepted. `listener` is borrowed until smq_conn_release, also over a new configuration. `user` is
+ * the shell's own and comes back through smq_conn_user. `peer` (e.g. "192.0.2.1:4711") is copied. SMQTT_E_FULL when
+ * max_connections are there, SMQTT_E_NOMEM: close the transport then. */
 SMQ_MUST_USE smqtt_err smq_worker_open(struct smq_worker *w, const struct smq_listener_config *listener, smq_span peer,
                                        void *user, struct smqtt_now now, struct smq_conn **out);
 /**

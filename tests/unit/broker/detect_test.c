@@ -486,6 +486,11 @@ static void who_may_answer(void **state)
     detect(second.c, 0x0C, CID, 'x', NULL); /* a server, but not that one */
     client_expect_none(client);
     step(relay_server.c, 0x0C, client, 0x0C);
+    other = client_connect(&bed, SMQTT_V5, "other", true);
+    detect(other, 0x0F, CID, 'x', NULL); /* the step that is awaited, but not from here */
+    expect_kicked(other, 0x81);
+    client_expect_none(relay_server.c);
+    step(client, 0x0F, relay_server.c, 0x0F);
     client_break(relay_server.c);
     detect(client, 0x01, CID + 1, 'x', NULL);
     expect_retry(client, SMQTT_STATUS_UNKNOWN_SERVER);

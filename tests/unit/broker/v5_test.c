@@ -297,8 +297,8 @@ static void packets_too_large_for_one(void **state)
     struct smq_packet connect = packet_connect(SMQTT_V5, "c", true);
     smq_props_set_num(&connect.connect.props, SMQ_PROP_MAXIMUM_PACKET_SIZE, 60);
     struct client *c = client_open(&bed, SMQTT_V5);
-    client_send(c, &connect); /* CONNACK itself may be too large */
-    client_drain(c);
+    client_send(c, &connect);
+    assert_int_equal(client_expect(c, SMQ_CONNACK)->connack.reason, 0); /* with the necessary only */
     client_subscribe(c, "t", 1);
     client_subscribe(all, "t", 1);
     const char *large = "0123456789012345678901234567890123456789012345678901234567890123456789";
