@@ -369,18 +369,24 @@ static void receipts_make(const struct smq_gen *first, const struct smq_gen *nex
     smq_receipt_write(&receipt, &wr);
 }
 
+/** Both ways, the first generation and the next, which is made here. */
+static void generations(FILE *f, struct run *r, struct smq_gen *c2s_1, struct smq_gen *s2c_1)
+{
+    MUST(smq_gen_next(&r->client_session->send, c2s_1));
+    MUST(smq_gen_next(&r->server_session->send, s2c_1));
+    generation(f, r, "c2s_0", &r->client_session->send);
+    generation(f, r, "c2s_1", c2s_1);
+    generation(f, r, "s2c_0", &r->server_session->send);
+    generation(f, r, "s2c_1", s2c_1);
+}
+
 static void records(FILE *f, struct run *r)
 {
     uint8_t payload[PAYLOAD_MAX], receipts[2 * SMQ_RECEIPT_LEN], out[2 * PAYLOAD_MAX];
     char own[SMQ_OWN_TOPIC_MAX];
     struct smq_gen c2s_1, s2c_1;
     must_be(fill(NULL, payload, sizeof(payload)), "randomness");
-    MUST(smq_gen_next(&r->client_session->send, &c2s_1));
-    MUST(smq_gen_next(&r->server_session->send, &s2c_1));
-    generation(f, r, "c2s_0", &r->client_session->send);
-    generation(f, r, "c2s_1", &c2s_1);
-    generation(f, r, "s2c_0", &r->server_session->send);
-    generation(f, r, "s2c_1", &s2c_1);
+    generations(f, r, &c2s_1, &s2c_1);
     smq_span own_topic = smq_span_of(own, smq_own_topic(r->server->skid, 's', smq_span_of(r->cid, SMQ_CID_LEN), own));
     receipts_make(&r->client_session->send, &c2s_1, receipts);
     const struct record list[] = {
