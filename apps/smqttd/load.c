@@ -129,7 +129,7 @@ static smqtt_err load_policy(const char *path, struct smqtt_policy **out, struct
     return err == SMQTT_OK ? err : smq_why_set(why, err, "Cannot read %s: %s.", path, smqtt_strerror(err));
 }
 
-smqtt_err load_parts(struct smq_conf *conf, struct load_parts *parts, struct smq_why *why)
+smqtt_err load_parts(struct smq_conf *conf, bool state, struct load_parts *parts, struct smq_why *why)
 {
     *parts = (struct load_parts){NULL, NULL, NULL};
     smqtt_err err = SMQTT_OK;
@@ -144,7 +144,7 @@ smqtt_err load_parts(struct smq_conf *conf, struct load_parts *parts, struct smq
     if (err == SMQTT_OK && conf->identity_policy_file != NULL) {
         err = load_policy(conf->identity_policy_file, &parts->policy, why);
     }
-    if (err == SMQTT_OK && conf->state_dir != NULL) {
+    if (err == SMQTT_OK && state && conf->state_dir != NULL) {
         err = smq_statefile_open(conf->state_dir, "broker.state", NULL, &parts->state, why);
     }
     if (err != SMQTT_OK) {

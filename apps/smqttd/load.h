@@ -16,8 +16,8 @@ struct load_parts {
  * SMQTT_E_USAGE, SMQTT_E_NOMEM; `why` has the sentence. */
 SMQ_MUST_USE smqtt_err load_conf(const char *path, const struct smq_log *log, struct smq_conf **out,
                                  struct smq_why *why);
-/** Loads identity, policy and state, and puts them into conf->broker. Nothing is left open on failure. */
-SMQ_MUST_USE smqtt_err load_parts(struct smq_conf *conf, struct load_parts *parts, struct smq_why *why);
+/** Loads identity, policy and (`state`) the state, and puts them into conf->broker. Nothing is left open on failure. */
+SMQ_MUST_USE smqtt_err load_parts(struct smq_conf *conf, bool state, struct load_parts *parts, struct smq_why *why);
 void load_parts_close(struct load_parts *parts);
 
 #endif

@@ -325,7 +325,8 @@ static smqtt_err begin(struct daemon *d, struct smq_why *why)
         smq_conf_dump(d->confs[0], dump_line, NULL);
         return SMQTT_OK;
     }
-    SMQ_TRY(load_parts(d->confs[0], &d->parts, why));
+    /* A broker that runs has the state; its next configuration can be tested all the same. */
+    SMQ_TRY(load_parts(d->confs[0], !d->options.test, &d->parts, why));
     if (d->options.test) {
         printf("%s: the configuration is right.\n", d->options.conf_file != NULL ? d->options.conf_file : "smqttd");
         return SMQTT_OK;

@@ -27,9 +27,10 @@ smqtt_err smq_file_check_secret(int fd, const char *path, struct smq_why *why)
         return smq_why_set(why, SMQTT_E_USAGE, "%s is not a regular file, so it cannot hold secrets.", path);
     }
     if (!is_private(&st)) {
-        return smq_why_set(why, SMQTT_E_USAGE,
-                           "%s holds secrets but belongs to or can be used by others (mode %04o): run chmod 600 on it.",
-                           path, (unsigned)(st.st_mode & 07777));
+        return smq_why_set(
+            why, SMQTT_E_USAGE,
+            "%s is to hold secrets, but it belongs to or can be used by others (mode %04o): run chmod 600 on it.", path,
+            (unsigned)(st.st_mode & 07777));
     }
     return SMQTT_OK;
 }

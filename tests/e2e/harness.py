@@ -567,5 +567,6 @@ def main(*tests, conf=None):
     failed = [t.__name__ for t in tests if not run_one(t, conf)]
     sys.stdout.flush()
     kill_children()
-    # Paho's threads may still wait for something.
+    # Paho's threads may still wait for something, so nothing but this runs what was left for the end (folders).
+    atexit._run_exitfuncs()
     os._exit(1 if failed else 0)
