@@ -58,6 +58,7 @@ def test_log_file_is_opened_anew():
     broker = Broker("log_dest stderr\nlog_dest file %s\nlog_timestamp_format [%%Y]" % log)
     os.rename(log, log + ".1")
     hup(broker, rb"Reloaded")
+    wait_until(lambda: os.path.exists(log) and os.path.getsize(log) != 0, 3, "the line in the new file")
     with open(log, encoding="utf-8") as f:
         assert f.read().startswith("[%d]: Reloaded" % time.localtime().tm_year)
     with open(log + ".1", encoding="utf-8") as f:
