@@ -239,6 +239,7 @@ smqtt_err smq_trie_subscribe(struct smq_trie *t, struct smq_subscriber *who, smq
     smq_span group, rest;
     bool shared = smq_topic_split_share(filter, &group, &rest);
     struct smq_tree_node *at;
+    t->last_len = 0;
     SMQ_TRY(smq_tree_add(&t->tree, rest, &at));
     struct smq_trie_node *node = node_of(at);
     learn_wildcards(t, node);
@@ -261,6 +262,7 @@ smqtt_err smq_trie_subscribe(struct smq_trie *t, struct smq_subscriber *who, smq
 
 static void remove_sub(struct smq_trie *t, struct smq_sub *sub)
 {
+    t->last_len = 0;
     struct smq_trie_node *node = sub->node;
     struct smq_share *share = sub->share;
     unslot(t, sub);
@@ -364,8 +366,11 @@ static smqtt_err take_subs(struct smq_trie *t, const struct smq_sub *sub, const 
     struct smq_match *m = &t->match;
     for (; sub != NULL; sub = sub->next) {
         struct smq_subscriber *who = sub->who;
-        if (who == from && (sub->options & SMQ_SUB_NO_LOCAL) != 0) {
-            continue; /* [MQTT-3.8.3-3] */
+        if ((sub->options & SMQ_SUB_NO_LOCAL) != 0) {
+            t->last_cares_from = true;
+            if (who == from) {
+                continue; /* [MQTT-3.8.3-3] */
+            }
         }
         if (who->mark == t->mark && who->index < m->n && m->receivers[who->index].who == who) {
             SMQ_TRY(merge(t, &m->receivers[who->index], sub));
@@ -381,6 +386,7 @@ static smqtt_err take_subs(struct smq_trie *t, const struct smq_sub *sub, const 
 /* One member of each group, in turn; one that is connected if there is any. */
 static smqtt_err take_shares(struct smq_trie *t, struct smq_share *share)
 {
+    t->last_took_turns = true;
     for (; share != NULL; share = share->next) {
         struct smq_sub *first = share->turn != NULL ? share->turn : share->subs;
         struct smq_sub *sub = first;
@@ -452,17 +458,40 @@ static smqtt_err walk(struct smq_trie *t, size_t n, bool dollar, const struct sm
     }
 }
 
+static bool is_last(const struct smq_trie *t, smq_span topic, const struct smq_subscriber *from)
+{
+    return t->last_len != 0 && t->last_len == topic.len && memcmp(t->last_topic, topic.data, topic.len) == 0 &&
+           (!t->last_cares_from || t->last_from == from);
+}
+
+static void remember(struct smq_trie *t, smq_span topic, const struct smq_subscriber *from)
+{
+    if (!t->last_took_turns && topic.len <= sizeof t->last_topic) {
+        memcpy(t->last_topic, topic.data, topic.len);
+        t->last_len = (uint16_t)topic.len;
+        t->last_from = from;
+    }
+}
+
 smqtt_err smq_trie_match(struct smq_trie *t, smq_span topic, const struct smq_subscriber *from,
                          const struct smq_match **out)
 {
+    *out = &t->match;
+    if (is_last(t, topic, from)) {
+        return SMQTT_OK;
+    }
     t->match.n = 0;
     t->match.n_more = 0;
-    *out = &t->match;
+    t->last_len = 0;
     if (t->n == 0) {
         return SMQTT_OK;
     }
+    t->last_cares_from = false;
+    t->last_took_turns = false;
     size_t n;
     SMQ_TRY(split(t, topic, &n));
     t->mark++;
-    return walk(t, n, topic.len != 0 && topic.data[0] == '$', from);
+    SMQ_TRY(walk(t, n, topic.len != 0 && topic.data[0] == '$', from));
+    remember(t, topic, from);
+    return SMQTT_OK;
 }

@@ -67,12 +67,20 @@ struct smq_match {
     size_t n_more, cap_more;
 };
 
+enum { SMQ_LAST_TOPIC_MAX = 128 };
+
 struct smq_trie {
     struct smq_tree tree;
     struct smq_sub_slot *slots; /* (subscriber, node, group) -> subscription */
     size_t mask, n;
     uint32_t mark;
     struct smq_match match; /* of the last call */
+    /* Messages often come in a row on one topic: the last match is used again while nothing changed. */
+    const struct smq_subscriber *last_from;
+    uint16_t last_len;    /* 0: cannot be used again */
+    bool last_cares_from; /* No Local was among the subscriptions */
+    bool last_took_turns; /* a shared group was: each message is another one's */
+    uint8_t last_topic[SMQ_LAST_TOPIC_MAX];
     struct smq_trie_level *levels;
     size_t n_levels;
 };
