@@ -88,6 +88,76 @@ static void test_every_bit_of_a_handshake(void **state)
     }
 }
 
+/** For a cid at work only the same bytes get the stored answer: others, be it by one bit, get none. */
+static void test_only_the_same_bytes_are_repeated(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(1);
+    pair_open(p);
+    assert_int_equal(pair_start(p), SMQTT_OK);
+    pair_pull(p);
+    for (int step = 0; step <= 3; step += 3) {
+        struct packet genuine = packet_copy(&p->to_server.list[0]);
+        uint8_t header = step == 0 ? 0x03 : genuine.header;
+        pair_give_server(p);
+        struct packet answer = packet_copy(&p->to_client.list[0]);
+        queue_clear(&p->to_client);
+        smq_span bytes = smq_span_of(genuine.bytes, genuine.len);
+        genuine.bytes[genuine.len - 1] ^= 1;
+        assert_int_equal(pair_inject_server(p, true, header, "", bytes, false), SMQTT_OK);
+        pair_pull(p);
+        assert_int_equal(p->to_client.n, 0);
+        genuine.bytes[genuine.len - 1] ^= 1;
+        assert_int_equal(pair_inject_server(p, true, header, "", bytes, false), SMQTT_OK);
+        pair_pull(p);
+        assert_int_equal(p->to_client.n, 1);
+        assert_int_equal(p->to_client.list[0].len, answer.len);
+        assert_memory_equal(p->to_client.list[0].bytes, answer.bytes, answer.len);
+        pair_give_client(p);
+        packet_free(&genuine);
+        packet_free(&answer);
+    }
+    assert_true(smqtt_sealer_is_open(p->sealer));
+    pair_free(p);
+}
+
+/** A server that says it holds the text, but names another hash, or another time, is not confirmed. */
+static void test_server_that_holds_something_else(void **state)
+{
+    (void)state;
+    for (int wrong = 0; wrong <= 1; wrong++) {
+        struct pair *p = pair_new(1);
+        pair_open(p);
+        assert_int_equal(pair_start(p), SMQTT_OK);
+        pair_pull(p);
+        uint8_t packet[SMQ_PACKET_MAX] = {0x01}, pt[SMQ_PACKET_MAX], body[SMQ_STEP2_MAX];
+        const uint8_t sk_e2[SMQ_SK_LEN] = {8};
+        struct smq_step0 step;
+        struct smq_hello hello;
+        struct smq_hs hs;
+        size_t len = p->to_server.list[0].len;
+        memcpy(packet + 1, p->to_server.list[0].bytes, len);
+        smq_span whole = smq_span_of(packet, len + 1);
+        assert_int_equal(smq_step0_read(whole, &step), SMQTT_OK);
+        assert_int_equal(smq_step0_open(p->server, whole, &step, smq_span_of(NULL, 0), pt, &hello, &hs), SMQTT_OK);
+        struct smq_reply reply = {SMQTT_STATUS_OK, 1, p->now.wall, {1}, 64, 64, {0}};
+        if (wrong == 1) {
+            assert_int_equal(smq_schedule_hash(&hello.m, 1, reply.hm), SMQTT_OK);
+            reply.ts2 += 30001;
+        }
+        assert_int_equal(smq_step2_write(p->server, &reply, sk_e2, &hs, body, &len), SMQTT_OK);
+        queue_clear(&p->to_server);
+        assert_int_equal(pair_inject_client(p, true, 0x0C, "", smq_span_of(body, len)), SMQTT_OK);
+        pair_pull(p);
+        const struct told *closed = told_last(p->of_sealer, p->n_sealer, SMQTT_EV_CLOSED);
+        assert_non_null(closed);
+        assert_int_equal(closed->ev.err, wrong == 0 ? SMQTT_E_HASH_MISMATCH : SMQTT_E_DELAY);
+        assert_int_equal(p->to_server.list[0].header, 0x07);
+        assert_false(smqtt_sealer_is_open(p->sealer));
+        pair_free(p);
+    }
+}
+
 static void test_every_bit_of_a_close(void **state)
 {
     (void)state;
@@ -493,6 +563,8 @@ static void test_mojibake_in_a_record(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_bit_of_a_handshake),
+                                       cmocka_unit_test(test_only_the_same_bytes_are_repeated),
+                                       cmocka_unit_test(test_server_that_holds_something_else),
                                        cmocka_unit_test(test_every_bit_of_a_close),
                                        cmocka_unit_test(test_every_bit_of_a_record),
                                        cmocka_unit_test(test_receipts_and_reflection),
