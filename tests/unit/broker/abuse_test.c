@@ -362,13 +362,17 @@ static void an_ill_formed_stored_string_does_not_go_out(void **state)
     bed_leave_stored(&bed, "c", "keep/\xFF", "x");
     bed_leave_stored(&bed, "c", "keep/ok", "y");
     bed_leave_stored(&bed, NULL, "stored/\xFF", "x");
+    assert_int_equal(bed_route_unchecked(&bed, "keep/\xFF", "x"), SMQTT_E_BAD_TEXT);
+    assert_int_equal(bed_route_unchecked(&bed, "keep/#", "x"), SMQTT_E_BAD_TEXT);
+    assert_int_equal(bed_route_unchecked(&bed, "fine", "x"), SMQTT_OK);
+    client_take(healthy, "fine", "x", 0);
     c = client_connect(&bed, SMQTT_V5, "c", false);
     client_take(c, "keep/ok", "y", 1);
     client_subscribe(c, "stored/#", 1);
     client_expect_alive(c);
     struct smq_worker_stats stats;
     smq_worker_stats(bed.w, &stats);
-    assert_int_equal(stats.refused_text, 2);
+    assert_int_equal(stats.refused_text, 4);
     client_drain(healthy);
     stop();
 }

@@ -265,6 +265,35 @@ static void who_does_not_read_is_bounded(void **state)
     bed_stop(&bed);
 }
 
+static void who_takes_bytes_is_alive(void **state)
+{
+    (void)state;
+    bed.config.max_output_bytes = 1000;
+    bed_start(&bed);
+    struct smq_packet pkt = packet_connect(SMQTT_V311, "slow", true);
+    pkt.connect.keep_alive = 10;
+    struct client *slow = client_connect_pkt(&bed, &pkt);
+    struct client *pub = client_connect(&bed, SMQTT_V311, "pub", true);
+    client_subscribe(slow, "t", 1);
+    slow->deaf = true;
+    char text[500];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    for (unsigned i = 0; i < 20; i++) {
+        client_publish(pub, "t", text, 1, false);
+    }
+    unsigned rounds = 0;
+    for (; smq_conn_paused(slow->conn); rounds++) { /* some bytes in ten seconds, while it cannot be heard */
+        bed_pass(&bed, 10000);
+        assert_non_null(slow->conn);
+        smq_conn_sent(bed.w, slow->conn, 1000, bed.now);
+    }
+    assert_true(rounds > 5);
+    bed_pass(&bed, 15001);
+    client_expect_closed(slow);
+    bed_stop(&bed);
+}
+
 static void memory_has_an_end(void **state)
 {
     (void)state;
@@ -284,6 +313,10 @@ static void memory_has_an_end(void **state)
         assert_true(reason == 0 || reason == 0x97);
     }
     assert_true(taken > 100 && taken < 500);
+    for (unsigned i = 0; i < 2; i++) { /* refused, so that it was not begun */
+        client_send_publish(pub, "t", "some text", 2, false, 2002);
+        assert_int_equal(client_expect(pub, SMQ_PUBREC)->ack.reason, 0x97);
+    }
     client_send_publish(pub, "r", "some text", 1, true, 1);
     assert_int_equal(client_expect(pub, SMQ_PUBACK)->ack.reason, 0x97);
     client_send_publish(old, "t", "some text", 1, false, 1); /* 3.x cannot be told otherwise */
@@ -364,6 +397,7 @@ int main(void)
         cmocka_unit_test_setup(a_burst_for_one_who_reads_is_kept_whole, setup),
         cmocka_unit_test_setup(a_queue_has_an_end, setup),
         cmocka_unit_test_setup(who_does_not_read_is_bounded, setup),
+        cmocka_unit_test_setup(who_takes_bytes_is_alive, setup),
         cmocka_unit_test_setup(memory_has_an_end, setup),
         cmocka_unit_test_setup(open_qos2_identifiers_are_bounded, setup),
         cmocka_unit_test_setup(all_identifiers_in_flight, setup),

@@ -126,6 +126,18 @@ void bed_leave_stored(struct bed *bed, const char *client_id, const char *topic,
     smq_msg_unref(msg);
 }
 
+smqtt_err bed_route_unchecked(struct bed *bed, const char *topic, const char *payload)
+{
+    struct smq_content content = {
+        .topic = smq_span_str(topic), .payload = smq_span_str(payload), .expires = SMQTT_NEVER};
+    struct smq_routing r;
+    smq_routing_init(&r, &content, NULL, false);
+    smqtt_err err = smq_route(bed->w, &r);
+    smq_routing_deinit(&r);
+    bed_turn(bed);
+    return err;
+}
+
 /* ------------------------------------------------------------ clients */
 
 struct client *client_open(struct bed *bed, enum smqtt_version version)

@@ -54,6 +54,9 @@ void bed_turn(struct bed *bed);
  * queue of a session that is away. */
 void bed_leave_stored(struct bed *bed, const char *client_id, const char *topic, const char *payload);
 
+/** Routes a message that did not come through the codec. */
+smqtt_err bed_route_unchecked(struct bed *bed, const char *topic, const char *payload);
+
 /** A new transport; NULL when the broker does not want it. */
 struct client *client_open(struct bed *bed, enum smqtt_version version);
 /** Bytes to the broker; then a turn. */

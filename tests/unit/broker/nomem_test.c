@@ -138,6 +138,38 @@ static void each_allocation_fails_once(void **state)
     }
 }
 
+static void what_was_accepted_arrives(void **state)
+{
+    (void)state;
+    static char large[2000];
+    memset(large, 'x', sizeof large - 1);
+    for (size_t nth = 1;; nth++) {
+        bed_init(&bed);
+        bed_start(&bed);
+        struct client *sub = client_connect(&bed, SMQTT_V5, "sub", true);
+        struct client *pub = client_connect(&bed, SMQTT_V5, "pub", true);
+        client_subscribe(sub, "t", 1);
+        failing_mem_arm(&bed.mem, nth);
+        client_send_publish(pub, "t", large, 1, false, 1);
+        bool failed = failing_mem_has_failed(&bed.mem);
+        failing_mem_arm(&bed.mem, 0);
+        const struct smq_packet *pkt = client_next(pub);
+        bool accepted = pkt != NULL && pkt->type == SMQ_PUBACK && pkt->ack.reason < 0x80;
+        bool came = false;
+        struct smq_packet ping = {.type = SMQ_PINGREQ};
+        client_send(sub, &ping); /* any traffic brings what is late */
+        while ((pkt = client_next(sub)) != NULL) {
+            came = came || (pkt->type == SMQ_PUBLISH && !pkt->publish.dup);
+        }
+        assert_true(came || !accepted);
+        bed_stop(&bed);
+        if (!failed) {
+            assert_true(accepted);
+            break;
+        }
+    }
+}
+
 static void no_worker_without_memory(void **state)
 {
     (void)state;
@@ -160,6 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_allocation_fails_once),
+        cmocka_unit_test(what_was_accepted_arrives),
         cmocka_unit_test(no_worker_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

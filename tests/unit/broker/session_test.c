@@ -389,7 +389,11 @@ static void a_client_belongs_to_one_worker(void **state)
     assert_true(here > 0 && elsewhere > here);
     struct smq_packet pkt = packet_connect(SMQTT_V5, "", true);
     for (size_t i = 0; i < 5; i++) { /* assigned ones belong to who assigned them */
-        client_connect_pkt(&bed, &pkt);
+        struct client *c, *again;
+        smq_span id = smq_props_bytes(&connack_of(&pkt, &c)->props, SMQ_PROP_ASSIGNED_CLIENT_ID);
+        struct smq_packet named = packet_connect(SMQTT_V5, "", true);
+        named.connect.client_id = id;
+        assert_int_equal(connack_of(&named, &again)->reason, 0);
     }
     bed_stop(&bed);
 }

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Real sealers and openers through the worker: handshakes, records, registration, the broker's own identity. */
+#include "ends.h"
+
+static struct bed bed;
+static struct client *healthy;
+
+static int setup(void **state)
+{
+    (void)state;
+    bed_init(&bed);
+    return 0;
+}
+
+static void start(void)
+{
+    bed_start(&bed);
+    healthy = client_connect(&bed, SMQTT_V5, "healthy", true);
+    client_subscribe(healthy, "#", 1);
+}
+
+static void stop(void)
+{
+    client_drain(healthy);
+    client_expect_alive(healthy);
+    bed_stop(&bed);
+}
+
+static void the_whole_story(void **state)
+{
+    (void)state;
+    start();
+    struct smqtt_identity *id = identity_new("server");
+    for (size_t i = 0; i < 3; i++) {
+        static const enum smqtt_version versions[] = {SMQTT_V31, SMQTT_V311, SMQTT_V5};
+        struct end server, client;
+        struct end *both[] = {&client, &server};
+        server_begin(&bed, &server, id, "server", versions[i]);
+        assert_true(server.registered);
+        client_subscribe(server.c, "sensors/#", 1);
+        client_begin(&bed, &client, id, "client");
+        assert_int_equal(
+            smqtt_sealer_start(client.sealer, smq_span_str("sensors/1"), smq_span_str("21 C"), true, bed.now),
+            SMQTT_OK);
+        talk(both, 2);
+        assert_true(client.open && server.open);
+        seal_and_publish(&client, "sensors/1", "21 C");
+        talk(both, 2);
+        assert_string_equal(server.message, "21 C");
+        assert_int_equal(server.protection, SMQTT_PEER_ANON);
+        assert_true(client.answered && client.receipt_status == 0);
+        struct smq_worker_stats stats;
+        smq_worker_stats(bed.w, &stats);
+        assert_int_equal(stats.handshakes, i + 1);
+        end_free(&client);
+        end_free(&server);
+        client_break(client.c);
+        client_break(server.c);
+        client_drain(client.c);
+        client_drain(server.c);
+    }
+    /* Who listens to everything saw sealed bytes only. */
+    const struct smq_packet *pkt;
+    size_t n = 0;
+    while ((pkt = client_next(healthy)) != NULL) {
+        assert_true(pkt->publish.payload.len > 0 && pkt->publish.payload.data[0] >= 0x80);
+        n++;
+    }
+    assert_true(n >= 6);
+    smqtt_identity_free(id);
+    stop();
+}
+
+static void the_broker_as_server(void **state)
+{
+    (void)state;
+    struct smqtt_identity *id = identity_new("broker");
+    unsigned line;
+    bed.config.identity = id;
+    assert_int_equal(smqtt_policy_read(NULL, smq_span_str("raw/# allow-plain\n$SYS/# allow-plain logical\n# require\n"),
+                                       &bed.config.identity_policy, &line),
+                     SMQTT_OK);
+    start();
+    struct end client;
+    struct end *one[] = {&client};
+    client_begin(&bed, &client, id, "client");
+    assert_int_equal(smqtt_sealer_start(client.sealer, smq_span_str("t"), smq_span_str("hello"), true, bed.now),
+                     SMQTT_OK);
+    talk(one, 1);
+    assert_true(client.open);
+    client_drain(healthy);
+    seal_and_publish(&client, "t", "hello");
+    talk(one, 1);
+    bool plain = false;
+    const struct smq_packet *pkt;
+    while ((pkt = client_next(healthy)) != NULL) {
+        if (span_is(pkt->publish.topic, "t")) {
+            assert_true(span_is(pkt->publish.payload, "hello")); /* and never the record */
+            plain = true;
+        }
+    }
+    assert_true(plain);
+    assert_true(client.answered && client.receipt_status == 0);
+    /* Where its policy does not ask for it, the broker leaves a record closed. */
+    client_drain(healthy);
+    seal_and_publish(&client, "raw/1", "hello");
+    talk(one, 1);
+    assert_true(client_expect(healthy, SMQ_PUBLISH)->publish.payload.data[0] >= 0x80);
+    /* The topic inside is the one that counts, and nobody writes to those of the broker. */
+    uint8_t record[256];
+    size_t len;
+    struct smqtt_seal_options options = {.logical_topic = smq_span_str("$SYS/x")};
+    assert_int_equal(smqtt_seal(client.sealer, smq_span_str("t"), smq_span_str("forged"), &options, bed.now, record,
+                                sizeof record, &len, NULL, NULL),
+                     SMQTT_OK);
+    client_subscribe(healthy, "$SYS/#", 1);
+    struct smq_packet pkt_logical = {.type = SMQ_PUBLISH};
+    pkt_logical.publish.topic = smq_span_str("t");
+    pkt_logical.publish.payload = smq_span_of(record, len);
+    smq_props_clear(&pkt_logical.publish.props);
+    client_drain(healthy);
+    client_send(client.c, &pkt_logical);
+    client_expect_none(healthy);
+    /* Nobody else can register as the broker. */
+    struct end thief;
+    server_begin(&bed, &thief, id, "thief", SMQTT_V5);
+    assert_false(thief.registered);
+    end_free(&thief);
+    end_free(&client);
+    stop();
+    smqtt_policy_free(bed.config.identity_policy);
+    smqtt_identity_free(id);
+}
+
+static void registration(void **state)
+{
+    (void)state;
+    start();
+    struct smqtt_identity *id = identity_new("server");
+    struct end first, second;
+    server_begin(&bed, &first, id, "one", SMQTT_V5);
+    assert_true(first.registered);
+    server_begin(&bed, &second, id, "two", SMQTT_V5); /* the identity is in use */
+    assert_true(second.answered && !second.registered);
+    end_free(&second);
+    end_free(&first);
+    struct client *was = first.c;
+    server_begin(&bed, &first, id, "one", SMQTT_V5); /* the same client, connected anew */
+    client_expect_closed(was);
+    assert_true(first.registered);
+    client_break(first.c);
+    server_begin(&bed, &second, id, "three", SMQTT_V311);
+    assert_true(second.registered);
+    end_free(&first);
+    end_free(&second);
+    /* A proof for another challenge or client is not taken. */
+    client_drain(second.c);
+    client_break(second.c);
+    struct smqtt_opener_config config = {.struct_size = sizeof config, .rng = smqtt_system_rng(), .identity = id};
+    struct end liar = {.c = client_connect(&bed, SMQTT_V5, "liar", true)};
+    assert_int_equal(smqtt_opener_new(&config, bed.now, &liar.opener), SMQTT_OK);
+    assert_int_equal(smqtt_opener_connected(liar.opener, smq_span_str("somebody"), bed.now), SMQTT_OK);
+    struct end *one[] = {&liar};
+    talk(one, 1);
+    assert_true(liar.answered && !liar.registered);
+    end_free(&liar);
+    smqtt_identity_free(id);
+    /* Sixteen identities a connection. */
+    struct client *many = client_connect(&bed, SMQTT_V5, "many", true);
+    for (size_t i = 0; i < 17; i++) {
+        id = identity_new("one of many");
+        config.identity = id;
+        struct end e = {.c = many};
+        struct end *alone[] = {&e};
+        assert_int_equal(smqtt_opener_new(&config, bed.now, &e.opener), SMQTT_OK);
+        assert_int_equal(smqtt_opener_connected(e.opener, smq_span_str("many"), bed.now), SMQTT_OK);
+        talk(alone, 1);
+        assert_int_equal(e.registered, i < 16);
+        end_free(&e);
+        smqtt_identity_free(id);
+    }
+    stop();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(the_whole_story, setup),
+        cmocka_unit_test_setup(the_broker_as_server, setup),
+        cmocka_unit_test_setup(registration, setup),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
