@@ -129,10 +129,27 @@ static smqtt_err load_policy(const char *path, struct smqtt_policy **out, struct
     return err == SMQTT_OK ? err : smq_why_set(why, err, "Cannot read %s: %s.", path, smqtt_strerror(err));
 }
 
+/** A listener that would be less separate than its file says is not opened. */
+static smqtt_err check_listeners(const struct smq_conf *conf, struct smq_why *why)
+{
+    for (const struct smq_listener_config *l = conf->broker.listeners; l != NULL; l = l->next) {
+        if (l->mount_point != NULL) {
+            return smq_why_set(why, SMQTT_E_USAGE,
+                               "The listener on port %u has mount_point %s, but this version renames no topics and its "
+                               "clients would share those of all others: remove the line if they may.",
+                               l->port, l->mount_point);
+        }
+    }
+    return SMQTT_OK;
+}
+
 smqtt_err load_parts(struct smq_conf *conf, bool state, struct load_parts *parts, struct smq_why *why)
 {
     *parts = (struct load_parts){NULL, NULL, NULL};
-    smqtt_err err = SMQTT_OK;
+    smqtt_err err = check_listeners(conf, why);
+    if (err != SMQTT_OK) {
+        return err;
+    }
     if (conf->identity_file == NULL) {
         if (conf->identity_policy_file != NULL) {
             return smq_why_set(why, SMQTT_E_USAGE,
