@@ -122,13 +122,13 @@ install_missing() {
 
 # What the tests in JavaScript use, exactly as their lock file says.
 install_npm() {
-    local lock=tests/js/package-lock.json modules=tests/js/node_modules
-    if [ ! -e $lock ] || [ $modules -nt $lock ]; then
+    local lock=tests/js/package-lock.json done=tests/js/node_modules/.lock-installed
+    if [ ! -e $lock ] || cmp -s $lock $done; then
         return 0
     fi
     echo "setup: installing the packages of tests/js"
-    (cd tests/js && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
-    touch $modules
+    (cd tests/js && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) || return 1
+    cp $lock $done # only now: what broke off half-way is done again
 }
 
 level=${1:-run}
