@@ -23,5 +23,10 @@ void smq_broker_config_default(struct smq_broker_config *config)
         .detect_burst = 8,
         .on_mismatch = SMQ_MISMATCH_DISCONNECT,
         .log_connections = true,
+        .slow_policy = SMQ_SLOW_BACKPRESSURE,
+        .slow_timeout_s = 30,
+        .check_retain_source = true,
+        .sys_interval_s = 10,
+        .response_information = true,
     };
 }

@@ -18,16 +18,45 @@ struct smq_require_detect {
     struct smq_require_detect *next;
 };
 
+/** What happens to messages of QoS 1 and 2 for a subscriber that has as much waiting as it may
+ * (`smqtt_slow_subscriber`). */
+enum smq_slow_policy {
+    SMQ_SLOW_BACKPRESSURE, /* acknowledgements to publishers wait; after slow_timeout_s without progress: DROP_NEWEST */
+    SMQ_SLOW_DROP_NEWEST,
+    SMQ_SLOW_DROP_OLDEST,
+    SMQ_SLOW_DISCONNECT
+};
+
 enum smq_on_mismatch { SMQ_MISMATCH_DISCONNECT, SMQ_MISMATCH_REFUSE };
 
-/** One `listener` and what belongs to it. */
+/** Which kind of addresses a listener takes (`socket_domain`). */
+enum smq_ip_family { SMQ_IP_ANY, SMQ_IP_V4, SMQ_IP_V6 };
+
+struct smq_auth;
+
+/** One `listener` and what belongs to it. All zero, but for allow_anonymous, is a listener that lets everybody do
+ * everything. What Mosquitto keeps per listener only with per_listener_settings is filled in for each of them here, so
+ * that nobody else has to know that switch. */
 struct smq_listener_config {
-    char *address; /* host or address to bind to; NULL: all */
+    uint32_t id;       /* of its place (address, port, path): the same after a reload, 0: not known */
+    char *address;     /* host or address to bind to; NULL: all */
+    char *unix_path;   /* a Unix socket instead of address and port; NULL: none */
+    char *bind_device; /* network interface (`bind_interface`); NULL: all */
+    enum smq_ip_family family;
     uint16_t port;
     bool local_only; /* bind to 127.0.0.1 and ::1 */
     bool allow_anonymous;
+    bool demand_client_id; /* not allow_zero_length_clientid */
+    bool use_username_as_clientid;
+    uint8_t first_bad_qos;    /* lowest QoS that is refused (max_qos + 1); 0: none is */
+    uint8_t versions;         /* accept_protocol_versions: bits 1 << enum smqtt_version; 0: all */
+    uint16_t topic_alias_out; /* numbers of topics that we use towards a client (max_topic_alias_broker); 0: none */
     uint32_t max_connections; /* 0: no limit of its own */
+    char *auto_id_prefix;     /* NULL: "auto-" */
+    char *clientid_prefixes;  /* only client identifiers that begin so; NULL: all */
     char *mount_point;        /* NULL: none */
+    char *password_file, *acl_file; /* for the shell to load; NULL: none */
+    const struct smq_auth *auth;    /* what was loaded from them; NULL: who is let in may do everything */
     struct smq_require_detect *require_detect;
     struct smq_listener_config *next;
 };
@@ -71,6 +100,15 @@ struct smq_broker_config {
     const struct smqtt_store *identity_store;
 
     bool log_connections; /* `connection_messages` */
+
+    enum smq_slow_policy slow_policy;
+    uint32_t slow_timeout_s;     /* 30 */
+    uint64_t max_inflight_bytes; /* towards a client; 0: no limit */
+    uint32_t retain_expiry_s;    /* retain_expiry_interval; 0: never */
+    bool check_retain_source;    /* default true */
+    uint32_t sys_interval_s;     /* 10; 0: no $SYS */
+    char *server_reference;      /* `smqtt_server_reference`: new clients are sent there (0x9C); NULL: none */
+    bool response_information;   /* answered to clients that ask; default true */
 };
 
 /** Fills in the defaults named above; no listeners. */

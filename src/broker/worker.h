@@ -4,8 +4,10 @@
 /* The pure worker: a whole single-threaded broker without I/O. Bytes, connections and time come in; bytes, closings,
  * hand-overs and the next deadline go out. The shell around it (net/, or a simulator) moves them.
  *
- * One turn of a shell: feed what was read, tick if the deadline has come, then take every dirty connection once: send
- * what smq_conn_output shows, tell smq_conn_sent, act on smq_conn_fate. */
+ * One turn of a shell: feed what was read and the batches of other workers, tick if the deadline has come, then give
+ * the batches for others away, then take every dirty connection once: send what smq_conn_output shows, tell
+ * smq_conn_sent, act on smq_conn_fate. Batches leave before bytes do, so that who has an acknowledgement finds it true
+ * everywhere. */
 #include <smqtt/secure.h>
 
 #include "base/log.h"
@@ -15,6 +17,7 @@
 
 struct smq_worker;
 struct smq_conn;
+struct smq_batch;
 
 /** What stays the same for the life of a worker. Everything is borrowed and must outlive it, except that a new config
  * can be set. */
@@ -25,6 +28,7 @@ struct smq_worker_env {
     unsigned index;              /* which worker this is, from 0 */
     unsigned count;              /* how many there are; a client id's owner is its keyed hash modulo this */
     uint8_t hash_key[16];        /* random; the same for all workers */
+    struct smq_ledger *ledger;   /* what all workers count together (broker/ledger.h); NULL: this one is alone */
     const struct smq_auth *auth; /* NULL: listeners decide who connects, and who is in may do everything */
 };
 
@@ -61,6 +65,25 @@ void smq_worker_configure(struct smq_worker *w, const struct smq_broker_config *
 /** Orderly end: every client gets DISCONNECT 0x8B (5.0), wills fire as after a lost connection unless config says
  * otherwise; all fates become CLOSE_AFTER_OUTPUT. */
 void smq_worker_shutdown(struct smq_worker *w, struct smqtt_now now);
+
+/* ---- other workers (docs/workers.md). A batch holds what one turn of one worker has to say to another: notes, one
+ * after the other, in one block of memory. Batches between two workers arrive whole, in order, and each once; the shell
+ * never drops one while both live. */
+
+/** What has gathered for `peer`; the shell's until it gives it to that worker or frees it. NULL: nothing. */
+struct smq_batch *smq_worker_take_batch(struct smq_worker *w, unsigned peer);
+/** A batch of worker `from`, which belongs to `w` from now on. May be called from the thread of `w` only, as all else.
+ */
+void smq_worker_feed_batch(struct smq_worker *w, unsigned from, struct smq_batch *batch, struct smqtt_now now);
+/** Once a turn, after the last smq_worker_feed_batch of a round that looked at all peers after the first batch was
+ * seen: questions that came in are answered now, when everything that was said before they were asked is known. */
+void smq_worker_settle(struct smq_worker *w, struct smqtt_now now);
+/** `peer` has more waiting than it should: while that is so for any, no PUBLISH is taken from clients here. */
+void smq_worker_set_peer_full(struct smq_worker *w, unsigned peer, bool full);
+/** Bytes of a batch, for the shell's accounts. */
+size_t smq_batch_size(const struct smq_batch *batch);
+/** Gives up a batch that nobody will read; the messages in it are let go. NULL allowed. */
+void smq_batch_free(struct smq_batch *batch);
 
 /** The next connection that has something to send or whose fate has changed; NULL when there is none. Each is returned
  * once until it becomes dirty again. */
