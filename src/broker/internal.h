@@ -4,6 +4,7 @@
 /* The worker itself, and the handlers of packets. */
 #include "base/map.h"
 #include "broker/conn.h"
+#include "broker/peer.h"
 #include "broker/retain.h"
 #include "broker/session.h"
 #include "broker/trie.h"
@@ -28,6 +29,7 @@ struct smq_worker {
     struct smq_map sessions; /* client identifier -> struct smq_session */
     struct smq_trie trie;
     struct smq_retain retain;
+    struct smq_peers peers;
     struct smq_list conns, dirty;
     struct smq_listener_count *listeners;
     struct smq_chunk_pool chunks;

@@ -38,6 +38,9 @@ smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_brok
         err = smq_retain_init(&w->retain, w->mem, w->key, &w->wheel, on_retained_expired);
     }
     if (err == SMQTT_OK) {
+        err = smq_peers_init(w);
+    }
+    if (err == SMQTT_OK) {
         err = smq_own_init(w);
     }
     if (err != SMQTT_OK) {
@@ -74,6 +77,7 @@ void smq_worker_free(struct smq_worker *w)
         w->listeners = c->next;
         smq_mem_free(w->mem, c);
     }
+    smq_peers_deinit(w);
     smq_chunk_pool_deinit(&w->chunks);
     smq_mem_free(w->mem, w);
 }
