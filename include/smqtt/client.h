@@ -24,7 +24,8 @@ struct smqtt_will {
     struct smqtt_span topic, payload;
     uint8_t qos;
     bool retain;
-    uint32_t delay_s; /**< version 5 */
+    uint32_t delay_s;        /**< version 5 */
+    struct smqtt_span props; /**< version 5: more properties of the will in wire form; empty: none; copied */
 };
 
 struct smqtt_client_config {
@@ -40,10 +41,12 @@ struct smqtt_client_config {
     const struct smqtt_will *will; /**< NULL: none */
     bool has_user, has_password;
     struct smqtt_span user, password;
-    uint32_t max_queued; /**< messages waiting to be sent; 0 = 1,000: then smqtt_client_publish gives SMQTT_E_FULL */
+    uint16_t max_inflight; /**< messages of QoS 1 and 2 under way at once; 0: as many as the broker takes */
+    uint32_t max_queued;   /**< messages waiting to be sent; 0 = 1,000: then smqtt_client_publish gives SMQTT_E_FULL */
     bool lax_text; /**< take any string that MQTT does not forbid from the broker (default: refuse also what it advises
                       against) */
-    struct smqtt_span props; /**< extra CONNECT properties in wire form (version 5); empty: none */
+    struct smqtt_span props; /**< extra CONNECT properties in wire form (version 5); empty: none. With a topic alias
+                                maximum among them the broker may send aliases: events show the topic itself */
 };
 
 enum smqtt_client_event_type {
@@ -67,6 +70,7 @@ struct smqtt_client_event {
     uint8_t reason;
     uint8_t qos;
     bool retain, dup, session_present, native_detect;
+    uint16_t packet_id; /**< MESSAGE with qos above 0, except sealed ones */
     uint64_t token;
     struct smqtt_span topic, payload, text, codes;
     struct smqtt_span props; /**< version 5: properties of a message in wire form, without their length */
@@ -143,11 +147,27 @@ SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_subscribe(struct smqtt_client *c
                                                           size_t n, uint64_t *token, struct smqtt_now now);
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_unsubscribe(struct smqtt_client *c, const struct smqtt_span *filters,
                                                             size_t n, uint64_t *token, struct smqtt_now now);
+/** As smqtt_client_subscribe, with properties of the packet in wire form (version 5; ignored in 3.x). Errors as there,
+ * and SMQTT_E_USAGE for properties that do not belong into a SUBSCRIBE. */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_subscribe_props(struct smqtt_client *c,
+                                                                const struct smqtt_subscription *list, size_t n,
+                                                                struct smqtt_span props, uint64_t *token,
+                                                                struct smqtt_now now);
+/** As smqtt_client_unsubscribe, with properties likewise. */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_unsubscribe_props(struct smqtt_client *c,
+                                                                  const struct smqtt_span *filters, size_t n,
+                                                                  struct smqtt_span props, uint64_t *token,
+                                                                  struct smqtt_now now);
 /** DISCONNECT with a reason (version 5; 0 = normal, 4 = with will) behind what is in the output. SMQTT_E_STATE when not
  * connected. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_disconnect(struct smqtt_client *c, uint8_t reason,
                                                            struct smqtt_now now);
-/** Messages queued or in flight that the broker has not acknowledged. */
+/** As smqtt_client_disconnect, with properties in wire form (version 5; ignored in 3.x). SMQTT_E_STATE, SMQTT_E_USAGE
+ * (properties that do not belong into a DISCONNECT), SMQTT_E_NOMEM. */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_disconnect_props(struct smqtt_client *c, uint8_t reason,
+                                                                 struct smqtt_span props, struct smqtt_now now);
+/** Messages of the application that are not through: plain ones that the broker has not acknowledged, sealed ones
+ * that wait to be sealed, or for the broker, or for the server's receipt. Each counts once. */
 SMQTT_API size_t smqtt_client_unfinished(const struct smqtt_client *c);
 
 #ifdef __cplusplus

@@ -19,7 +19,7 @@ static smqtt_err keep_config(struct smqtt_client *c, const struct smqtt_client_c
 {
     const struct smqtt_will *will = config->will;
     size_t len = config->client_id.len + config->user.len + config->password.len + config->props.len;
-    len += will != NULL ? will->topic.len + will->payload.len : 0;
+    len += will != NULL ? will->topic.len + will->payload.len + will->props.len : 0;
     c->owned = smq_mem_alloc(c->mem, len);
     if (c->owned == NULL) {
         return SMQTT_E_NOMEM;
@@ -34,6 +34,7 @@ static smqtt_err keep_config(struct smqtt_client *c, const struct smqtt_client_c
         c->will = *will;
         c->will.topic = keep(&at, will->topic);
         c->will.payload = keep(&at, will->payload);
+        c->will.props = keep(&at, will->props);
         c->config.will = &c->will;
     }
     return SMQTT_OK;
@@ -61,6 +62,9 @@ static struct smq_packet connect_packet(const struct smqtt_client *c)
         connect->will.payload = c->will.payload;
         connect->will.qos = c->will.qos;
         connect->will.retain = c->will.retain;
+        if (config->version == SMQTT_V5) {
+            connect->will.props.raw = c->will.props;
+        }
         if (config->version == SMQTT_V5 && c->will.delay_s != 0) {
             smq_props_set_num(&connect->will.props, SMQ_PROP_WILL_DELAY, c->will.delay_s);
         }
@@ -78,6 +82,21 @@ static struct smq_packet connect_packet(const struct smqtt_client *c)
         }
     }
     return pkt;
+}
+
+/** How many topic aliases do our own CONNECT properties offer? */
+static uint16_t alias_maximum(smq_span props)
+{
+    struct smq_rd it = smq_rd_of(props);
+    enum smq_prop which;
+    union smq_prop_value value;
+    smq_span second;
+    while (smq_props_next(&it, &which, &value, &second)) {
+        if (which == SMQ_PROP_TOPIC_ALIAS_MAXIMUM) {
+            return (uint16_t)value.num;
+        }
+    }
+    return 0;
 }
 
 /** Would this CONNECT be legal? The codec knows. */
@@ -123,6 +142,9 @@ smqtt_err smqtt_client_new(const struct smqtt_client_config *config, struct smqt
         c->write_codec.max_packet = 0;
         err = check_config(c);
     }
+    if (err == SMQTT_OK && c->config.version == SMQTT_V5) {
+        c->alias_max = alias_maximum(c->config.props);
+    }
     if (err != SMQTT_OK) {
         smqtt_client_free(c);
         return err;
@@ -154,6 +176,7 @@ void smqtt_client_free(struct smqtt_client *c)
     free_list(c, &c->sealed);
     smq_client_msg_free(c, c->shown);
     smq_client_secure_deinit(c);
+    smq_client_forget_aliases(c);
     smq_bytebuf_deinit(&c->in);
     smq_bytebuf_deinit(&c->late);
     smq_bytebuf_deinit(&c->out);
@@ -206,6 +229,7 @@ smqtt_err smqtt_client_connect(struct smqtt_client *c, struct smqtt_now now)
     smq_bytebuf_deinit(&c->in);
     smq_bytebuf_deinit(&c->late);
     smq_bytebuf_deinit(&c->out);
+    smq_client_forget_aliases(c);
     c->in_used = 0;
     c->n_requests = 0;
     c->ping_waits = false;
@@ -311,6 +335,12 @@ bool smqtt_client_wants_close(const struct smqtt_client *c)
 
 smqtt_err smqtt_client_disconnect(struct smqtt_client *c, uint8_t reason, struct smqtt_now now)
 {
+    return smqtt_client_disconnect_props(c, reason, (struct smqtt_span){NULL, 0}, now);
+}
+
+smqtt_err smqtt_client_disconnect_props(struct smqtt_client *c, uint8_t reason, struct smqtt_span props,
+                                        struct smqtt_now now)
+{
     c->now = now;
     if (c->state != CLIENT_UP && c->state != CLIENT_WAIT_CONNACK) {
         return SMQTT_E_STATE;
@@ -318,6 +348,7 @@ smqtt_err smqtt_client_disconnect(struct smqtt_client *c, uint8_t reason, struct
     struct smq_packet pkt = {.type = SMQ_DISCONNECT};
     pkt.reasoned.reason = reason;
     smq_props_clear(&pkt.reasoned.props);
+    pkt.reasoned.props.raw = c->config.version == SMQTT_V5 ? props : (smq_span){NULL, 0};
     SMQ_TRY(smq_client_put(c, &pkt));
     c->state = CLIENT_ENDING;
     c->closed_event = true;
@@ -325,11 +356,24 @@ smqtt_err smqtt_client_disconnect(struct smqtt_client *c, uint8_t reason, struct
     return SMQTT_OK;
 }
 
+/** Is it the application's own, and not a record whose message waits among the sealed ones, or the endpoints' talk? */
+static bool is_plain(const struct client_msg *msg)
+{
+    return !msg->carrier && msg->token != 0;
+}
+
 size_t smqtt_client_unfinished(const struct smqtt_client *c)
 {
-    size_t n = c->n_queued + c->inflight.count;
+    size_t n = 0;
     for (const struct smq_list *node = c->sealed.next; node != &c->sealed; node = node->next) {
         n++;
+    }
+    for (const struct smq_list *node = c->queue.next; node != &c->queue; node = node->next) {
+        n += is_plain(SMQ_CONTAINER_OF(node, struct client_msg, node)) ? 1 : 0;
+    }
+    struct smqtt_client *all = (struct smqtt_client *)(uintptr_t)c; /* walking changes nothing */
+    for (struct smq_out_slot *slot = NULL; (slot = smq_inflight_next(&all->inflight, slot)) != NULL;) {
+        n += is_plain(slot->msg) ? 1 : 0;
     }
     return n;
 }

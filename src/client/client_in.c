@@ -49,11 +49,66 @@ static smqtt_err on_connack(struct smqtt_client *c, const struct smq_packet *pkt
         event->text = smq_props_bytes(props, SMQ_PROP_ASSIGNED_CLIENT_ID);
         c->native = c->native || announces_detect(props);
     }
+    if (c->config.max_inflight != 0 && c->config.max_inflight < c->send_max) {
+        c->send_max = c->config.max_inflight;
+    }
     event->type = SMQTT_CLIENT_CONNECTED;
     event->session_present = connack->session_present;
     event->native_detect = c->native;
     smq_client_resend(c, connack->session_present);
     return smq_client_secure_connected(c, connack->session_present);
+}
+
+void smq_client_forget_aliases(struct smqtt_client *c)
+{
+    while (c->aliases != NULL) {
+        struct client_alias *next = c->aliases->next;
+        smq_mem_free(c->mem, c->aliases);
+        c->aliases = next;
+    }
+}
+
+/** The topic takes the alias, whatever had it before. */
+static smqtt_err keep_alias(struct smqtt_client *c, uint16_t alias, smq_span topic)
+{
+    struct client_alias *kept = smq_mem_alloc(c->mem, sizeof(*kept) + topic.len);
+    if (kept == NULL) {
+        return SMQTT_E_NOMEM;
+    }
+    kept->alias = alias;
+    kept->len = topic.len;
+    memcpy(kept->topic, topic.data, topic.len);
+    struct client_alias **at = &c->aliases;
+    while (*at != NULL && (*at)->alias != alias) {
+        at = &(*at)->next;
+    }
+    struct client_alias *old = *at;
+    kept->next = old != NULL ? old->next : NULL;
+    *at = kept;
+    smq_mem_free(c->mem, old);
+    return SMQTT_OK;
+}
+
+/** Puts the topic in for its alias [MQTT-3.3.2-9], as far as ours were offered [MQTT-3.1.2-26]. */
+static smqtt_err resolve_alias(struct smqtt_client *c, struct smq_publish *publish)
+{
+    uint32_t alias = smq_props_num(&publish->props, SMQ_PROP_TOPIC_ALIAS, 0);
+    if (alias == 0) {
+        return publish->topic.len != 0 ? SMQTT_OK : SMQTT_E_BAD_ALIAS;
+    }
+    if (alias > c->alias_max) {
+        return SMQTT_E_BAD_ALIAS;
+    }
+    if (publish->topic.len != 0) {
+        return keep_alias(c, (uint16_t)alias, publish->topic);
+    }
+    for (const struct client_alias *known = c->aliases; known != NULL; known = known->next) {
+        if (known->alias == alias) {
+            publish->topic = smq_span_of(known->topic, known->len);
+            return SMQTT_OK;
+        }
+    }
+    return SMQTT_E_BAD_ALIAS;
 }
 
 /** Acknowledges a PUBLISH of QoS 1 or 2; *deliver is false for a repetition of QoS 2. */
@@ -75,10 +130,9 @@ static smqtt_err acknowledge(struct smqtt_client *c, const struct smq_publish *p
 
 static smqtt_err on_publish(struct smqtt_client *c, const struct smq_packet *pkt, struct smqtt_client_event *event)
 {
-    const struct smq_publish *publish = &pkt->publish;
-    if (publish->topic.len == 0 || smq_props_has(&publish->props, SMQ_PROP_TOPIC_ALIAS)) {
-        return SMQTT_E_BAD_ALIAS; /* none was offered [MQTT-3.1.2-26] */
-    }
+    struct smq_publish resolved = pkt->publish;
+    const struct smq_publish *publish = &resolved;
+    SMQ_TRY(resolve_alias(c, &resolved));
     bool deliver = false;
     SMQ_TRY(acknowledge(c, publish, &deliver));
     if (!deliver) {
@@ -95,6 +149,7 @@ static smqtt_err on_publish(struct smqtt_client *c, const struct smq_packet *pkt
     event->qos = publish->qos;
     event->retain = publish->retain;
     event->dup = publish->dup;
+    event->packet_id = publish->id;
     event->props = c->config.version == SMQTT_V5 ? publish->props.raw : (smq_span){NULL, 0};
     return SMQTT_OK;
 }

@@ -238,7 +238,7 @@ static uint16_t free_request_id(struct smqtt_client *c)
 }
 
 smqtt_err smq_client_request(struct smqtt_client *c, bool unsubscribe, const struct smq_filter *filters, uint32_t n,
-                             uint64_t token)
+                             smq_span props, uint64_t token)
 {
     if (c->state != CLIENT_UP) {
         return SMQTT_E_STATE;
@@ -252,6 +252,7 @@ smqtt_err smq_client_request(struct smqtt_client *c, bool unsubscribe, const str
     pkt.subscribe.n = n;
     pkt.subscribe.filters = filters;
     smq_props_clear(&pkt.subscribe.props);
+    pkt.subscribe.props.raw = c->config.version == SMQTT_V5 ? props : (smq_span){NULL, 0};
     SMQ_TRY(smq_client_put(c, &pkt));
     c->requests[c->n_requests++] =
         (struct client_request){.token = token, .n = n, .id = pkt.subscribe.id, .unsubscribe = unsubscribe};
@@ -259,10 +260,10 @@ smqtt_err smq_client_request(struct smqtt_client *c, bool unsubscribe, const str
 }
 
 static smqtt_err request(struct smqtt_client *c, bool unsubscribe, const struct smq_filter *filters, size_t n,
-                         uint64_t *token)
+                         smq_span props, uint64_t *token)
 {
     uint64_t number = c->next_token + 1;
-    SMQ_TRY(smq_client_request(c, unsubscribe, filters, (uint32_t)n, number));
+    SMQ_TRY(smq_client_request(c, unsubscribe, filters, (uint32_t)n, props, number));
     c->next_token = number;
     if (token != NULL) {
         *token = number;
@@ -272,6 +273,12 @@ static smqtt_err request(struct smqtt_client *c, bool unsubscribe, const struct 
 
 smqtt_err smqtt_client_subscribe(struct smqtt_client *c, const struct smqtt_subscription *list, size_t n,
                                  uint64_t *token, struct smqtt_now now)
+{
+    return smqtt_client_subscribe_props(c, list, n, (struct smqtt_span){NULL, 0}, token, now);
+}
+
+smqtt_err smqtt_client_subscribe_props(struct smqtt_client *c, const struct smqtt_subscription *list, size_t n,
+                                       struct smqtt_span props, uint64_t *token, struct smqtt_now now)
 {
     c->now = now;
     if (n == 0 || n > UINT16_MAX) {
@@ -291,7 +298,7 @@ smqtt_err smqtt_client_subscribe(struct smqtt_client *c, const struct smqtt_subs
         filters[i] = (struct smq_filter){list[i].filter, list[i].options};
     }
     if (err == SMQTT_OK) {
-        err = request(c, false, filters, n, token);
+        err = request(c, false, filters, n, props, token);
     }
     smq_mem_free(c->mem, filters);
     return err;
@@ -299,6 +306,12 @@ smqtt_err smqtt_client_subscribe(struct smqtt_client *c, const struct smqtt_subs
 
 smqtt_err smqtt_client_unsubscribe(struct smqtt_client *c, const struct smqtt_span *list, size_t n, uint64_t *token,
                                    struct smqtt_now now)
+{
+    return smqtt_client_unsubscribe_props(c, list, n, (struct smqtt_span){NULL, 0}, token, now);
+}
+
+smqtt_err smqtt_client_unsubscribe_props(struct smqtt_client *c, const struct smqtt_span *list, size_t n,
+                                         struct smqtt_span props, uint64_t *token, struct smqtt_now now)
 {
     c->now = now;
     if (n == 0 || n > UINT16_MAX) {
@@ -311,7 +324,7 @@ smqtt_err smqtt_client_unsubscribe(struct smqtt_client *c, const struct smqtt_sp
     for (size_t i = 0; i < n; i++) {
         filters[i].filter = list[i];
     }
-    smqtt_err err = request(c, true, filters, n, token);
+    smqtt_err err = request(c, true, filters, n, props, token);
     smq_mem_free(c->mem, filters);
     return err;
 }

@@ -63,7 +63,7 @@ static smqtt_err add_topic(struct smqtt_client *c, smq_span topic)
     added->topic = smq_span_of(added + 1, topic.len);
     smq_list_push_back(&c->topics, &added->node);
     struct smq_filter filter = {added->topic, 1};
-    return c->state == CLIENT_UP ? smq_client_request(c, false, &filter, 1, 0) : SMQTT_OK;
+    return c->state == CLIENT_UP ? smq_client_request(c, false, &filter, 1, (smq_span){NULL, 0}, 0) : SMQTT_OK;
 }
 
 static smqtt_err drop_topic(struct smqtt_client *c, smq_span topic)
@@ -73,7 +73,7 @@ static smqtt_err drop_topic(struct smqtt_client *c, smq_span topic)
         return SMQTT_OK;
     }
     struct smq_filter filter = {known->topic, 0};
-    smqtt_err err = c->state == CLIENT_UP ? smq_client_request(c, true, &filter, 1, 0) : SMQTT_OK;
+    smqtt_err err = c->state == CLIENT_UP ? smq_client_request(c, true, &filter, 1, (smq_span){NULL, 0}, 0) : SMQTT_OK;
     smq_list_remove(&known->node);
     smq_mem_free(c->mem, known);
     return err;
@@ -86,7 +86,7 @@ smqtt_err smq_client_secure_connected(struct smqtt_client *c, bool session_prese
     }
     for (struct smq_list *node = c->topics.next; node != &c->topics && !session_present; node = node->next) {
         struct smq_filter filter = {SMQ_CONTAINER_OF(node, struct client_topic, node)->topic, 1};
-        SMQ_TRY(smq_client_request(c, false, &filter, 1, 0));
+        SMQ_TRY(smq_client_request(c, false, &filter, 1, (smq_span){NULL, 0}, 0));
     }
     if (c->sealer != NULL && c->native) {
         smqtt_sealer_reconnected(c->sealer, c->now);

@@ -55,6 +55,14 @@ struct client_pending {
     smq_span props;
 };
 
+/** A topic that the broker gave an alias. */
+struct client_alias {
+    struct client_alias *next;
+    uint16_t alias;
+    size_t len;
+    uint8_t topic[];
+};
+
 /** A topic to which the sealer wants to be subscribed. */
 struct client_topic {
     struct smq_list node;
@@ -83,7 +91,7 @@ struct smqtt_client {
     size_t n_requests;
     uint16_t next_request_id;
     uint64_t next_token;
-    uint16_t send_max; /* the broker's receive maximum */
+    uint16_t send_max; /* the broker's receive maximum, or max_inflight where that is less */
     uint32_t n_unsent; /* in flight since an earlier connection, and not yet repeated on this one */
 
     bool closed_event;
@@ -103,7 +111,9 @@ struct smqtt_client {
     uint64_t handshake_token;
     smqtt_ms retry_at;
     uint32_t retry_ms;
-    struct smq_list topics; /* client_topic */
+    struct smq_list topics;       /* client_topic */
+    struct client_alias *aliases; /* what the broker's aliases stand for, on this connection */
+    uint16_t alias_max;           /* as our CONNECT offers */
     struct client_pending pending[CLIENT_OPEN_BATCH];
     size_t pending_from, pending_n;
 };
@@ -115,6 +125,8 @@ void smq_client_fail(struct smqtt_client *c, smqtt_err err);
 smqtt_err smq_client_put(struct smqtt_client *c, const struct smq_packet *pkt);
 
 /* client_in.c */
+/** Forgets the broker's topic aliases: they end with the connection. */
+void smq_client_forget_aliases(struct smqtt_client *c);
 /** Reads the next packets from `in`: true when *event was filled in. */
 bool smq_client_read(struct smqtt_client *c, struct smqtt_client_event *event);
 
@@ -127,9 +139,9 @@ void smq_client_msg_free(struct smqtt_client *c, struct client_msg *msg);
 void smq_client_pump(struct smqtt_client *c);
 /** After CONNACK: sends again what is in flight (session present), or makes it new. */
 void smq_client_resend(struct smqtt_client *c, bool session_present);
-/** SUBSCRIBE or UNSUBSCRIBE with one of the client's own identifiers; token 0 for its own. */
+/** SUBSCRIBE or UNSUBSCRIBE with one of the client's own identifiers and these properties; token 0 for its own. */
 smqtt_err smq_client_request(struct smqtt_client *c, bool unsubscribe, const struct smq_filter *filters, uint32_t n,
-                             uint64_t token);
+                             smq_span props, uint64_t token);
 
 /* client_secure.c */
 /** After CONNACK. SMQTT_E_NOMEM. */

@@ -2,6 +2,45 @@
 /* What comes in: QoS 0, 1, 2, repetitions, properties, our receive maximum, text that MQTT advises against. */
 #include "rig.h"
 
+static void give_alias(struct rig *r, uint16_t alias, const char *topic)
+{
+    struct smq_packet pkt = rig_publish(0, 0, topic, "x");
+    smq_props_set_num(&pkt.publish.props, SMQ_PROP_TOPIC_ALIAS, alias);
+    rig_give(r, pkt);
+}
+
+static void aliases_test(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(SMQTT_V5);
+    r->config.props = smq_span_of("\x22\x00\x02", 3); /* at most 2 */
+    rig_start(r);
+    give_alias(r, 1, "one");
+    assert_span(rig_event(r, SMQTT_CLIENT_MESSAGE).topic, "one");
+    give_alias(r, 2, "two");
+    assert_span(rig_event(r, SMQTT_CLIENT_MESSAGE).topic, "two");
+    give_alias(r, 1, "");
+    assert_span(rig_event(r, SMQTT_CLIENT_MESSAGE).topic, "one");
+    give_alias(r, 1, "other");
+    assert_span(rig_event(r, SMQTT_CLIENT_MESSAGE).topic, "other");
+    give_alias(r, 1, "");
+    assert_span(rig_event(r, SMQTT_CLIENT_MESSAGE).topic, "other");
+    give_alias(r, 2, "");
+    assert_span(rig_event(r, SMQTT_CLIENT_MESSAGE).topic, "two");
+    rig_break(r);
+    rig_connect(r, false);
+    give_alias(r, 1, ""); /* they ended with the connection */
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_CLOSED).err, SMQTT_E_BAD_ALIAS);
+    rig_end(r);
+
+    r = rig_new(SMQTT_V5);
+    r->config.props = smq_span_of("\x22\x00\x02", 3);
+    rig_start(r);
+    give_alias(r, 3, "three");
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_CLOSED).err, SMQTT_E_BAD_ALIAS);
+    rig_end(r);
+}
+
 static void three_qos_test(void **state)
 {
     (void)state;
@@ -15,13 +54,13 @@ static void three_qos_test(void **state)
         struct smqtt_client_event event = rig_event(r, SMQTT_CLIENT_MESSAGE);
         assert_span(event.topic, "a/b");
         assert_span(event.payload, "zero");
-        assert_true(event.retain && !event.dup && event.secure.type == SMQTT_EV_NONE);
+        assert_true(event.retain && !event.dup && event.packet_id == 0 && event.secure.type == SMQTT_EV_NONE);
         rig_silent(r);
         pkt = rig_publish(1, 5, "a", "one");
         pkt.publish.dup = true;
         rig_give(r, pkt);
         event = rig_event(r, SMQTT_CLIENT_MESSAGE);
-        assert_true(event.qos == 1 && event.dup);
+        assert_true(event.qos == 1 && event.dup && event.packet_id == 5);
         assert_int_equal(rig_take(r, SMQ_PUBACK).ack.id, 5);
         rig_give(r, rig_publish(2, 6, "a", "two"));
         rig_give(r, rig_publish(2, 6, "a", "two")); /* not released yet: the same one */
@@ -127,9 +166,13 @@ static void large_test(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(three_qos_test),           cmocka_unit_test(exactly_once_over_reconnect_test),
-        cmocka_unit_test(our_receive_maximum_test), cmocka_unit_test(properties_test),
-        cmocka_unit_test(text_policy_test),         cmocka_unit_test(large_test),
+        cmocka_unit_test(three_qos_test),
+        cmocka_unit_test(exactly_once_over_reconnect_test),
+        cmocka_unit_test(our_receive_maximum_test),
+        cmocka_unit_test(properties_test),
+        cmocka_unit_test(text_policy_test),
+        cmocka_unit_test(large_test),
+        cmocka_unit_test(aliases_test),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

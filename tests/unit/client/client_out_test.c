@@ -30,6 +30,62 @@ static void published(struct rig *r, uint64_t token, uint8_t reason)
     assert_int_equal(event.reason, reason);
 }
 
+/** Our own limit holds where it is less than the broker's. */
+static void max_inflight_test(void **state)
+{
+    (void)state;
+    FOR_EACH_VERSION(v)
+    {
+        struct rig *r = rig_new(v);
+        r->config.max_inflight = 1;
+        rig_start(r);
+        publish(r, 1, "a");
+        publish(r, 2, "b");
+        uint16_t id = take_publish(r, 1, "a", false);
+        rig_silent(r);
+        rig_give(r, rig_ack(SMQ_PUBACK, id, 0));
+        rig_event(r, SMQTT_CLIENT_PUBLISHED);
+        take_publish(r, 2, "b", false);
+        rig_end(r);
+    }
+}
+
+#define USER_PROPERTY smq_span_of("\x26\x00\x01k\x00\x01v", 7)
+
+/** Properties of SUBSCRIBE, UNSUBSCRIBE, DISCONNECT and the will; version 3 leaves them out. */
+static void properties_test(void **state)
+{
+    (void)state;
+    FOR_EACH_VERSION(v)
+    {
+        struct rig *r = rig_new(v);
+        struct smqtt_will will = {.topic = smq_span_str("w"), .delay_s = 3, .props = USER_PROPERTY};
+        r->config.will = &will;
+        rig_make(r);
+        assert_int_equal(smqtt_client_connect(r->c, r->now), SMQTT_OK);
+        size_t len = v == SMQTT_V5 ? 7 : 0;
+        struct smq_packet pkt = rig_take(r, SMQ_CONNECT);
+        assert_int_equal(pkt.connect.will.props.raw.len, v == SMQTT_V5 ? 12 : 0);
+        rig_give(r, rig_connack(0, false));
+        rig_event(r, SMQTT_CLIENT_CONNECTED);
+        struct smqtt_subscription list = {smq_span_str("t"), 0};
+        assert_int_equal(smqtt_client_subscribe_props(r->c, &list, 1, USER_PROPERTY, NULL, r->now), SMQTT_OK);
+        assert_int_equal(rig_take(r, SMQ_SUBSCRIBE).subscribe.props.raw.len, len);
+        assert_int_equal(smqtt_client_unsubscribe_props(r->c, &list.filter, 1, USER_PROPERTY, NULL, r->now), SMQTT_OK);
+        assert_int_equal(rig_take(r, SMQ_UNSUBSCRIBE).subscribe.props.raw.len, len);
+        smq_span alien = smq_span_of("\x01\x01", 2); /* a payload format indicator */
+        assert_int_equal(smqtt_client_disconnect_props(r->c, 0, alien, r->now),
+                         v == SMQTT_V5 ? SMQTT_E_USAGE : SMQTT_OK);
+        if (v == SMQTT_V5) {
+            assert_int_equal(smqtt_client_disconnect_props(r->c, 4, USER_PROPERTY, r->now), SMQTT_OK);
+            pkt = rig_take(r, SMQ_DISCONNECT);
+            assert_int_equal(pkt.reasoned.props.raw.len, len);
+            assert_int_equal(pkt.reasoned.reason, 4);
+        }
+        rig_end(r);
+    }
+}
+
 static void three_qos_test(void **state)
 {
     (void)state;
@@ -389,6 +445,8 @@ int main(void)
         cmocka_unit_test(refused_by_broker_test),
         cmocka_unit_test(bad_arguments_test),
         cmocka_unit_test(receive_maximum_test),
+        cmocka_unit_test(max_inflight_test),
+        cmocka_unit_test(properties_test),
         cmocka_unit_test(larger_than_broker_takes_test),
         cmocka_unit_test(reconnect_with_session_test),
         cmocka_unit_test(reconnect_without_session_test),

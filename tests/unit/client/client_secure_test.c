@@ -125,6 +125,7 @@ static void sealed_to_receipt_test(void **state)
     assert_int_equal(sealer.detects, 1);
     session_opens(r);
     uint16_t id = take_record(r, "001:secret");
+    assert_int_equal(smqtt_client_unfinished(r->c), 1); /* message and record are one */
     rig_give(r, rig_ack(SMQ_PUBACK, id, 0));
     assert_int_equal(rig_event(r, SMQTT_CLIENT_PUBLISHED).token, token);
     assert_int_equal(smqtt_client_unfinished(r->c), 1); /* not confirmed yet */

@@ -29,7 +29,7 @@ static void connect_says_all_test(void **state)
     FOR_EACH_VERSION(v)
     {
         struct rig *r = rig_new(v);
-        struct smqtt_will will = {smq_span_str("w/t"), smq_span_str("gone"), 1, true, 7};
+        struct smqtt_will will = {smq_span_str("w/t"), smq_span_str("gone"), 1, true, 7, {NULL, 0}};
         r->config.will = &will;
         r->config.has_user = r->config.has_password = true;
         r->config.user = smq_span_str("u");
