@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/retain.h"
+#include "base/mem.h"
 #include "broker/message.h"
 #include "codec/topic.h"
 
@@ -26,7 +27,7 @@ static void drop_timer(struct smq_retain *r, struct smq_retain_node *node)
 
 static void prune(struct smq_retain *r, struct smq_tree_node *node)
 {
-    while (node->parent != NULL && node->first_child == NULL && node_of(node)->msg == NULL) {
+    while (node->parent != 0 && node->first_child == 0 && node_of(node)->msg == NULL) {
         node = smq_tree_remove(&r->tree, node);
     }
 }
@@ -45,15 +46,13 @@ static void clear(struct smq_retain *r, struct smq_retain_node *node)
 void smq_retain_deinit(struct smq_retain *r)
 {
     struct smq_tree_node *node = r->tree.root;
-    while (node != NULL && (node->parent != NULL || node->first_child != NULL)) {
-        while (node->first_child != NULL) {
-            node = node->first_child;
+    while (node != NULL && (node->parent != 0 || node->first_child != 0)) {
+        while (node->first_child != 0) {
+            node = smq_tree_first(&r->tree, node);
         }
-        struct smq_tree_node *parent = node->parent;
         drop_timer(r, node_of(node));
         smq_msg_unref(node_of(node)->msg);
-        smq_tree_remove(&r->tree, node);
-        node = parent;
+        node = smq_tree_remove(&r->tree, node);
     }
     smq_tree_deinit(&r->tree);
     r->n = 0;
@@ -95,7 +94,7 @@ smqtt_err smq_retain_set(struct smq_retain *r, struct smq_refbuf *msg, uint32_t 
 void smq_retain_remove(struct smq_retain *r, smq_span topic)
 {
     struct smq_tree_node *at = smq_tree_find(&r->tree, topic);
-    if (at != NULL && at->parent != NULL) {
+    if (at != NULL && at->parent != 0) {
         clear(r, node_of(at));
     }
 }
@@ -107,17 +106,17 @@ void smq_retain_expire(struct smq_retain *r, struct smq_retain_timer *timer)
 
 /* ------------------------------------------------------------ walking */
 
-static bool is_dollar(const struct smq_retain *r, const struct smq_tree_node *node)
+static bool is_dollar(const struct smq_tree_node *node)
 {
-    smq_span name = smq_tree_name(&r->tree, node);
+    smq_span name = smq_tree_name(node);
     return name.len != 0 && name.data[0] == '$';
 }
 
 /* The next sibling that a wildcard at this place may match [MQTT-4.7.2-1]. */
 static struct smq_tree_node *allowed(const struct smq_retain *r, struct smq_tree_node *node)
 {
-    while (node != NULL && node->parent->parent == NULL && is_dollar(r, node)) {
-        node = node->next;
+    while (node != NULL && node->parent == r->tree.root->self && is_dollar(node)) {
+        node = smq_tree_next(&r->tree, node);
     }
     return node;
 }
@@ -142,10 +141,10 @@ static bool show_all(const struct walk *w, struct smq_tree_node *top)
         if (!show(w, node)) {
             return false;
         }
-        struct smq_tree_node *next = node->first_child != NULL ? allowed(w->r, node->first_child) : NULL;
+        struct smq_tree_node *next = allowed(w->r, smq_tree_first(&w->r->tree, node));
         while (next == NULL && node != top) {
-            next = allowed(w->r, node->next);
-            node = node->parent;
+            next = allowed(w->r, smq_tree_next(&w->r->tree, node));
+            node = smq_tree_parent(&w->r->tree, node);
         }
         if (next == NULL) {
             return true;
@@ -180,7 +179,7 @@ static bool is_level(smq_span level, char c)
 static struct smq_tree_node *down(const struct smq_retain *r, struct smq_tree_node *node, smq_span level)
 {
     if (is_level(level, '+')) {
-        return node->first_child != NULL ? allowed(r, node->first_child) : NULL;
+        return allowed(r, smq_tree_first(&r->tree, node));
     }
     return smq_tree_child(&r->tree, node, level, smq_tree_hash(&r->tree, level));
 }
@@ -188,7 +187,7 @@ static struct smq_tree_node *down(const struct smq_retain *r, struct smq_tree_no
 /** The filter ends here: shows this one and, for `+`, all of its siblings. False: no more is wanted. */
 static bool show_ends(const struct walk *w, struct smq_tree_node *node, bool siblings)
 {
-    for (; node != NULL; node = siblings ? allowed(w->r, node->next) : NULL) {
+    for (; node != NULL; node = siblings ? allowed(w->r, smq_tree_next(&w->r->tree, node)) : NULL) {
         if (!show(w, node)) {
             return false;
         }
@@ -225,10 +224,10 @@ void smq_retain_match(struct smq_retain *r, smq_span filter, bool (*fn)(void *ct
         }
         /* Back to the nearest `+` whose next sibling was not looked at yet. */
         struct smq_tree_node *other = NULL;
-        while (other == NULL && node->parent != NULL) {
+        while (other == NULL && node->parent != 0) {
             from = level_before(filter, from);
-            other = is_level(level_at(filter, from), '+') ? allowed(r, node->next) : NULL;
-            node = node->parent;
+            other = is_level(level_at(filter, from), '+') ? allowed(r, smq_tree_next(&r->tree, node)) : NULL;
+            node = smq_tree_parent(&r->tree, node);
         }
         if (other == NULL) {
             return;

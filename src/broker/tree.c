@@ -1,28 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/tree.h"
+#include "base/mem.h"
 #include "base/siphash.h"
 #include "codec/topic.h"
 
 enum { FIRST_SLOTS = 16 };
 
-static uint64_t path_hash(uint64_t parent, uint64_t level)
+_Static_assert(sizeof(struct smq_tree_node) == 32, "a node is as small as it can be");
+
+static uint32_t edge_tag(const struct smq_tree_node *parent, uint64_t level)
 {
-    uint64_t h = (parent ^ level) * UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t h = (parent->self ^ level) * UINT64_C(0x9E3779B97F4A7C15);
     h ^= h >> 32;
-    return h * UINT64_C(0xD6E8FEB86659FD93) + level;
+    return (uint32_t)((h * UINT64_C(0xD6E8FEB86659FD93)) >> 32);
 }
 
 smqtt_err smq_tree_init(struct smq_tree *t, const struct smqtt_mem *mem, const uint8_t key[16], size_t node_size)
 {
-    *t = (struct smq_tree){.mem = mem, .node_size = node_size};
+    *t = (struct smq_tree){.mem = mem};
     memcpy(t->key, key, sizeof t->key);
-    t->root = smq_mem_zalloc(mem, 1, node_size);
-    return t->root != NULL ? SMQTT_OK : SMQTT_E_NOMEM;
+    smq_pool_init(&t->nodes, mem, node_size);
+    uint32_t root = smq_pool_take(&t->nodes);
+    if (root == 0) {
+        smq_pool_deinit(&t->nodes);
+        return SMQTT_E_NOMEM;
+    }
+    t->root = smq_tree_at(t, root);
+    t->root->self = root;
+    return SMQTT_OK;
 }
 
 void smq_tree_deinit(struct smq_tree *t)
 {
-    smq_mem_free(t->mem, t->root);
+    smq_pool_deinit(&t->nodes);
     smq_mem_free(t->mem, t->slots);
     t->root = NULL;
     t->slots = NULL;
@@ -34,10 +44,65 @@ uint64_t smq_tree_hash(const struct smq_tree *t, smq_span level)
     return smq_siphash13(t->key, level);
 }
 
-smq_span smq_tree_name(const struct smq_tree *t, const struct smq_tree_node *node)
+/* ------------------------------------------------------------ names */
+
+static uint8_t *long_name(const struct smq_tree_node *node)
 {
-    return (smq_span){(const uint8_t *)node + t->node_size, node->len};
+    uint8_t *at;
+    memcpy(&at, node->name, sizeof at);
+    return at;
 }
+
+smq_span smq_tree_name(const struct smq_tree_node *node)
+{
+    return (smq_span){node->len <= SMQ_TREE_SHORT ? node->name : long_name(node), node->len};
+}
+
+static bool set_name(const struct smq_tree *t, struct smq_tree_node *node, smq_span name)
+{
+    uint8_t *at = node->name;
+    if (name.len > SMQ_TREE_SHORT) {
+        at = smq_mem_alloc(t->mem, name.len);
+        if (at == NULL) {
+            return false;
+        }
+        memcpy(node->name, &at, sizeof at);
+    }
+    if (name.len != 0) {
+        memcpy(at, name.data, name.len);
+    }
+    node->len = (uint16_t)name.len;
+    return true;
+}
+
+static void drop_name(const struct smq_tree *t, const struct smq_tree_node *node)
+{
+    if (node->len > SMQ_TREE_SHORT) {
+        smq_mem_free(t->mem, long_name(node));
+    }
+}
+
+size_t smq_tree_path(const struct smq_tree *t, const struct smq_tree_node *node, uint8_t *out, size_t cap)
+{
+    size_t len = 0;
+    for (const struct smq_tree_node *at = node; at->parent != 0; at = smq_tree_parent(t, at)) {
+        len += at->len + (at != node ? 1u : 0u);
+    }
+    size_t end = len;
+    for (const struct smq_tree_node *at = node; at->parent != 0; at = smq_tree_parent(t, at)) {
+        smq_span name = smq_tree_name(at);
+        if (at != node && --end < cap) {
+            out[end] = '/';
+        }
+        end -= name.len;
+        if (end < cap && name.len != 0) {
+            memcpy(out + end, name.data, name.len < cap - end ? name.len : cap - end);
+        }
+    }
+    return len;
+}
+
+/* ------------------------------------------------------------ the table of edges */
 
 struct smq_tree_node *smq_tree_child(const struct smq_tree *t, const struct smq_tree_node *parent, smq_span level,
                                      uint64_t level_hash)
@@ -45,23 +110,25 @@ struct smq_tree_node *smq_tree_child(const struct smq_tree *t, const struct smq_
     if (t->slots == NULL) {
         return NULL;
     }
-    uint64_t hash = path_hash(parent->hash, level_hash);
-    for (size_t i = (size_t)hash & t->mask; t->slots[i].node != NULL; i = (i + 1) & t->mask) {
-        struct smq_tree_node *node = t->slots[i].node;
-        if (t->slots[i].hash == hash && node->parent == parent && smq_span_equal(smq_tree_name(t, node), level)) {
-            return node;
+    uint32_t tag = edge_tag(parent, level_hash);
+    for (size_t i = tag & t->mask; t->slots[i].node != 0; i = (i + 1) & t->mask) {
+        if (t->slots[i].tag == tag) {
+            struct smq_tree_node *node = smq_pool_at(&t->nodes, t->slots[i].node);
+            if (node->parent == parent->self && smq_span_equal(smq_tree_name(node), level)) {
+                return node;
+            }
         }
     }
     return NULL;
 }
 
-static void put(struct smq_tree_slot *slots, size_t mask, struct smq_tree_node *node)
+static void put(struct smq_tree_slot *slots, size_t mask, struct smq_tree_slot slot)
 {
-    size_t i = (size_t)node->hash & mask;
-    while (slots[i].node != NULL) {
+    size_t i = slot.tag & mask;
+    while (slots[i].node != 0) {
         i = (i + 1) & mask;
     }
-    slots[i] = (struct smq_tree_slot){node, node->hash};
+    slots[i] = slot;
 }
 
 /* Tables double when three quarters are taken and halve when less than an eighth is. */
@@ -72,8 +139,8 @@ static smqtt_err resize(struct smq_tree *t, size_t n_slots)
         return SMQTT_E_NOMEM;
     }
     for (size_t i = 0; t->slots != NULL && i <= t->mask; i++) {
-        if (t->slots[i].node != NULL) {
-            put(slots, n_slots - 1, t->slots[i].node);
+        if (t->slots[i].node != 0) {
+            put(slots, n_slots - 1, t->slots[i]);
         }
     }
     smq_mem_free(t->mem, t->slots);
@@ -94,23 +161,22 @@ static smqtt_err add_child(struct smq_tree *t, struct smq_tree_node *parent, smq
                            struct smq_tree_node **out)
 {
     SMQ_TRY(make_room(t));
-    struct smq_tree_node *node = smq_mem_alloc(t->mem, t->node_size + level.len);
-    if (node == NULL) {
+    uint32_t self = smq_pool_take(&t->nodes);
+    struct smq_tree_node *node = smq_tree_at(t, self);
+    if (node == NULL || !set_name(t, node, level)) {
+        if (node != NULL) {
+            smq_pool_give(&t->nodes, self);
+        }
         return SMQTT_E_NOMEM;
     }
-    memset(node, 0, t->node_size);
-    if (level.len != 0) {
-        memcpy((uint8_t *)node + t->node_size, level.data, level.len);
-    }
-    node->len = (uint32_t)level.len;
-    node->hash = path_hash(parent->hash, level_hash);
-    node->parent = parent;
+    node->self = self;
+    node->parent = parent->self;
     node->next = parent->first_child;
-    if (node->next != NULL) {
-        node->next->prev = node;
+    if (node->next != 0) {
+        smq_tree_next(t, node)->prev = self;
     }
-    parent->first_child = node;
-    put(t->slots, t->mask, node);
+    parent->first_child = self;
+    put(t->slots, t->mask, (struct smq_tree_slot){self, edge_tag(parent, level_hash)});
     t->n++;
     *out = node;
     return SMQTT_OK;
@@ -152,37 +218,39 @@ struct smq_tree_node *smq_tree_find(const struct smq_tree *t, smq_span path)
 }
 
 /* Moves the entries behind a freed slot back to where they are found again. */
-static void unslot(struct smq_tree *t, const struct smq_tree_node *node)
+static void unslot(struct smq_tree *t, const struct smq_tree_node *parent, const struct smq_tree_node *node)
 {
-    size_t i = (size_t)node->hash & t->mask;
-    while (t->slots[i].node != node) {
+    size_t i = edge_tag(parent, smq_tree_hash(t, smq_tree_name(node))) & t->mask;
+    while (t->slots[i].node != node->self) {
         i = (i + 1) & t->mask;
     }
-    for (size_t j = (i + 1) & t->mask; t->slots[j].node != NULL; j = (j + 1) & t->mask) {
-        size_t home = (size_t)t->slots[j].hash & t->mask;
+    for (size_t j = (i + 1) & t->mask; t->slots[j].node != 0; j = (j + 1) & t->mask) {
+        size_t home = t->slots[j].tag & t->mask;
         if (((j - home) & t->mask) >= ((j - i) & t->mask)) {
             t->slots[i] = t->slots[j];
             i = j;
         }
     }
-    t->slots[i].node = NULL;
+    t->slots[i].node = 0;
 }
 
 struct smq_tree_node *smq_tree_remove(struct smq_tree *t, struct smq_tree_node *node)
 {
-    struct smq_tree_node *parent = node->parent;
-    unslot(t, node);
-    if (node->prev != NULL) {
-        node->prev->next = node->next;
+    struct smq_tree_node *parent = smq_tree_parent(t, node);
+    unslot(t, parent, node);
+    if (node->prev != 0) {
+        smq_tree_at(t, node->prev)->next = node->next;
     } else {
         parent->first_child = node->next;
     }
-    if (node->next != NULL) {
-        node->next->prev = node->prev;
+    if (node->next != 0) {
+        smq_tree_next(t, node)->prev = node->prev;
     }
-    smq_mem_free(t->mem, node);
+    drop_name(t, node);
+    smq_pool_give(&t->nodes, node->self);
     t->n--;
     if (t->n == 0) {
+        smq_pool_cut(&t->nodes, t->root->self);
         smq_mem_free(t->mem, t->slots);
         t->slots = NULL;
         t->mask = 0;

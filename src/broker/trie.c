@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/trie.h"
+#include "base/mem.h"
+#include "base/wr.h"
 #include "codec/topic.h"
 
 enum { FIRST_SLOTS = 16, FIRST_RECEIVERS = 16 };
@@ -11,23 +13,33 @@ struct smq_trie_level {
     size_t at;                           /* ... and which level comes there */
 };
 
-/** A shared group on its filter. */
-struct smq_share {
-    struct smq_share *next;
-    struct smq_sub *subs, *turn; /* turn: whose it is; NULL: the first's */
-    uint64_t hash;
-    uint32_t len;
-    uint8_t name[];
-};
+_Static_assert(sizeof(struct smq_trie_node) == 48 && sizeof(struct smq_sub) == 40, "as small as they can be");
 
 static struct smq_trie_node *node_of(struct smq_tree_node *n)
 {
     return (struct smq_trie_node *)(void *)n;
 }
 
+static struct smq_trie_node *node_at(const struct smq_trie *t, uint32_t name)
+{
+    return node_of(smq_tree_at(&t->tree, name));
+}
+
+static struct smq_sub *sub_at(const struct smq_trie *t, uint32_t name)
+{
+    return name != 0 ? smq_pool_at(&t->subs, name) : NULL;
+}
+
+static struct smq_share *share_at(const struct smq_trie *t, uint32_t name)
+{
+    return name != 0 ? smq_pool_at(&t->shares, name) : NULL;
+}
+
 smqtt_err smq_trie_init(struct smq_trie *t, const struct smqtt_mem *mem, const uint8_t key[16])
 {
     *t = (struct smq_trie){0};
+    smq_pool_init(&t->subs, mem, sizeof(struct smq_sub));
+    smq_pool_init(&t->shares, mem, sizeof(struct smq_share));
     return smq_tree_init(&t->tree, mem, key, sizeof(struct smq_trie_node));
 }
 
@@ -35,6 +47,8 @@ void smq_trie_deinit(struct smq_trie *t)
 {
     const struct smqtt_mem *mem = t->tree.mem;
     smq_tree_deinit(&t->tree);
+    smq_pool_deinit(&t->subs);
+    smq_pool_deinit(&t->shares);
     smq_mem_free(mem, t->slots);
     smq_mem_free(mem, t->match.receivers);
     smq_mem_free(mem, t->match.more);
@@ -45,81 +59,71 @@ void smq_trie_deinit(struct smq_trie *t)
 void smq_subscriber_init(struct smq_subscriber *s, uint64_t hash)
 {
     *s = (struct smq_subscriber){.hash = hash};
-    smq_list_init(&s->subs);
 }
 
 /* ------------------------------------------------------------ table of subscriptions */
 
-static uint64_t key_hash(const struct smq_subscriber *who, const struct smq_trie_node *node,
-                         const struct smq_share *share)
+static uint32_t key_tag(const struct smq_subscriber *who, uint32_t node, uint32_t share)
 {
-    uint64_t h = (who->hash ^ node->tree.hash) * UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t h = (who->hash ^ node) * UINT64_C(0x9E3779B97F4A7C15);
     h ^= h >> 29;
-    return (h + (share != NULL ? share->hash : 0)) * UINT64_C(0xD6E8FEB86659FD93);
+    return (uint32_t)(((h + share) * UINT64_C(0xD6E8FEB86659FD93)) >> 32);
 }
 
-static size_t home_of(const struct smq_trie *t, uint64_t hash)
-{
-    return (size_t)(hash >> 20) & t->mask;
-}
-
-static struct smq_sub *find_sub(const struct smq_trie *t, const struct smq_subscriber *who,
-                                const struct smq_trie_node *node, const struct smq_share *share)
+static uint32_t find_sub(const struct smq_trie *t, const struct smq_subscriber *who, uint32_t node, uint32_t share)
 {
     if (t->slots == NULL) {
-        return NULL;
+        return 0;
     }
-    uint64_t hash = key_hash(who, node, share);
-    for (size_t i = home_of(t, hash); t->slots[i].sub != NULL; i = (i + 1) & t->mask) {
-        struct smq_sub *sub = t->slots[i].sub;
-        if (t->slots[i].hash == hash && sub->who == who && sub->node == node && sub->share == share) {
-            return sub;
+    uint32_t tag = key_tag(who, node, share);
+    for (size_t i = tag & t->mask; t->slots[i].sub != 0; i = (i + 1) & t->mask) {
+        const struct smq_sub *sub = t->slots[i].tag == tag ? sub_at(t, t->slots[i].sub) : NULL;
+        if (sub != NULL && sub->who == who && sub->node == node && sub->share == share) {
+            return t->slots[i].sub;
         }
     }
-    return NULL;
+    return 0;
 }
 
-static void put_slot(struct smq_trie *t, struct smq_sub *sub, uint64_t hash)
+static void put_slot(struct smq_sub_slot *slots, size_t mask, struct smq_sub_slot slot)
 {
-    size_t i = home_of(t, hash);
-    while (t->slots[i].sub != NULL) {
-        i = (i + 1) & t->mask;
+    size_t i = slot.tag & mask;
+    while (slots[i].sub != 0) {
+        i = (i + 1) & mask;
     }
-    t->slots[i] = (struct smq_sub_slot){sub, hash};
+    slots[i] = slot;
 }
 
 static smqtt_err resize(struct smq_trie *t, size_t n_slots)
 {
-    struct smq_sub_slot *old = t->slots;
-    size_t n_old = old != NULL ? t->mask + 1 : 0;
     struct smq_sub_slot *slots = smq_mem_zalloc(t->tree.mem, n_slots, sizeof *slots);
     if (slots == NULL) {
         return SMQTT_E_NOMEM;
     }
-    t->slots = slots;
-    t->mask = n_slots - 1;
-    for (size_t i = 0; i < n_old; i++) {
-        if (old[i].sub != NULL) {
-            put_slot(t, old[i].sub, old[i].hash);
+    for (size_t i = 0; t->slots != NULL && i <= t->mask; i++) {
+        if (t->slots[i].sub != 0) {
+            put_slot(slots, n_slots - 1, t->slots[i]);
         }
     }
-    smq_mem_free(t->tree.mem, old);
+    smq_mem_free(t->tree.mem, t->slots);
+    t->slots = slots;
+    t->mask = n_slots - 1;
     return SMQTT_OK;
 }
 
-static void unslot(struct smq_trie *t, const struct smq_sub *sub)
+static void unslot(struct smq_trie *t, uint32_t name, uint32_t tag)
 {
-    size_t i = home_of(t, key_hash(sub->who, sub->node, sub->share));
-    while (t->slots[i].sub != sub) {
+    size_t i = tag & t->mask;
+    while (t->slots[i].sub != name) {
         i = (i + 1) & t->mask;
     }
-    for (size_t j = (i + 1) & t->mask; t->slots[j].sub != NULL; j = (j + 1) & t->mask) {
-        if (((j - home_of(t, t->slots[j].hash)) & t->mask) >= ((j - i) & t->mask)) {
+    for (size_t j = (i + 1) & t->mask; t->slots[j].sub != 0; j = (j + 1) & t->mask) {
+        if (((j - (t->slots[j].tag & t->mask)) & t->mask) >= ((j - i) & t->mask)) {
             t->slots[i] = t->slots[j];
             i = j;
         }
     }
-    t->slots[i].sub = NULL;
+    t->slots[i].sub = 0;
     t->n--;
     if (t->n == 0) {
         smq_mem_free(t->tree.mem, t->slots);
@@ -135,10 +139,10 @@ static void unslot(struct smq_trie *t, const struct smq_sub *sub)
 /* Removes a node that nobody needs, and its parents that were there for it only. */
 static void prune(struct smq_trie *t, struct smq_trie_node *node)
 {
-    while (node->tree.parent != NULL && node->tree.first_child == NULL && node->subs == NULL && node->shares == NULL) {
-        struct smq_trie_node *parent = node_of(node->tree.parent);
-        parent->plus = parent->plus == node ? NULL : parent->plus;
-        parent->hash = parent->hash == node ? NULL : parent->hash;
+    while (node->tree.parent != 0 && node->tree.first_child == 0 && node->subs == 0 && node->shares == 0) {
+        struct smq_trie_node *parent = node_at(t, node->tree.parent);
+        parent->plus = parent->plus == node->tree.self ? 0 : parent->plus;
+        parent->hash = parent->hash == node->tree.self ? 0 : parent->hash;
         smq_tree_remove(&t->tree, &node->tree);
         node = parent;
     }
@@ -147,54 +151,56 @@ static void prune(struct smq_trie *t, struct smq_trie_node *node)
 /* The tree finds children by hash; those of the names `+` and `#` are known to their parents, too. */
 static void learn_wildcards(const struct smq_trie *t, struct smq_trie_node *node)
 {
-    while (node->tree.parent != NULL) {
-        struct smq_trie_node *parent = node_of(node->tree.parent);
-        smq_span name = smq_tree_name(&t->tree, &node->tree);
+    while (node->tree.parent != 0) {
+        struct smq_trie_node *parent = node_at(t, node->tree.parent);
+        smq_span name = smq_tree_name(&node->tree);
         if (name.len == 1 && name.data[0] == '+') {
-            parent->plus = node;
+            parent->plus = node->tree.self;
         } else if (name.len == 1 && name.data[0] == '#') {
-            parent->hash = node;
+            parent->hash = node->tree.self;
         }
         node = parent;
     }
 }
 
-static struct smq_share *find_share(const struct smq_trie_node *node, smq_span group)
+static uint32_t find_share(const struct smq_trie *t, const struct smq_trie_node *node, smq_span group)
 {
-    struct smq_share *s = node->shares;
-    while (s != NULL && !smq_span_equal(smq_span_of(s->name, s->len), group)) {
-        s = s->next;
+    uint32_t name = node->shares;
+    while (name != 0 && !smq_span_equal(share_at(t, name)->name, group)) {
+        name = share_at(t, name)->next;
     }
-    return s;
+    return name;
 }
 
-static struct smq_share *add_share(struct smq_trie *t, struct smq_trie_node *node, smq_span group)
+static uint32_t add_share(struct smq_trie *t, struct smq_trie_node *node, smq_span group)
 {
-    struct smq_share *s = find_share(node, group);
-    if (s != NULL) {
-        return s;
+    uint32_t name = find_share(t, node, group);
+    if (name != 0) {
+        return name;
     }
-    s = smq_mem_alloc(t->tree.mem, sizeof *s + group.len);
-    if (s != NULL) {
-        *s = (struct smq_share){
-            .next = node->shares, .hash = smq_tree_hash(&t->tree, group) | 1, .len = (uint32_t)group.len};
-        memcpy(s->name, group.data, group.len);
-        node->shares = s;
+    uint8_t *copy = smq_mem_dup(t->tree.mem, group);
+    name = copy != NULL ? smq_pool_take(&t->shares) : 0;
+    if (name == 0) {
+        smq_mem_free(t->tree.mem, copy);
+        return 0;
     }
-    return s;
+    *share_at(t, name) = (struct smq_share){.next = node->shares, .name = {copy, group.len}};
+    node->shares = name;
+    return name;
 }
 
-static void prune_share(struct smq_trie *t, struct smq_trie_node *node, struct smq_share *share)
+static void prune_share(struct smq_trie *t, struct smq_trie_node *node, uint32_t name)
 {
-    if (share == NULL || share->subs != NULL) {
+    if (name == 0 || share_at(t, name)->subs != 0) {
         return;
     }
-    struct smq_share **at = &node->shares;
-    while (*at != share) {
-        at = &(*at)->next;
+    uint32_t *at = &node->shares;
+    while (*at != name) {
+        at = &share_at(t, *at)->next;
     }
-    *at = share->next;
-    smq_mem_free(t->tree.mem, share);
+    *at = share_at(t, name)->next;
+    smq_mem_free(t->tree.mem, (void *)(uintptr_t)share_at(t, name)->name.data);
+    smq_pool_give(&t->shares, name);
 }
 
 /* ------------------------------------------------------------ subscribing */
@@ -207,110 +213,163 @@ static smqtt_err make_room(struct smq_trie *t)
     return (t->n + 1) * 4 > (t->mask + 1) * 3 ? resize(t, (t->mask + 1) * 2) : SMQTT_OK;
 }
 
-static smqtt_err add_sub(struct smq_trie *t, struct smq_subscriber *who, struct smq_trie_node *node,
-                         struct smq_share *share, struct smq_sub **out)
+static uint32_t *head_of(const struct smq_trie *t, const struct smq_sub *sub)
+{
+    return sub->share != 0 ? &share_at(t, sub->share)->subs : &node_at(t, sub->node)->subs;
+}
+
+static smqtt_err add_sub(struct smq_trie *t, struct smq_subscriber *who, uint32_t node, uint32_t share, uint32_t *out)
 {
     SMQ_TRY(make_room(t));
-    struct smq_sub *sub = smq_mem_zalloc(t->tree.mem, 1, sizeof *sub);
-    if (sub == NULL) {
+    uint32_t name = smq_pool_take(&t->subs);
+    if (name == 0) {
         return SMQTT_E_NOMEM;
     }
-    struct smq_sub **head = share != NULL ? &share->subs : &node->subs;
-    sub->who = who;
-    sub->node = node;
-    sub->share = share;
+    struct smq_sub *sub = sub_at(t, name);
+    *sub = (struct smq_sub){.who = who, .node = node, .share = share, .who_next = who->first};
+    uint32_t *head = head_of(t, sub);
     sub->next = *head;
-    sub->place = head;
-    if (sub->next != NULL) {
-        sub->next->place = &sub->next;
+    if (sub->next != 0) {
+        sub_at(t, sub->next)->prev = name;
     }
-    *head = sub;
-    smq_list_push_back(&who->subs, &sub->of_who);
+    *head = name;
+    if (who->first != 0) {
+        sub_at(t, who->first)->who_prev = name;
+    }
+    who->first = name;
     who->n++;
-    put_slot(t, sub, key_hash(who, node, share));
+    put_slot(t->slots, t->mask, (struct smq_sub_slot){name, key_tag(who, node, share)});
     t->n++;
-    *out = sub;
+    *out = name;
     return SMQTT_OK;
+}
+
+/* The only one on its node or in its group? */
+static bool is_alone(const struct smq_trie *t, const struct smq_sub *sub)
+{
+    return sub->next == 0 && sub->prev == 0 && *head_of(t, sub) != 0;
+}
+
+static smqtt_err subscribe(struct smq_trie *t, struct smq_subscriber *who, smq_span filter, uint32_t *name,
+                           bool *existed)
+{
+    smq_span group, rest;
+    bool shared = smq_topic_split_share(filter, &group, &rest);
+    struct smq_tree_node *at;
+    SMQ_TRY(smq_tree_add(&t->tree, rest, &at));
+    struct smq_trie_node *node = node_of(at);
+    learn_wildcards(t, node);
+    uint32_t share = shared ? add_share(t, node, group) : 0;
+    smqtt_err err = shared && share == 0 ? SMQTT_E_NOMEM : SMQTT_OK;
+    *name = err == SMQTT_OK ? find_sub(t, who, at->self, share) : 0;
+    *existed = *name != 0;
+    if (err == SMQTT_OK && *name == 0) {
+        err = add_sub(t, who, at->self, share, name);
+    }
+    if (err != SMQTT_OK) {
+        prune_share(t, node, share);
+        prune(t, node);
+    }
+    return err;
 }
 
 smqtt_err smq_trie_subscribe(struct smq_trie *t, struct smq_subscriber *who, smq_span filter, uint8_t options,
                              uint32_t id, bool *existed)
 {
-    smq_span group, rest;
-    bool shared = smq_topic_split_share(filter, &group, &rest);
-    struct smq_tree_node *at;
+    uint32_t name;
+    bool was;
     t->last_len = 0;
-    SMQ_TRY(smq_tree_add(&t->tree, rest, &at));
-    struct smq_trie_node *node = node_of(at);
-    learn_wildcards(t, node);
-    struct smq_share *share = shared ? add_share(t, node, group) : NULL;
-    smqtt_err err = shared && share == NULL ? SMQTT_E_NOMEM : SMQTT_OK;
-    struct smq_sub *sub = err == SMQTT_OK ? find_sub(t, who, node, share) : NULL;
-    *existed = sub != NULL;
-    if (err == SMQTT_OK && sub == NULL) {
-        err = add_sub(t, who, node, share, &sub);
-    }
-    if (err != SMQTT_OK) {
-        prune_share(t, node, share);
-        prune(t, node);
-        return err;
-    }
+    SMQ_TRY(subscribe(t, who, filter, &name, &was));
+    struct smq_sub *sub = sub_at(t, name);
     sub->options = options;
     sub->id = id;
+    *existed = was;
+    if (!was && t->changed != NULL && is_alone(t, sub)) {
+        t->changed(t->ctx, filter, true);
+    }
     return SMQTT_OK;
 }
 
-static void remove_sub(struct smq_trie *t, struct smq_sub *sub)
+/* The filter of a subscription, from the names of its levels. */
+static void tell_end(const struct smq_trie *t, const struct smq_sub *sub)
 {
+    uint8_t text[UINT16_MAX + 1];
+    struct smq_wr wr = smq_wr_of(text, sizeof text);
+    if (sub->share != 0) {
+        smq_wr_put(&wr, smq_span_str("$share/"));
+        smq_wr_put(&wr, share_at(t, sub->share)->name);
+        smq_wr_put(&wr, smq_span_str("/"));
+    }
+    size_t len = smq_tree_path(&t->tree, &node_at(t, sub->node)->tree, text + wr.len, sizeof text - wr.len);
+    t->changed(t->ctx, smq_span_of(text, wr.len + len), false);
+}
+
+static void remove_sub(struct smq_trie *t, uint32_t name)
+{
+    struct smq_sub *sub = sub_at(t, name);
+    struct smq_trie_node *node = node_at(t, sub->node);
+    uint32_t share = sub->share;
+    struct smq_subscriber *who = sub->who;
     t->last_len = 0;
-    struct smq_trie_node *node = sub->node;
-    struct smq_share *share = sub->share;
-    unslot(t, sub);
-    *sub->place = sub->next;
-    if (sub->next != NULL) {
-        sub->next->place = sub->place;
+    if (t->changed != NULL && is_alone(t, sub)) {
+        tell_end(t, sub);
     }
-    if (share != NULL && share->turn == sub) {
-        share->turn = sub->next;
+    unslot(t, name, key_tag(who, sub->node, share));
+    if (sub->prev != 0) {
+        sub_at(t, sub->prev)->next = sub->next;
+    } else {
+        *head_of(t, sub) = sub->next;
     }
-    smq_list_remove(&sub->of_who);
-    sub->who->n--;
-    smq_mem_free(t->tree.mem, sub);
+    if (sub->next != 0) {
+        sub_at(t, sub->next)->prev = sub->prev;
+    }
+    if (share != 0 && share_at(t, share)->turn == name) {
+        share_at(t, share)->turn = sub->next;
+    }
+    if (sub->who_prev != 0) {
+        sub_at(t, sub->who_prev)->who_next = sub->who_next;
+    } else {
+        who->first = sub->who_next;
+    }
+    if (sub->who_next != 0) {
+        sub_at(t, sub->who_next)->who_prev = sub->who_prev;
+    }
+    who->n--;
+    smq_pool_give(&t->subs, name);
     prune_share(t, node, share);
     prune(t, node);
 }
 
-static struct smq_sub *look_up(const struct smq_trie *t, const struct smq_subscriber *who, smq_span filter)
+static uint32_t look_up(const struct smq_trie *t, const struct smq_subscriber *who, smq_span filter)
 {
     smq_span group, rest;
     bool shared = smq_topic_split_share(filter, &group, &rest);
     struct smq_tree_node *at = smq_tree_find(&t->tree, rest);
     if (at == NULL) {
-        return NULL;
+        return 0;
     }
-    struct smq_share *share = shared ? find_share(node_of(at), group) : NULL;
-    return shared && share == NULL ? NULL : find_sub(t, who, node_of(at), share);
+    uint32_t share = shared ? find_share(t, node_of(at), group) : 0;
+    return shared && share == 0 ? 0 : find_sub(t, who, at->self, share);
 }
 
 bool smq_trie_has(const struct smq_trie *t, const struct smq_subscriber *who, smq_span filter)
 {
-    return look_up(t, who, filter) != NULL;
+    return look_up(t, who, filter) != 0;
 }
 
 bool smq_trie_unsubscribe(struct smq_trie *t, struct smq_subscriber *who, smq_span filter)
 {
-    struct smq_sub *sub = look_up(t, who, filter);
-    if (sub != NULL) {
-        remove_sub(t, sub);
+    uint32_t name = look_up(t, who, filter);
+    if (name != 0) {
+        remove_sub(t, name);
     }
-    return sub != NULL;
+    return name != 0;
 }
 
 void smq_trie_drop(struct smq_trie *t, struct smq_subscriber *who)
 {
-    struct smq_list *at;
-    while ((at = smq_list_first(&who->subs)) != NULL) {
-        remove_sub(t, SMQ_CONTAINER_OF(at, struct smq_sub, of_who));
+    while (who->first != 0) {
+        remove_sub(t, who->first);
     }
 }
 
@@ -361,10 +420,10 @@ static smqtt_err add_receiver(struct smq_trie *t, const struct smq_sub *sub)
     return SMQTT_OK;
 }
 
-static smqtt_err take_subs(struct smq_trie *t, const struct smq_sub *sub, const struct smq_subscriber *from)
+static smqtt_err take_subs(struct smq_trie *t, uint32_t name, const struct smq_subscriber *from)
 {
     struct smq_match *m = &t->match;
-    for (; sub != NULL; sub = sub->next) {
+    for (const struct smq_sub *sub = sub_at(t, name); sub != NULL; sub = sub_at(t, sub->next)) {
         struct smq_subscriber *who = sub->who;
         if ((sub->options & SMQ_SUB_NO_LOCAL) != 0) {
             t->last_cares_from = true;
@@ -384,15 +443,16 @@ static smqtt_err take_subs(struct smq_trie *t, const struct smq_sub *sub, const 
 }
 
 /* One member of each group, in turn; one that is connected if there is any. */
-static smqtt_err take_shares(struct smq_trie *t, struct smq_share *share)
+static smqtt_err take_shares(struct smq_trie *t, uint32_t name)
 {
     t->last_took_turns = true;
-    for (; share != NULL; share = share->next) {
-        struct smq_sub *first = share->turn != NULL ? share->turn : share->subs;
-        struct smq_sub *sub = first;
+    for (struct smq_share *share = share_at(t, name); share != NULL; share = share_at(t, share->next)) {
+        uint32_t first = share->turn != 0 ? share->turn : share->subs;
+        const struct smq_sub *sub = sub_at(t, first);
         while (!sub->who->online) {
-            sub = sub->next != NULL ? sub->next : share->subs;
-            if (sub == first) {
+            uint32_t next = sub->next != 0 ? sub->next : share->subs;
+            sub = sub_at(t, next);
+            if (next == first) {
                 break;
             }
         }
@@ -405,7 +465,7 @@ static smqtt_err take_shares(struct smq_trie *t, struct smq_share *share)
 static smqtt_err take_node(struct smq_trie *t, const struct smq_trie_node *node, const struct smq_subscriber *from)
 {
     SMQ_TRY(take_subs(t, node->subs, from));
-    return node->shares != NULL ? take_shares(t, node->shares) : SMQTT_OK;
+    return node->shares != 0 ? take_shares(t, node->shares) : SMQTT_OK;
 }
 
 static smqtt_err split(struct smq_trie *t, smq_span topic, size_t *n)
@@ -432,15 +492,15 @@ static smqtt_err walk(struct smq_trie *t, size_t n, bool dollar, const struct sm
     size_t at = 0, waiting = 0;
     for (;;) {
         bool wild = !(dollar && at == 0); /* [MQTT-4.7.2-1] */
-        if (wild && node->hash != NULL) {
-            SMQ_TRY(take_node(t, node->hash, from));
+        if (wild && node->hash != 0) {
+            SMQ_TRY(take_node(t, node_at(t, node->hash), from));
         }
         const struct smq_tree_node *child = NULL;
         if (at == n) {
             SMQ_TRY(take_node(t, node, from));
         } else {
-            if (wild && node->plus != NULL) {
-                t->levels[waiting].pending = node->plus;
+            if (wild && node->plus != 0) {
+                t->levels[waiting].pending = node_at(t, node->plus);
                 t->levels[waiting++].at = at + 1;
             }
             child = smq_tree_child(&t->tree, &node->tree, t->levels[at].name, t->levels[at].hash);

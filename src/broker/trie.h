@@ -7,8 +7,6 @@
 #include "base/list.h"
 #include "broker/tree.h"
 
-struct smq_share;
-struct smq_trie_node;
 struct smq_trie_level;
 
 /** Options of a subscription: the byte of MQTT 5.0. */
@@ -16,34 +14,43 @@ enum { SMQ_SUB_QOS = 3, SMQ_SUB_NO_LOCAL = 4, SMQ_SUB_RAP = 8 };
 
 /** What the trie knows of a session; embedded in it. */
 struct smq_subscriber {
-    struct smq_list subs;
-    uint64_t hash; /* random: for the table of subscriptions */
+    uint64_t hash;  /* random: for the table of subscriptions */
+    uint32_t first; /* of its subscriptions; 0: none */
     uint32_t n;
     uint32_t mark, index; /* stamp of the last match, and where it stands in its result */
     bool online;          /* kept by the owner; shared groups prefer those */
 };
 
+/* Subscriptions, groups and nodes live in pools and name each other by 32 bits, 0: none. */
+
 /** One subscription of one session. */
 struct smq_sub {
     struct smq_subscriber *who;
-    struct smq_trie_node *node;
-    struct smq_share *share;       /* its group; NULL: not shared */
-    struct smq_sub *next, **place; /* in the list of node or group */
-    struct smq_list of_who;
+    uint32_t node;
+    uint32_t share;      /* its group; 0: not shared */
+    uint32_t next, prev; /* in the list of node or group */
+    uint32_t who_next, who_prev;
     uint32_t id; /* subscription identifier; 0: none */
     uint8_t options;
 };
 
+/** A shared group on its filter. */
+struct smq_share {
+    uint32_t next;
+    uint32_t subs, turn; /* turn: whose it is; 0: the first's */
+    uint32_t tag;        /* hash of the name */
+    smq_span name;
+};
+
 struct smq_trie_node {
     struct smq_tree_node tree;
-    struct smq_trie_node *plus, *hash; /* the children of these names */
-    struct smq_sub *subs;
-    struct smq_share *shares;
+    uint32_t plus, hash; /* the children of these names */
+    uint32_t subs, shares;
 };
 
 struct smq_sub_slot {
-    struct smq_sub *sub;
-    uint64_t hash;
+    uint32_t sub; /* 0: free */
+    uint32_t tag;
 };
 
 /** One that shall get the message. Several overlapping subscriptions of a session are one receiver with the highest
@@ -69,8 +76,15 @@ struct smq_match {
 
 enum { SMQ_LAST_TOPIC_MAX = 128 };
 
+/** A filter has its first subscription (`begins`), or lost its last; a shared group is a filter of its own, with its
+ * `$share/group/`. The filter is borrowed during the call, which must not change the trie. */
+typedef void (*smq_trie_fn)(void *ctx, smq_span filter, bool begins);
+
 struct smq_trie {
     struct smq_tree tree;
+    struct smq_pool subs, shares;
+    smq_trie_fn changed; /* NULL: nobody wants to know */
+    void *ctx;
     struct smq_sub_slot *slots; /* (subscriber, node, group) -> subscription */
     size_t mask, n;
     uint32_t mark;

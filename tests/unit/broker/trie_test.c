@@ -26,7 +26,30 @@ struct world {
     struct entry list[LISTED];
     size_t n;
     uint64_t random;
+    char begun[LISTED][FILTER_MAX]; /* filters that began and did not end, as the trie tells */
+    size_t n_begun;
 };
+
+static size_t find_begun(const struct world *w, smq_span filter)
+{
+    size_t i = 0;
+    while (i < w->n_begun && !smq_span_equal(smq_span_str(w->begun[i]), filter)) {
+        i++;
+    }
+    return i;
+}
+
+static void on_changed(void *ctx, smq_span filter, bool begins)
+{
+    struct world *w = ctx;
+    size_t at = find_begun(w, filter);
+    assert_int_equal(begins, at == w->n_begun); /* begins once, ends once */
+    if (begins) {
+        snprintf(w->begun[w->n_begun++], FILTER_MAX, "%.*s", (int)filter.len, (const char *)filter.data);
+    } else {
+        memmove(w->begun[at], w->begun[--w->n_begun], FILTER_MAX);
+    }
+}
 
 static void begin(struct world *w)
 {
@@ -34,6 +57,8 @@ static void begin(struct world *w)
     w->random = 7;
     failing_mem_init(&w->mem);
     assert_int_equal(smq_trie_init(&w->trie, &w->mem.mem, key), SMQTT_OK);
+    w->trie.changed = on_changed;
+    w->trie.ctx = w;
     for (size_t i = 0; i < SESSIONS; i++) {
         smq_subscriber_init(&w->who[i], test_random(&w->random));
         w->who[i].online = true;
@@ -47,6 +72,7 @@ static void end(struct world *w)
         assert_int_equal(w->who[i].n, 0);
     }
     assert_int_equal(w->trie.n, 0);
+    assert_int_equal(w->n_begun, 0);
     assert_int_equal(w->trie.tree.n, 0); /* no node is left behind */
     smq_trie_deinit(&w->trie);
     assert_int_equal(w->mem.live, 0);
@@ -61,6 +87,16 @@ static size_t find(const struct world *w, size_t who, const char *filter)
     return i;
 }
 
+/* What the trie told is what the list has. */
+static void check_begun(const struct world *w, const char *filter)
+{
+    size_t i = 0;
+    while (i < w->n && strcmp(w->list[i].filter, filter) != 0) {
+        i++;
+    }
+    assert_int_equal(i < w->n, find_begun(w, smq_span_str(filter)) < w->n_begun);
+}
+
 static void subscribe(struct world *w, size_t who, const char *filter, uint8_t options, uint32_t id)
 {
     bool existed;
@@ -73,6 +109,7 @@ static void subscribe(struct world *w, size_t who, const char *filter, uint8_t o
     snprintf(w->list[at].filter, FILTER_MAX, "%s", filter);
     w->list[at].options = options;
     w->list[at].id = id;
+    check_begun(w, filter);
 }
 
 static void unsubscribe(struct world *w, size_t who, const char *filter)
@@ -83,6 +120,7 @@ static void unsubscribe(struct world *w, size_t who, const char *filter)
     if (at < w->n) {
         w->list[at] = w->list[--w->n];
     }
+    check_begun(w, filter);
 }
 
 static const struct smq_receiver *receiver_of(const struct smq_match *m, const struct smq_subscriber *who)
