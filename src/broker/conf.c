@@ -240,15 +240,21 @@ smqtt_err smq_conf_feed(struct smq_conf_parser *parser, const char *file, smq_sp
 
 /* ---------------------------------------------------------------- begin and end */
 
-static smqtt_err set_defaults(struct smq_conf *conf)
+smqtt_err smq_conf_set_defaults(struct smq_conf *conf, enum smq_conf_scope scope, void *base)
 {
     for (size_t i = 0; i < smq_conf_n_rows; i++) {
         const struct smq_conf_row *row = &smq_conf_rows[i];
         char want[160];
-        if (row->scope == SMQ_CONF_GLOBAL && row->type != SMQ_CONF_OWN && row->deflt[0] != 0) {
-            SMQ_TRY(smq_conf_value_read(conf->mem, row, conf, row->deflt, want, sizeof want));
+        if (row->scope == scope && row->type != SMQ_CONF_OWN && row->deflt[0] != 0) {
+            SMQ_TRY(smq_conf_value_read(conf->mem, row, base, row->deflt, want, sizeof want));
         }
     }
+    return SMQTT_OK;
+}
+
+static smqtt_err set_defaults(struct smq_conf *conf)
+{
+    SMQ_TRY(smq_conf_set_defaults(conf, SMQ_CONF_GLOBAL, conf));
     conf->log_dest = SMQ_LOG_TO_STDERR;
     conf->log_types = LOG_DEFAULT;
     return SMQTT_OK;
@@ -293,6 +299,7 @@ static void free_listener(const struct smqtt_mem *mem, struct smq_listener_confi
 {
     smq_mem_free(mem, l->address);
     smq_mem_free(mem, l->mount_point);
+    smq_mem_free(mem, l->auto_id_prefix);
     smq_conf_require_free(mem, l->require_detect);
     smq_mem_free(mem, l);
 }
@@ -308,9 +315,8 @@ void smq_conf_free(struct smq_conf *conf)
         free_listener(mem, conf->broker.listeners);
         conf->broker.listeners = next;
     }
-    char *texts[] = {
-        conf->broker.auto_id_prefix, conf->log_file,  conf->log_timestamp_format, conf->pid_file, conf->user,
-        conf->identity_file,         conf->state_dir, conf->identity_policy_file};
+    char *texts[] = {conf->log_file,  conf->log_timestamp_format, conf->pid_file, conf->user, conf->identity_file,
+                     conf->state_dir, conf->identity_policy_file};
     for (size_t i = 0; i < SMQ_ARRAY_LEN(texts); i++) {
         smq_mem_free(mem, texts[i]);
     }
@@ -346,7 +352,7 @@ static smqtt_err add_local_listener(struct smq_conf_parser *p)
     p->conf->broker.listeners = &l->config;
     p->conf->n_listeners = 1;
     p->conf->implicit_listener = true;
-    return SMQTT_OK;
+    return smq_conf_set_defaults(p->conf, SMQ_CONF_LISTENER, &l->config);
 }
 
 static bool may_be_anonymous(const struct smq_conf_parser *p, const struct smq_conf_listener *l)

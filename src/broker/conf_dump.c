@@ -87,7 +87,9 @@ static void dump_listener(struct dump *d, const struct smq_conf *conf, const str
     if (l->max_connections != 0) {
         put(d, "max_connections %u", (unsigned)l->max_connections);
     }
-    dump_rows(d, SMQ_CONF_LISTENER, l);
+    if (!conf->implicit_listener) {
+        dump_rows(d, SMQ_CONF_LISTENER, l);
+    }
     for (const struct smq_require_detect *r = l->require_detect; r != NULL; r = r->next) {
         dump_require(d, r);
     }

@@ -62,7 +62,7 @@ static smqtt_err new_listener(struct smq_conf_parser *p, struct smq_conf_listene
     *at = &l->config;
     p->conf->n_listeners++;
     *out = l;
-    return SMQTT_OK;
+    return smq_conf_set_defaults(p->conf, SMQ_CONF_LISTENER, &l->config);
 }
 
 static smqtt_err own_listener(struct smq_conf_parser *p, char *value)

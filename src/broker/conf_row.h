@@ -6,6 +6,8 @@
 
 enum smq_conf_type {
     SMQ_CONF_BOOL,
+    SMQ_CONF_NOT,
+    SMQ_CONF_QOS,
     SMQ_CONF_U8,
     SMQ_CONF_U16,
     SMQ_CONF_U32,
@@ -73,6 +75,8 @@ void smq_conf_require_free(const struct smqtt_mem *mem, struct smq_require_detec
 /* A copy of the list. SMQTT_E_NOMEM. */
 SMQ_MUST_USE smqtt_err smq_conf_require_copy(const struct smqtt_mem *mem, const struct smq_require_detect *list,
                                              struct smq_require_detect **out);
+/* Sets the fields of all rows of a scope to what the table says. SMQTT_E_NOMEM. */
+SMQ_MUST_USE smqtt_err smq_conf_set_defaults(struct smq_conf *conf, enum smq_conf_scope scope, void *base);
 void smq_conf_warn(struct smq_conf_parser *parser, const char *fmt, ...) SMQ_PRINTF(2, 3);
 
 #endif

@@ -120,8 +120,10 @@ static bool read_number(const struct smq_conf_row *row, const char *value, uint6
 {
     switch (row->type) {
     case SMQ_CONF_BOOL:
+    case SMQ_CONF_NOT:
         *number = strcasecmp(value, "true") == 0 || strcmp(value, "1") == 0;
         return *number == 1 || strcasecmp(value, "false") == 0 || strcmp(value, "0") == 0;
+    case SMQ_CONF_QOS:
     case SMQ_CONF_U8:
     case SMQ_CONF_U16:
     case SMQ_CONF_U32:
@@ -149,7 +151,9 @@ static size_t number_size(enum smq_conf_type type)
 {
     switch (type) {
     case SMQ_CONF_BOOL:
+    case SMQ_CONF_NOT:
         return sizeof(bool);
+    case SMQ_CONF_QOS:
     case SMQ_CONF_U8:
         return sizeof(uint8_t);
     case SMQ_CONF_U16:
@@ -175,21 +179,27 @@ _Static_assert(sizeof(enum smq_text_policy) == sizeof(unsigned), "a WORD is stor
 
 static void store_number(const struct smq_conf_row *row, void *base, uint64_t number)
 {
+    enum { QOS_MAX = 2 };
     uint8_t *at = (uint8_t *)base + row->offset;
+    if (row->type == SMQ_CONF_NOT) {
+        number = number == 0;
+    } else if (row->type == SMQ_CONF_QOS) {
+        number = number < QOS_MAX ? number + 1 : 0; /* the first that is refused */
+    }
     uint8_t u8 = (uint8_t)number;
     uint16_t u16 = (uint16_t)number;
     uint32_t u32 = (uint32_t)number;
     bool yes = number != 0;
     size_t size = number_size(row->type);
-    const void *from = row->type == SMQ_CONF_BOOL ? (const void *)&yes
-                       : size == sizeof u8        ? (const void *)&u8
-                       : size == sizeof u16       ? (const void *)&u16
-                       : size == sizeof u32       ? (const void *)&u32
-                                                  : (const void *)&number;
+    const void *from = size == sizeof yes && row->type != SMQ_CONF_U8 && row->type != SMQ_CONF_QOS ? (const void *)&yes
+                       : size == sizeof u8                                                         ? (const void *)&u8
+                       : size == sizeof u16                                                        ? (const void *)&u16
+                       : size == sizeof u32                                                        ? (const void *)&u32
+                                            : (const void *)&number;
     memcpy(at, from, size);
 }
 
-static uint64_t load_number(const struct smq_conf_row *row, const void *base)
+static uint64_t load_plain(const struct smq_conf_row *row, const void *base)
 {
     const uint8_t *at = (const uint8_t *)base + row->offset;
     switch (number_size(row->type)) {
@@ -213,11 +223,22 @@ static uint64_t load_number(const struct smq_conf_row *row, const void *base)
     }
 }
 
+static uint64_t load_number(const struct smq_conf_row *row, const void *base)
+{
+    enum { QOS_MAX = 2 };
+    uint64_t number = load_plain(row, base);
+    if (row->type == SMQ_CONF_NOT) {
+        return number == 0;
+    }
+    return row->type != SMQ_CONF_QOS ? number : number == 0 ? QOS_MAX : number - 1;
+}
+
 /* "true or false", "a number from 1 to 8" … */
 static void describe(const struct smq_conf_row *row, char *want, size_t cap)
 {
     switch (row->type) {
     case SMQ_CONF_BOOL:
+    case SMQ_CONF_NOT:
         snprintf(want, cap, "true or false");
         return;
     case SMQ_CONF_WORD:
@@ -237,6 +258,7 @@ static void describe(const struct smq_conf_row *row, char *want, size_t cap)
     case SMQ_CONF_SIZE:
         snprintf(want, cap, "bytes from %" PRIu64 " to %" PRIu64 ", with k, M or G if wanted", row->min, row->max);
         return;
+    case SMQ_CONF_QOS:
     case SMQ_CONF_U8:
     case SMQ_CONF_U16:
     case SMQ_CONF_U32:
@@ -307,7 +329,7 @@ bool smq_conf_value_write(const struct smq_conf_row *row, const void *base, char
         return false;
     }
     uint64_t number = load_number(row, base);
-    if (row->type == SMQ_CONF_BOOL) {
+    if (row->type == SMQ_CONF_BOOL || row->type == SMQ_CONF_NOT) {
         snprintf(text, cap, "%s", number != 0 ? "true" : "false");
     } else if (row->type == SMQ_CONF_AGE) {
         write_age(number, text, cap);

@@ -50,6 +50,7 @@ struct smq_listener_config {
     bool use_username_as_clientid;
     uint8_t first_bad_qos;    /* lowest QoS that is refused (max_qos + 1); 0: none is */
     uint8_t versions;         /* accept_protocol_versions: bits 1 << enum smqtt_version; 0: all */
+    uint16_t topic_alias_in;  /* numbers of topics that a client may use (max_topic_alias); 0: none */
     uint16_t topic_alias_out; /* numbers of topics that we use towards a client (max_topic_alias_broker); 0: none */
     uint32_t max_connections; /* 0: no limit of its own */
     char *auto_id_prefix;     /* NULL: "auto-" */
@@ -64,7 +65,8 @@ struct smq_listener_config {
 struct smq_broker_config {
     struct smq_listener_config *listeners;
 
-    uint32_t max_connections;       /* 0: as the system allows */
+    uint32_t max_connections;       /* global_max_connections; 0: as the system allows */
+    uint32_t max_clients;           /* sessions, also of clients that are away (global_max_clients); 0: no limit */
     uint32_t max_packet_size;       /* bytes; 0: what MQTT allows */
     uint32_t message_size_limit;    /* bytes of the payload of a PUBLISH or will; 0: no limit of its own */
     uint32_t max_detect_size;       /* Remaining Length of DETECT; 8,192 */
@@ -82,11 +84,7 @@ struct smq_broker_config {
     uint32_t connect_timeout_s;              /* CONNECT must have come by then; 10 */
     uint32_t packet_timeout_s;               /* a packet begun must be whole by then; 60 */
     uint32_t persistent_client_expiration_s; /* 3.x sessions without connection; 0: never */
-    uint16_t topic_alias_maximum;            /* taken from clients; 10 */
-    bool allow_zero_length_clientid;
-    char *auto_id_prefix;
     bool retain_available;
-    uint8_t max_qos;                  /* 2 */
     enum smq_text_policy text_policy; /* STRICT */
     bool queue_qos0_messages;
     bool upgrade_outgoing_qos;

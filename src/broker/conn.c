@@ -448,7 +448,7 @@ void smq_conn_drop_aliases(struct smq_conn *conn)
 smqtt_err smq_conn_set_alias(struct smq_conn *conn, uint32_t alias, smq_span topic)
 {
     const struct smqtt_mem *mem = conn->worker->mem;
-    uint32_t max = conn->worker->config->topic_alias_maximum;
+    uint32_t max = conn->listener->topic_alias_in;
     if (conn->aliases == NULL) {
         if (alias == 0 || alias > max) {
             return SMQTT_E_BAD_ALIAS; /* [MQTT-3.3.2-9] */

@@ -95,7 +95,7 @@ void smq_conn_end(struct smq_conn *conn, enum smq_conn_fate fate, bool with_will
 void smq_conn_arm(struct smq_conn *conn);
 /** Frees the numbers of topics. */
 void smq_conn_drop_aliases(struct smq_conn *conn);
-/** Sets number `alias` (1..topic_alias_maximum) to the topic. SMQTT_E_BAD_ALIAS, SMQTT_E_NOMEM. */
+/** Sets number `alias` (1..topic_alias_in of the listener) to the topic. SMQTT_E_BAD_ALIAS, SMQTT_E_NOMEM. */
 SMQ_MUST_USE smqtt_err smq_conn_set_alias(struct smq_conn *conn, uint32_t alias, smq_span topic);
 /** The topic of a number; empty span when there is none. */
 smq_span smq_conn_alias(const struct smq_conn *conn, uint32_t alias);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/hex.h"
+#include "broker/admit.h"
 #include "broker/internal.h"
 #include "broker/relay.h"
 #include "broker/will.h"
@@ -12,7 +13,9 @@ enum {
     REASON_BAD_QOS = 0x9B,
     RETURN_BAD_VERSION = 1,
     RETURN_BAD_ID = 2,
-    ASSIGNED_RANDOM = 15
+    REASON_BUSY = 0x89,
+    ASSIGNED_RANDOM = 15,
+    ASSIGNED_MAX = 96 /* with the longest auto_id_prefix */
 };
 
 /* ------------------------------------------------------------ refusing */
@@ -91,7 +94,7 @@ static bool may_have_will(struct smq_worker *w, struct smq_conn *conn, const str
     const struct smq_will *will = &c->will;
     struct smq_principal who = {
         .client_id = c->client_id, .user = c->user, .has_user = c->has_user, .listener = conn->listener};
-    if (will->qos > w->config->max_qos) {
+    if (!smq_admit_qos(conn->listener, will->qos)) {
         *reason = REASON_BAD_QOS; /* [MQTT-3.2.2-12] */
     } else if (will->retain && !w->config->retain_available) {
         *reason = REASON_BAD_RETAIN; /* [MQTT-3.2.2-13] */
@@ -131,9 +134,10 @@ static bool set_keep_alive(const struct smq_worker *w, struct smq_conn *conn, co
 /* ------------------------------------------------------------ the session */
 
 /* A random identifier that belongs to this worker. */
-static smqtt_err assign_id(struct smq_worker *w, char *out, size_t cap, smq_span *id)
+static smqtt_err assign_id(struct smq_worker *w, const struct smq_listener_config *listener, char *out, size_t cap,
+                           smq_span *id)
 {
-    const char *prefix = w->config->auto_id_prefix != NULL ? w->config->auto_id_prefix : "auto-";
+    const char *prefix = smq_admit_id_prefix(listener);
     size_t len = strlen(prefix);
     if (len + SMQ_BASE32_LEN(ASSIGNED_RANDOM) + 1 > cap) {
         len = 0;
@@ -172,6 +176,12 @@ static void take_over(struct smq_session *s)
     if (s->conn != NULL) {
         smq_conn_kick(s->conn, REASON_TAKEN_OVER, "another connection took over the session"); /* [MQTT-3.1.4-3] */
     }
+}
+
+/* Is there room for one more (`global_max_clients`)? Sessions of clients that are away count, too. */
+static bool is_full(const struct smq_worker *w)
+{
+    return w->config->max_clients != 0 && smq_map_count(&w->sessions) >= w->config->max_clients;
 }
 
 /* Finds or makes the session; what it needs is got before the old one is touched. */
@@ -240,8 +250,8 @@ static smqtt_err accept(struct smq_worker *w, struct smq_conn *conn, bool presen
         if (config->receive_maximum != 0 && config->receive_maximum != UINT16_MAX) {
             smq_props_set_num(props, SMQ_PROP_RECEIVE_MAXIMUM, config->receive_maximum);
         }
-        if (config->max_qos < 2) {
-            smq_props_set_num(props, SMQ_PROP_MAXIMUM_QOS, config->max_qos);
+        if (!smq_admit_qos(conn->listener, 2)) {
+            smq_props_set_num(props, SMQ_PROP_MAXIMUM_QOS, conn->listener->first_bad_qos - 1u);
         }
         if (!config->retain_available) {
             smq_props_set_num(props, SMQ_PROP_RETAIN_AVAILABLE, 0);
@@ -249,8 +259,8 @@ static smqtt_err accept(struct smq_worker *w, struct smq_conn *conn, bool presen
         if (config->max_packet_size != 0) {
             smq_props_set_num(props, SMQ_PROP_MAXIMUM_PACKET_SIZE, config->max_packet_size);
         }
-        if (config->topic_alias_maximum != 0) {
-            smq_props_set_num(props, SMQ_PROP_TOPIC_ALIAS_MAXIMUM, config->topic_alias_maximum);
+        if (conn->listener->topic_alias_in != 0) {
+            smq_props_set_num(props, SMQ_PROP_TOPIC_ALIAS_MAXIMUM, conn->listener->topic_alias_in);
         }
         if (assigned.len != 0) {
             smq_props_set_bytes(props, SMQ_PROP_ASSIGNED_CLIENT_ID, assigned); /* [MQTT-3.1.3-7] */
@@ -299,13 +309,15 @@ static uint8_t check(struct smq_worker *w, struct smq_conn *conn, const struct s
         *why = "this authentication method is not supported";
         return REASON_BAD_METHOD; /* [MQTT-4.12.0-1] */
     }
-    if (c->client_id.len == 0 && !w->config->allow_zero_length_clientid) {
-        err = SMQTT_E_BAD_CLIENT_ID;
-    } else if (may_login(w, conn, c, &err) && c->has_will && !may_have_will(w, conn, c, &reason)) {
+    if (may_login(w, conn, c, &err) && c->has_will && !may_have_will(w, conn, c, &reason)) {
         *why = "its will is not allowed";
         return reason;
     }
     const struct smq_session *old = smq_session_find(w, c->client_id);
+    if (err == SMQTT_OK && old == NULL && is_full(w)) {
+        *why = "there are as many clients as there may be";
+        return REASON_BUSY;
+    }
     if (err == SMQTT_OK && old != NULL && !is_same_user(old, c)) {
         err = SMQTT_E_NOT_AUTHORIZED;
     }
@@ -315,17 +327,23 @@ static uint8_t check(struct smq_worker *w, struct smq_conn *conn, const struct s
 
 smqtt_err smq_on_connect(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt)
 {
-    const struct smq_connect *c = &pkt->connect;
+    struct smq_connect *c = &pkt->connect;
     conn->codec.version = c->version;
+    settle(w, conn, c);
+    bool nameless = c->client_id.len == 0;
+    const char *why = "";
+    uint8_t reason = smq_admit(conn->listener, c, &why);
+    if (reason != 0) {
+        refuse(conn, reason, why);
+        return SMQTT_OK;
+    }
     unsigned owner = c->client_id.len != 0 ? smq_worker_owner(w, c->client_id) : w->index;
     if (owner != w->index) {
         conn->next_owner = (uint16_t)owner;
         smq_conn_end(conn, SMQ_FATE_HANDOVER, false);
         return SMQTT_OK;
     }
-    settle(w, conn, c);
-    const char *why;
-    uint8_t reason = check(w, conn, c, &why);
+    reason = check(w, conn, c, &why);
     uint16_t server_keep_alive = 0;
     if (reason == 0 && !set_keep_alive(w, conn, c, &server_keep_alive)) {
         reason = smqtt_err_reason(SMQTT_E_BAD_CLIENT_ID);
@@ -335,10 +353,10 @@ smqtt_err smq_on_connect(struct smq_worker *w, struct smq_conn *conn, struct smq
         refuse(conn, reason, why);
         return SMQTT_OK;
     }
-    char assigned[64];
+    char assigned[ASSIGNED_MAX];
     smq_span id = c->client_id;
     bool present = false;
-    smqtt_err err = id.len == 0 ? assign_id(w, assigned, sizeof assigned, &id) : SMQTT_OK;
+    smqtt_err err = id.len == 0 ? assign_id(w, conn->listener, assigned, sizeof assigned, &id) : SMQTT_OK;
     if (err == SMQTT_OK) {
         err = enter(w, conn, c, id, &present);
     }
@@ -348,7 +366,7 @@ smqtt_err smq_on_connect(struct smq_worker *w, struct smq_conn *conn, struct smq
     }
     conn->state = SMQ_CONN_AWAITS_PACKETS;
     log_connect(w, conn, c);
-    SMQ_TRY(accept(w, conn, present, c->client_id.len == 0 ? id : (smq_span){NULL, 0}, server_keep_alive));
+    SMQ_TRY(accept(w, conn, present, nameless ? id : (smq_span){NULL, 0}, server_keep_alive));
     smq_session_resume(w, conn->session);
     return SMQTT_OK;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/admit.h"
 #include "broker/internal.h"
 #include "broker/relay.h"
 #include "broker/route.h"
@@ -12,7 +13,7 @@ static smqtt_err resolve_alias(struct smq_conn *conn, struct smq_publish *p)
         return SMQTT_OK;
     }
     uint32_t alias = smq_props_num(&p->props, SMQ_PROP_TOPIC_ALIAS, 0);
-    if (alias > conn->worker->config->topic_alias_maximum) {
+    if (alias > conn->listener->topic_alias_in) {
         return SMQTT_E_BAD_ALIAS;
     }
     if (p->topic.len != 0) {
@@ -124,7 +125,7 @@ smqtt_err smq_on_publish(struct smq_worker *w, struct smq_conn *conn, struct smq
     struct smq_publish *p = &pkt->publish;
     w->stats.publish_in++;
     SMQ_TRY(resolve_alias(conn, p));
-    if (p->qos > w->config->max_qos) {
+    if (!smq_admit_qos(conn->listener, p->qos)) {
         return SMQTT_E_BAD_QOS; /* [MQTT-3.2.2-11] */
     }
     if (p->retain && !w->config->retain_available) {

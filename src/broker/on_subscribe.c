@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/admit.h"
 #include "broker/internal.h"
 #include "broker/relay.h"
 #include "broker/route.h"
@@ -58,7 +59,7 @@ static smqtt_err subscribe_one(struct smq_worker *w, struct smq_conn *conn, cons
     bool shared = smq_topic_split_share(f->filter, &group, &inner);
     SMQ_TRY(check(w, conn, inner));
     *qos = f->options & SMQ_SUB_QOS;
-    *qos = *qos < config->max_qos ? *qos : config->max_qos;
+    *qos = smq_admit_qos(conn->listener, *qos) ? *qos : (uint8_t)(conn->listener->first_bad_qos - 1);
     uint8_t options = (uint8_t)((f->options & (SMQ_SUB_NO_LOCAL | SMQ_SUB_RAP)) | *qos);
     bool existed;
     bool full = config->max_subscriptions != 0 && s->sub.n >= config->max_subscriptions;

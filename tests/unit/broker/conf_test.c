@@ -96,7 +96,7 @@ static void defaults_are_those_of_the_worker(void **state)
             assert_string_equal(ours, theirs);
         }
     }
-    assert_string_equal(conf->broker.auto_id_prefix, "auto-");
+    assert_string_equal(conf->broker.listeners->auto_id_prefix, "auto-");
     smq_conf_free(conf);
 }
 
@@ -362,11 +362,14 @@ static void a_second_value_is_said(void **state)
     struct smq_conf *conf = NULL;
     struct heard heard = {0, ""};
     assert_int_equal(
-        read_conf(NULL, "max_qos 1\nlistener 1\nmount_point a\nlistener 2\nmount_point b\nmax_qos 0\n", &heard, &conf),
+        read_conf(
+            NULL,
+            "sys_interval 1\nmax_keepalive 1\nlistener 1\nmount_point a\nlistener 2\nmount_point b\nmax_keepalive 0\n",
+            &heard, &conf),
         SMQTT_OK);
-    assert_int_equal(heard.warnings, 1);
-    assert_string_equal(heard.last, "a.conf:6: max_qos was given before, in line 1: this one counts.");
-    assert_int_equal(conf->broker.max_qos, 0);
+    assert_int_equal(heard.warnings, 2); /* sys_interval is left out */
+    assert_string_equal(heard.last, "a.conf:7: max_keepalive was given before, in line 2: this one counts.");
+    assert_int_equal(conf->broker.max_keepalive, 0);
     smq_conf_free(conf);
 }
 
@@ -375,12 +378,13 @@ static void a_second_value_is_said(void **state)
 static void lines_are_taken_as_mosquitto_does(void **state)
 {
     (void)state;
-    struct smq_conf *conf = conf_of("\xEF\xBB\xBF  auto_id_prefix \t my prefix # no comment  \r\n\r\n#x\n\tmax_qos\t1");
-    assert_string_equal(conf->broker.auto_id_prefix, "my prefix # no comment");
-    assert_int_equal(conf->broker.max_qos, 1);
+    struct smq_conf *conf =
+        conf_of("\xEF\xBB\xBFlistener 1\n  auto_id_prefix \t my prefix # no comment  \r\n\r\n#x\n\tmax_qos\t1");
+    assert_string_equal(conf->broker.listeners->auto_id_prefix, "my prefix # no comment");
+    assert_int_equal(conf->broker.listeners->first_bad_qos, 2);
     smq_conf_free(conf);
-    refused("auto_id_prefix \xFF", "not UTF-8");
-    refused("auto_id_prefix a\x07", "control characters");
+    refused("pid_file \xFF", "not UTF-8");
+    refused("pid_file a\x07", "control characters");
     static char longer[5000];
     memset(longer, 'a', sizeof longer - 1);
     refused(longer, "longer than");
@@ -410,13 +414,13 @@ static void logs_add_up(void **state)
 static void files_are_included(void **state)
 {
     (void)state;
-    struct smq_conf *conf = conf_of("include_dir max_qos 1;listener 5;\nmount_point m\n");
-    assert_int_equal(conf->broker.max_qos, 1);
+    struct smq_conf *conf = conf_of("include_dir listener 5;max_qos 1;\nmount_point m\n");
+    assert_int_equal(conf->broker.listeners->first_bad_qos, 2);
     assert_int_equal(conf->broker.listeners->port, 5);
     assert_string_equal(conf->broker.listeners->mount_point, "m");
     smq_conf_free(conf);
     refused("include_dir include_dir x", "only the first file");
-    refused("include_dir max_qos 1\nbad 1", "a.conf:2: ");
+    refused("include_dir max_keepalive 1\nbad 1", "a.conf:2: ");
 }
 
 struct text {
@@ -479,10 +483,10 @@ static void a_dump_is_a_configuration(void **state)
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
-    static const char text[] = "max_queued_messages 5\nauto_id_prefix a\nsmqtt_require_detect x/# 0102030405060708\n"
+    static const char text[] = "max_queued_messages 5\nsmqtt_require_detect x/# 0102030405060708\n"
                                "listener 1 ::1\nmount_point m\nsmqtt_require_detect\nlisteners 2\n";
-    static const char good[] = "auto_id_prefix a\nsmqtt_require_detect x/# 0102030405060708\nlog_dest file f\n"
-                               "listener 1 ::1\nmount_point m\nsmqtt_require_detect\nlistener 2\n";
+    static const char good[] = "smqtt_require_detect x/# 0102030405060708\nlog_dest file f\n"
+                               "listener 1 ::1\nmount_point m\nauto_id_prefix a\nsmqtt_require_detect\nlistener 2\n";
     struct failing_mem fm;
     failing_mem_init(&fm);
     for (size_t nth = 1;; nth++) {

@@ -84,7 +84,7 @@ static void what_version_5_is_told(void **state)
 {
     (void)state;
     bed.config.max_packet_size = 1000;
-    bed.config.max_qos = 1;
+    bed.listener.first_bad_qos = 2;
     bed.config.retain_available = false;
     bed.config.max_keepalive = 100;
     bed_start(&bed);
@@ -112,7 +112,7 @@ static void what_version_5_is_told(void **state)
 static void refused_connects(void **state)
 {
     (void)state;
-    bed.config.allow_zero_length_clientid = false;
+    bed.listener.demand_client_id = true;
     bed_start(&bed);
     struct client *c;
     struct smq_packet pkt = packet_connect(SMQTT_V5, "", true);

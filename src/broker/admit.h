@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SMQTT_BROKER_ADMIT_H
+#define SMQTT_BROKER_ADMIT_H
+/* What a listener demands of its clients, whoever they are: versions, client identifiers, QoS. */
+#include "broker/config.h"
+#include "codec/packet.h"
+
+/**
+ * Before anything else is done with a CONNECT: its version (`accept_protocol_versions`), and the client identifier that
+ * counts (`use_username_as_clientid`, `clientid_prefixes`, `allow_zero_length_clientid`).
+ * @param[in,out] connect  client_id becomes the user name where the listener says so; a view, as it was
+ * @param[out] why         words for log and client; static; untouched on success
+ * @return 0, or the reason code of version 5 to refuse it with
+ */
+uint8_t smq_admit(const struct smq_listener_config *listener, struct smq_connect *connect, const char **why);
+/** What identifiers begin with that the broker gives; borrowed from the listener or static. */
+const char *smq_admit_id_prefix(const struct smq_listener_config *listener);
+/** Is this QoS within `max_qos`? */
+static inline bool smq_admit_qos(const struct smq_listener_config *listener, unsigned qos)
+{
+    return listener->first_bad_qos == 0 || qos < listener->first_bad_qos;
+}
+
+#endif
