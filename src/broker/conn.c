@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/conn.h"
+#include "broker/hold.h"
 #include "broker/internal.h"
 #include "broker/relay.h"
+#include "broker/slow.h"
 #include "codec/reason.h"
 #include "codec/varint.h"
 
@@ -181,6 +183,7 @@ void smq_conn_end(struct smq_conn *conn, enum smq_conn_fate fate, bool with_will
     conn->fate = (uint8_t)fate;
     smq_wheel_cancel(&w->wheel, &conn->timer.node);
     smq_detect_drop(conn);
+    smq_hold_drop(conn);
     smq_conn_drop_aliases(conn);
     struct smq_session *s = conn->session;
     conn->session = NULL;
@@ -242,12 +245,26 @@ void smq_conn_fail(struct smq_conn *conn, smqtt_err err)
     smq_conn_kick(conn, reason, smqtt_strerror(err));
 }
 
+void smq_conn_doom(struct smq_conn *conn, smqtt_err err)
+{
+    if (conn->state != SMQ_CONN_OVER) {
+        conn->doom = (uint8_t)err;
+        smq_conn_arm(conn);
+    }
+}
+
 /* ------------------------------------------------------------ deadlines */
 
 static smqtt_ms deadline_of(const struct smq_conn *conn)
 {
     const struct smq_broker_config *config = conn->worker->config;
     smqtt_ms at = SMQTT_NEVER;
+    if (conn->doom != SMQTT_OK) {
+        return conn->worker->now.mono;
+    }
+    if (smq_hold_pauses(conn)) {
+        return at; /* it cannot be heard, which is not its fault */
+    }
     if (conn->state == SMQ_CONN_AWAITS_CONNECT) {
         at = conn->last_in + (smqtt_ms)config->connect_timeout_s * 1000;
     } else if (conn->keep_alive_ms != 0) {
@@ -279,7 +296,7 @@ static void on_timer(struct smq_worker *w, struct smq_timer *timer)
     if (deadline_of(conn) > w->now.mono) {
         smq_conn_arm(conn);
     } else {
-        smq_conn_fail(conn, SMQTT_E_KEEP_ALIVE);
+        smq_conn_fail(conn, conn->doom != SMQTT_OK ? (smqtt_err)conn->doom : SMQTT_E_KEEP_ALIVE);
     }
 }
 
@@ -401,7 +418,7 @@ static bool is_paused(const struct smq_conn *conn)
 
 bool smq_conn_paused(const struct smq_conn *conn)
 {
-    return is_paused(conn);
+    return is_paused(conn) || (conn->hold != NULL && smq_hold_pauses(conn));
 }
 
 void smq_conn_sent(struct smq_worker *w, struct smq_conn *conn, size_t n, struct smqtt_now now)
@@ -415,9 +432,16 @@ void smq_conn_sent(struct smq_worker *w, struct smq_conn *conn, size_t n, struct
     if (was_paused && !is_paused(conn)) {
         smq_conn_make_dirty(conn);
     }
-    if (conn->session != NULL && conn->out.bytes == 0 &&
-        (conn->session->queue.n != 0 || conn->session->n_unsent != 0)) {
-        smq_session_pump(w, conn->session);
+    struct smq_session *s = conn->session;
+    if (s == NULL) {
+        return;
+    }
+    if (conn->out.bytes != 0) {
+        if (s->slow != NULL) {
+            smq_slow_took_bytes(w, s);
+        }
+    } else if (s->queue.n != 0 || s->n_unsent != 0) {
+        smq_session_pump(w, s);
     }
 }
 

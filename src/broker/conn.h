@@ -12,6 +12,7 @@ struct smq_session;
 struct smq_aliases;
 struct smq_detect_side;
 struct smq_listener_count;
+struct smq_hold;
 
 enum smq_conn_state {
     SMQ_CONN_AWAITS_CONNECT,
@@ -27,6 +28,7 @@ struct smq_conn {
     struct smq_session *session;    /* from CONNECT to the end */
     struct smq_aliases *aliases;    /* topics that the client gave numbers to; NULL until the first */
     struct smq_detect_side *detect; /* NULL until the first DETECT or registration */
+    struct smq_hold *hold;          /* acknowledgements that wait (broker/hold.h); NULL until the first */
     struct smq_list of_worker, dirty;
     struct smq_timer timer; /* the nearest of the deadlines; reckoned anew when it fires */
     struct smq_outq out;
@@ -37,6 +39,7 @@ struct smq_conn {
     uint32_t max_packet_out; /* what the client takes [MQTT-3.1.2-24]; 0: everything */
     uint16_t receive_max;    /* messages of QoS 1 and 2 that the client takes at a time */
     uint16_t next_owner;     /* with SMQ_FATE_HANDOVER */
+    uint8_t doom;            /* smqtt_err that it is to be ended for when nothing else is under way */
     uint8_t state;           /* enum smq_conn_state */
     uint8_t fate;            /* enum smq_conn_fate */
     char peer[];
@@ -87,6 +90,9 @@ size_t smq_send_write(const struct smq_send *send, bool v5, smqtt_ms mono, uint8
  * moment allow, deals with session and will, and sets the fate. Nothing happens when it is over already.
  */
 void smq_conn_fail(struct smq_conn *conn, smqtt_err err);
+/** The same, but not before the next tick: for those who are in the middle of something that a lost session would
+ * upset. */
+void smq_conn_doom(struct smq_conn *conn, smqtt_err err);
 /** The same with a reason code of MQTT 5.0, 0 = say nothing; `why` is for the log. */
 void smq_conn_kick(struct smq_conn *conn, uint8_t reason, const char *why);
 /** The connection ends, whoever wanted it. with_will: its will is due. No DISCONNECT is sent. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/internal.h"
 #include "broker/route.h"
-#include "broker/session.h"
+#include "broker/slow.h"
 
 /* ------------------------------------------------------------ the queue */
 
@@ -55,17 +55,13 @@ void smq_session_clear_queue(struct smq_worker *w, struct smq_session *s)
     queue_release(q, w->mem);
 }
 
-/* Bursts for a client that reads are kept whole; counted are the messages of one that is away or does not take them. */
-static bool queue_is_full(const struct smq_worker *w, const struct smq_session *s, size_t bytes)
+void smq_session_drop_first(struct smq_worker *w, struct smq_session *s)
 {
-    const struct smq_broker_config *config = w->config;
-    uint64_t waiting = s->queue.bytes + bytes;
-    if (config->max_queued_bytes != 0 && waiting > config->max_queued_bytes) {
-        return true;
-    }
-    bool counted =
-        s->conn == NULL || (config->max_output_bytes != 0 && waiting + s->conn->out.bytes > config->max_output_bytes);
-    return counted && config->max_queued_messages != 0 && s->queue.n >= config->max_queued_messages;
+    void *delivery = s->queue.items[s->queue.head].delivery;
+    queue_pop(&s->queue, w->mem);
+    smq_delivery_free(w->mem, delivery);
+    w->stats.queued_messages--;
+    smq_slow_dropped(w, s);
 }
 
 /* ------------------------------------------------------------ sending */
@@ -121,8 +117,24 @@ static smqtt_err send_now(struct smq_conn *conn, struct smq_routing *r, const st
     return smq_conn_send(conn, send);
 }
 
-void smq_session_let_go(struct smq_worker *w, struct smq_out_slot *slot)
+/* One message is always let through, however large [mosquitto.conf: max_inflight_bytes]. */
+static bool is_window_full(const struct smq_worker *w, const struct smq_session *s, size_t bytes)
 {
+    uint64_t max = w->config->max_inflight_bytes;
+    return max != 0 && s->inflight_bytes != 0 && s->inflight_bytes + bytes > max;
+}
+
+static bool is_output_full(const struct smq_worker *w, const struct smq_conn *conn)
+{
+    uint64_t max = w->config->max_output_bytes;
+    return max != 0 && conn->out.bytes >= max;
+}
+
+void smq_session_let_go(struct smq_worker *w, struct smq_session *s, struct smq_out_slot *slot)
+{
+    if (slot->msg != NULL) {
+        s->inflight_bytes -= smq_delivery_msg(slot->msg)->len;
+    }
     smq_delivery_free(w->mem, slot->msg);
     slot->msg = NULL;
 }
@@ -148,10 +160,13 @@ static void deliver_qos0(struct smq_worker *w, struct smq_session *s, struct smq
 static bool deliver_at_once(struct smq_worker *w, struct smq_session *s, struct smq_routing *r, struct smq_send *send)
 {
     smqtt_err err = SMQTT_OK;
-    if (s->conn == NULL || s->queue.n != 0 || s->n_unsent != 0) {
+    if (s->conn == NULL || s->queue.n != 0 || s->n_unsent != 0 || is_output_full(w, s->conn)) {
         return false;
     }
     struct smq_refbuf *msg = smq_routing_msg(w, r, &err);
+    if (msg != NULL && is_window_full(w, s, msg->len)) {
+        return false;
+    }
     void *delivery = msg != NULL ? smq_delivery_new(w->mem, msg, send->retain, send->ids, send->n_ids) : NULL;
     if (delivery == NULL) {
         drop(w);
@@ -168,13 +183,14 @@ static bool deliver_at_once(struct smq_worker *w, struct smq_session *s, struct 
     send->msg = msg;
     send->id = slot->id;
     slot->sent = SMQ_WAS_SENT;
+    s->inflight_bytes += msg->len;
     err = send_now(s->conn, r, send);
     if (err == SMQTT_E_NOMEM) {
         slot->sent = SMQ_MUST_RESEND; /* when there is memory again */
         s->n_unsent++;
     } else if (err != SMQTT_OK) {
         /* Larger than the client takes: as if delivered [MQTT-3.1.2-25]. */
-        smq_session_let_go(w, slot);
+        smq_session_let_go(w, s, slot);
         smq_inflight_remove(&s->out, w->mem, slot);
         drop(w);
     }
@@ -185,8 +201,8 @@ static void enqueue(struct smq_worker *w, struct smq_session *s, struct smq_rout
 {
     smqtt_err err = SMQTT_OK;
     struct smq_refbuf *msg = smq_routing_msg(w, r, &err);
-    if (msg == NULL || queue_is_full(w, s, msg->len)) {
-        drop(w);
+    if (msg == NULL || !smq_slow_admit(w, s, r, msg->len)) {
+        smq_slow_dropped(w, s);
         return;
     }
     void *delivery = smq_delivery_new(w->mem, msg, send->retain, send->ids, send->n_ids);
@@ -255,13 +271,18 @@ static bool send_first(struct smq_worker *w, struct smq_session *s)
 {
     struct smq_queued item = s->queue.items[s->queue.head];
     struct smq_out_slot *slot = NULL;
-    bool go = may_still_go(w, s, smq_delivery_msg(item.delivery));
+    struct smq_refbuf *msg = smq_delivery_msg(item.delivery);
+    bool go = may_still_go(w, s, msg);
+    if (go && item.qos != 0 && is_window_full(w, s, msg->len)) {
+        return false;
+    }
     if (go && item.qos != 0) {
         smqtt_err err = smq_inflight_add(&s->out, w->mem, item.qos, item.delivery, window_of(w, s->conn), &slot);
         if (err != SMQTT_OK) {
             return false;
         }
         slot->sent = SMQ_WAS_SENT;
+        s->inflight_bytes += msg->len;
     }
     bool sent = go && send_delivery(s, item.delivery, item.qos, slot != NULL ? slot->id : 0, false) == SMQTT_OK;
     queue_pop(&s->queue, w->mem);
@@ -269,10 +290,12 @@ static bool send_first(struct smq_worker *w, struct smq_session *s)
     if (!sent) {
         drop(w);
         if (slot != NULL) {
+            smq_session_let_go(w, s, slot);
             smq_inflight_remove(&s->out, w->mem, slot);
+            return true;
         }
     }
-    if (!sent || slot == NULL) {
+    if (slot == NULL) {
         smq_delivery_free(w->mem, item.delivery);
     }
     return true;
@@ -296,7 +319,7 @@ static bool resend(struct smq_worker *w, struct smq_session *s, struct smq_out_s
         return false;
     }
     if (err != SMQTT_OK) {
-        smq_session_let_go(w, slot);
+        smq_session_let_go(w, s, slot);
         smq_inflight_remove(&s->out, w->mem, slot);
         drop(w);
     }
@@ -326,14 +349,14 @@ static bool resend_waiting(struct smq_worker *w, struct smq_session *s)
 
 void smq_session_pump(struct smq_worker *w, struct smq_session *s)
 {
-    uint64_t max = w->config->max_output_bytes;
     if (s->conn == NULL || (s->n_unsent != 0 && !resend_waiting(w, s))) {
         return;
     }
-    while (s->conn != NULL && s->queue.n != 0 && (max == 0 || s->conn->out.bytes < max)) {
-        if (!send_first(w, s)) {
-            return;
-        }
+    uint32_t before = s->queue.n;
+    while (s->queue.n != 0 && !is_output_full(w, s->conn) && send_first(w, s)) {
+    }
+    if (s->slow != NULL && s->queue.n != before) {
+        smq_slow_took_messages(w, s);
     }
 }
 

@@ -39,6 +39,12 @@ struct smq_worker {
     struct smq_server *own;      /* and its entry in `servers` */
     uint64_t n_made;             /* sessions so far: makes their hashes differ */
     uint64_t msg_bytes;          /* of all message blocks */
+    uint64_t mark;               /* acknowledgements with a higher one wait (broker/hold.h) */
+    uint64_t n_origins;          /* numbers given to publishers so far */
+    struct smq_map origins;      /* origin -> struct smq_conn, of those that somebody asked for */
+    /* Asks worker `owner` to hold (`on`) or to let go a publisher; false: it cannot be told. NULL: there are no others
+     */
+    bool (*tell_hold)(struct smq_worker *w, unsigned owner, uint64_t origin, bool on);
     struct smq_worker_stats stats;
 };
 

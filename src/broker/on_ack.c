@@ -15,8 +15,11 @@ static void settle_resend(struct smq_session *s, struct smq_out_slot *slot)
 static void finish(struct smq_worker *w, struct smq_session *s, struct smq_out_slot *slot)
 {
     settle_resend(s, slot);
-    smq_session_let_go(w, slot);
+    smq_session_let_go(w, s, slot);
     smq_inflight_remove(&s->out, w->mem, slot);
+    if (s->conn->hold != NULL) {
+        smq_conn_make_dirty(s->conn); /* what it owed may be what it was read on for */
+    }
     if (s->queue.n != 0 || s->n_unsent != 0) {
         smq_session_pump(w, s);
     }
@@ -37,7 +40,7 @@ smqtt_err smq_on_ack(struct smq_worker *w, struct smq_conn *conn, struct smq_pac
         return SMQTT_OK;
     case SMQ_OUT_SEND_PUBREL:
         settle_resend(s, slot);
-        smq_session_let_go(w, slot);
+        smq_session_let_go(w, s, slot);
         return smq_conn_write_ack(conn, SMQ_PUBREL, ack->id, 0);
     case SMQ_OUT_RESEND_PUBREL:
         return smq_conn_write_ack(conn, SMQ_PUBREL, ack->id, 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/admit.h"
+#include "broker/hold.h"
 #include "broker/internal.h"
 #include "broker/relay.h"
 #include "broker/route.h"
@@ -30,7 +31,11 @@ static smqtt_err answer(struct smq_conn *conn, const struct smq_publish *p, uint
     if (p->qos == 0) {
         return SMQTT_OK;
     }
-    return smq_conn_write_ack(conn, p->qos == 1 ? SMQ_PUBACK : SMQ_PUBREC, p->id, reason);
+    enum smq_type type = p->qos == 1 ? SMQ_PUBACK : SMQ_PUBREC;
+    if (conn->hold != NULL) {
+        return smq_hold_ack(conn, type, p->id, reason, 0, p->topic.len + p->payload.len);
+    }
+    return smq_conn_write_ack(conn, type, p->id, reason);
 }
 
 static smqtt_err refuse(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p, uint8_t reason)
@@ -93,18 +98,28 @@ static smqtt_err route_with_props(struct smq_worker *w, struct smq_conn *conn, c
     return err;
 }
 
-/* [MQTT-4.3.3-10]: a message is taken once, however often it comes before its PUBREL. */
-static smqtt_err take_qos2(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p, bool *fresh)
+/* No more than the receive maximum that version 5 was told [MQTT-3.3.4-7]; the older ones know none, and as many are
+ * open there as there are identifiers. [MQTT-4.3.3-10]: a message of QoS 2 is taken once, however often it comes before
+ * its PUBREL. */
+static smqtt_err take_id(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p, bool *fresh)
 {
-    uint16_t max = w->config->receive_maximum != 0 ? w->config->receive_maximum : UINT16_MAX;
+    uint16_t max = w->config->receive_maximum;
+    max = max != 0 && smq_conn_is_v5(conn) ? max : UINT16_MAX;
+    uint32_t waiting = smq_hold_n_puback(conn);
     *fresh = true;
-    return p->qos == 2 ? smq_qos2_in_add(&conn->session->in, w->mem, p->id, max, fresh) : SMQTT_OK;
+    if (p->qos == 1) {
+        return waiting + conn->session->in.n < max ? SMQTT_OK : SMQTT_E_RECEIVE_MAX;
+    }
+    max = waiting < max ? (uint16_t)(max - waiting) : 0;
+    return smq_qos2_in_add(&conn->session->in, w->mem, p->id, max, fresh);
 }
 
 static smqtt_err publish(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p)
 {
-    bool fresh;
-    SMQ_TRY(take_qos2(w, conn, p, &fresh));
+    bool fresh = true;
+    if (p->qos != 0) {
+        SMQ_TRY(take_id(w, conn, p, &fresh));
+    }
     if (!fresh) {
         return answer(conn, p, 0);
     }

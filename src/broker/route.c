@@ -10,6 +10,7 @@ void smq_routing_init(struct smq_routing *r, const struct smq_content *content, 
     r->content = *content;
     r->msg = NULL;
     r->from = from;
+    r->origin = 0;
     r->checked = checked;
     r->n_receivers = 0;
     for (size_t i = 0; i < SMQ_ARRAY_LEN(r->templates); i++) {

@@ -17,6 +17,7 @@ struct smq_routing {
     struct smq_content content;
     struct smq_refbuf *msg;            /* NULL until somebody needs it */
     const struct smq_subscriber *from; /* publisher, for No Local; NULL: nobody */
+    uint64_t origin;                   /* of a message of another worker (broker/hold.h); 0: `from` is here */
     bool checked;                      /* all of it came through the codec */
     size_t n_receivers;                /* out: how many matched */
     struct smq_template templates[4];  /* by version (3.x, 5) and by having a packet identifier */

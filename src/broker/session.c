@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/session.h"
 #include "broker/internal.h"
+#include "broker/slow.h"
 #include "broker/will.h"
 
 struct smq_principal smq_session_principal(const struct smq_session *s)
@@ -55,11 +56,12 @@ smqtt_err smq_session_new(struct smq_worker *w, smq_span client_id, struct smq_s
 /* Everything but its place in the map. */
 void smq_session_free(struct smq_worker *w, struct smq_session *s)
 {
+    smq_slow_end(w, s);
     smq_will_drop(w, s);
     smq_trie_drop(&w->trie, &s->sub);
     struct smq_out_slot *slot = NULL;
     while ((slot = smq_inflight_next(&s->out, slot)) != NULL) {
-        smq_session_let_go(w, slot);
+        smq_session_let_go(w, s, slot);
     }
     smq_inflight_deinit(&s->out, w->mem);
     smq_qos2_in_deinit(&s->in, w->mem);
@@ -80,6 +82,7 @@ void smq_session_detach(struct smq_worker *w, struct smq_session *s, bool with_w
 {
     s->conn = NULL;
     s->sub.online = false;
+    smq_slow_end(w, s);
     if (!with_will) {
         smq_will_drop(w, s);
     }

@@ -11,6 +11,7 @@
 struct smq_conn;
 struct smq_worker;
 struct smq_will_due;
+struct smq_slow;
 
 /** A message that waits for its turn. */
 struct smq_queued {
@@ -32,11 +33,14 @@ struct smq_session {
     struct smq_qos2_in in;
     struct smq_queue queue;
     struct smq_will_due *will;
+    struct smq_slow *slow;   /* NULL: takes its messages fast enough */
+    uint64_t inflight_bytes; /* of the messages in `out` */
     struct smq_timer expiry;
     char *user; /* who logged in; NULL: nobody in particular */
     uint32_t user_len;
-    uint32_t expiry_s; /* 0: ends with the connection; UINT32_MAX: never */
-    uint16_t n_unsent; /* in flight, but not yet sent again on this connection */
+    uint32_t drop_said_s; /* second of the last word about dropped messages; 0: none */
+    uint32_t expiry_s;    /* 0: ends with the connection; UINT32_MAX: never */
+    uint16_t n_unsent;    /* in flight, but not yet sent again on this connection */
     uint16_t id_len;
     char client_id[];
 };
@@ -74,7 +78,9 @@ void smq_session_pump(struct smq_worker *w, struct smq_session *s);
 void smq_session_resume(struct smq_worker *w, struct smq_session *s);
 
 /** A slot is done with: its delivery is let go. */
-void smq_session_let_go(struct smq_worker *w, struct smq_out_slot *slot);
+void smq_session_let_go(struct smq_worker *w, struct smq_session *s, struct smq_out_slot *slot);
+/** Drops the first that waits. */
+void smq_session_drop_first(struct smq_worker *w, struct smq_session *s);
 /** Drops everything that waits. */
 void smq_session_clear_queue(struct smq_worker *w, struct smq_session *s);
 

@@ -30,6 +30,7 @@ smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_brok
     smq_map_init(&w->sessions, w->mem, w->key);
     smq_map_init(&w->servers, w->mem, w->key);
     smq_map_init(&w->relays, w->mem, w->key);
+    smq_map_init(&w->origins, w->mem, w->key);
     smq_list_init(&w->conns);
     smq_list_init(&w->dirty);
     smq_chunk_pool_init(&w->chunks, w->mem);
@@ -66,6 +67,7 @@ void smq_worker_free(struct smq_worker *w)
     smq_map_deinit(&w->sessions);
     smq_map_deinit(&w->servers);
     smq_map_deinit(&w->relays);
+    smq_map_deinit(&w->origins);
     if (w->trie.tree.root != NULL) {
         smq_trie_deinit(&w->trie);
     }
