@@ -242,12 +242,12 @@ void smq_session_deliver(struct smq_worker *w, struct smq_session *s, struct smq
 
 /* ------------------------------------------------------------ from the queue, and again */
 
-/* Who lost the right to read it, and what is too old or ill-formed, is left out. */
-static bool may_still_go(struct smq_worker *w, const struct smq_session *s, struct smq_refbuf *msg)
+/* Who lost the right to read it, and what is too old or ill-formed, is left out. What was begun does not expire. */
+static bool may_still_go(struct smq_worker *w, const struct smq_session *s, struct smq_refbuf *msg, bool begun)
 {
     struct smq_content c = smq_msg_content(msg);
-    if (c.expires <= w->now.mono) {
-        return false; /* [MQTT-3.3.2-5] */
+    if (!begun && c.expires <= w->now.mono) {
+        return false; /* [MQTT-3.3.2-5] [MQTT-4.3.3-7] */
     }
     if (!smq_msg_is_sound(msg, w->config->text_policy, w->config->max_topic_levels)) {
         w->stats.refused_text++;
@@ -272,7 +272,7 @@ static bool send_first(struct smq_worker *w, struct smq_session *s)
     struct smq_queued item = s->queue.items[s->queue.head];
     struct smq_out_slot *slot = NULL;
     struct smq_refbuf *msg = smq_delivery_msg(item.delivery);
-    bool go = may_still_go(w, s, msg);
+    bool go = may_still_go(w, s, msg, false);
     if (go && item.qos != 0 && is_window_full(w, s, msg->len)) {
         return false;
     }
@@ -309,7 +309,7 @@ static bool resend(struct smq_worker *w, struct smq_session *s, struct smq_out_s
     slot->sent = SMQ_WAS_SENT;
     if (slot->state == SMQ_OUT_WAIT_PUBCOMP) {
         err = smq_conn_write_ack(s->conn, SMQ_PUBREL, slot->id, 0);
-    } else if (!may_still_go(w, s, smq_delivery_msg(slot->msg))) {
+    } else if (!may_still_go(w, s, smq_delivery_msg(slot->msg), dup)) {
         err = SMQTT_E_EXPIRED;
     } else {
         err = send_delivery(s, slot->msg, slot->state == SMQ_OUT_WAIT_PUBREC ? 2 : 1, slot->id, dup);

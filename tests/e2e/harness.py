@@ -6,6 +6,7 @@ assertion when something is wrong, and the broker must then end with code 0. Exi
 
   SMQTT_BIN          folder with smqttd
   SMQTT_E2E_BROKER   smqttd (default), or mosquitto to try the tests themselves against Debian's broker
+  SMQTT_WORKERS      smqttd --workers N; without it as many as smqttd takes by itself
 """
 import atexit
 import ctypes
@@ -26,6 +27,7 @@ import traceback
 
 BIN = os.environ.get("SMQTT_BIN", "build/bin")
 KIND = os.environ.get("SMQTT_E2E_BROKER", "smqttd")
+WORKERS = os.environ.get("SMQTT_WORKERS")
 SKIPPED = 77
 V31, V311, V5 = 3, 4, 5
 CLI_VERSIONS = {V31: "mqttv31", V311: "mqttv311", V5: "mqttv5"}
@@ -160,6 +162,7 @@ class Broker:
             if conf is not None:
                 self.port = free_port()
                 argv = [program("smqttd"), "-c", self.write("smqttd.conf", self._conf(conf))]
+            argv += ["--workers", WORKERS] if WORKERS else []
         else:
             self.port = free_port()
             argv = ["/usr/sbin/mosquitto", "-v", "-c", self.write("mosquitto.conf", self._conf(conf or ""))]
