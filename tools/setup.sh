@@ -39,6 +39,7 @@ want_run() {
     need pkg-config has pkg-config
     need libc6-dev test -e /usr/include/stdlib.h
     need libssl-dev has_library libcrypto
+    need libargon2-dev has_library libargon2
 }
 
 want_fuzz() {

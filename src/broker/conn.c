@@ -185,6 +185,7 @@ void smq_conn_end(struct smq_conn *conn, enum smq_conn_fate fate, bool with_will
     smq_detect_drop(conn);
     smq_hold_drop(conn);
     smq_conn_drop_aliases(conn);
+    smq_auth_drop(conn);
     struct smq_session *s = conn->session;
     conn->session = NULL;
     if (s != NULL) {
@@ -265,7 +266,9 @@ static smqtt_ms deadline_of(const struct smq_conn *conn)
     if (smq_hold_pauses(conn)) {
         return at; /* it cannot be heard, which is not its fault */
     }
-    if (conn->state == SMQ_CONN_AWAITS_CONNECT) {
+    if (conn->exchange != NULL && !smq_conn_is_open(conn)) {
+        at = smq_auth_deadline(conn);
+    } else if (conn->state == SMQ_CONN_AWAITS_CONNECT) {
         at = conn->last_in + (smqtt_ms)config->connect_timeout_s * 1000;
     } else if (conn->keep_alive_ms != 0) {
         at = conn->last_in + conn->keep_alive_ms;
@@ -413,7 +416,7 @@ size_t smq_conn_output(const struct smq_conn *conn, struct smqtt_span *spans, si
 static bool is_paused(const struct smq_conn *conn)
 {
     uint64_t max = conn->worker->config->max_output_bytes;
-    return max != 0 && conn->out.bytes >= max;
+    return (max != 0 && conn->out.bytes >= max) || smq_auth_waits(conn);
 }
 
 bool smq_conn_paused(const struct smq_conn *conn)

@@ -13,9 +13,11 @@ struct smq_aliases;
 struct smq_detect_side;
 struct smq_listener_count;
 struct smq_hold;
+struct smq_exchange;
 
 enum smq_conn_state {
     SMQ_CONN_AWAITS_CONNECT,
+    SMQ_CONN_AWAITS_AUTH, /* CONNECT named a method, and its exchange is under way */
     SMQ_CONN_AWAITS_PACKETS,
     SMQ_CONN_OVER /* nothing more is read; the fate tells what the shell shall do */
 };
@@ -29,6 +31,8 @@ struct smq_conn {
     struct smq_aliases *aliases;    /* topics that the client gave numbers to; NULL until the first */
     struct smq_detect_side *detect; /* NULL until the first DETECT or registration */
     struct smq_hold *hold;          /* acknowledgements that wait (broker/hold.h); NULL until the first */
+    struct smq_exchange *exchange;  /* a login that is under way, or that may be repeated (on_auth.c); NULL: none */
+    uint64_t stamp;                 /* what its login rests on: see struct smq_auth */
     struct smq_list of_worker, dirty;
     struct smq_timer timer; /* the nearest of the deadlines; reckoned anew when it fires */
     struct smq_outq out;

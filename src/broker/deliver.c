@@ -243,7 +243,7 @@ void smq_session_deliver(struct smq_worker *w, struct smq_session *s, struct smq
 /* ------------------------------------------------------------ from the queue, and again */
 
 /* Who lost the right to read it, and what is too old or ill-formed, is left out. What was begun does not expire. */
-static bool may_still_go(struct smq_worker *w, const struct smq_session *s, struct smq_refbuf *msg, bool begun)
+static bool may_still_go(struct smq_worker *w, struct smq_session *s, struct smq_refbuf *msg, bool begun)
 {
     struct smq_content c = smq_msg_content(msg);
     if (!begun && c.expires <= w->now.mono) {

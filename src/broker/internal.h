@@ -20,8 +20,14 @@ struct smq_worker {
     const struct smqtt_mem *mem;
     struct smqtt_rng rng;
     const struct smq_log *log;
-    const struct smq_auth *auth;
     const struct smq_broker_config *config;
+    const struct smq_frame *frame; /* the packet that is being taken */
+    smqtt_err (*defer)(void *ctx, uint64_t ticket, const char *peer, const struct smq_login_work *work,
+                       smq_span password);
+    void *defer_ctx;
+    struct smq_list logins; /* exchanges whose password is checked elsewhere */
+    uint64_t n_tickets;     /* given out so far */
+    uint32_t auth_turn;     /* counts configurations, from 1: what sessions remember of older ones is found anew */
     unsigned index, count;
     uint8_t key[16];
     struct smqtt_now now; /* of the call that is under way */
@@ -63,6 +69,33 @@ SMQ_MUST_USE smqtt_err smq_on_disconnect(struct smq_worker *w, struct smq_conn *
 SMQ_MUST_USE smqtt_err smq_on_auth(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt);
 SMQ_MUST_USE smqtt_err smq_on_detect(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt);
 
+/* on_auth.c */
+
+/** Does the client of this CONNECT come in? SMQTT_E_AGAIN: not known yet. Then either smq_auth_waits, or the state is
+ * SMQ_CONN_AWAITS_AUTH; smq_connect_finish is called later. Other errors: it does not. */
+SMQ_MUST_USE smqtt_err smq_auth_login(struct smq_worker *w, struct smq_conn *conn, const struct smq_connect *c);
+/** Is its password being checked elsewhere? Then CONNECT stays unread and is read again. */
+bool smq_auth_waits(const struct smq_conn *conn);
+/** It comes in: sets the user that the method found, if any, and notes what the login rests on. */
+void smq_auth_enter(struct smq_worker *w, struct smq_conn *conn, struct smq_connect *c);
+/** Method and data for CONNACK [MQTT-4.12.0-5]. */
+void smq_auth_put_props(const struct smq_conn *conn, struct smq_props *props);
+/** CONNACK was written: what only the login needed is let go. */
+void smq_auth_settled(struct smq_conn *conn);
+/** The connection ends. */
+void smq_auth_drop(struct smq_conn *conn);
+/** When its exchange must be over; SMQTT_NEVER while it is we who take long. Only for states before the session. */
+smqtt_ms smq_auth_deadline(const struct smq_conn *conn);
+/** A packet in state SMQ_CONN_AWAITS_AUTH. Errors: what CONNACK shall say. */
+SMQ_MUST_USE smqtt_err smq_auth_continue(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt);
+/** The table in force for a listener: that of the configuration's listener of this id; with none of it that of `conn`
+ * (NULL: nobody may do anything, unless no listener has a table and id is 0). NULL: everything is allowed. */
+const struct smq_auth *smq_auth_of(const struct smq_worker *w, uint32_t listener_id, const struct smq_conn *conn);
+/** After a new configuration: disconnects clients that would not be let in as they were. */
+void smq_auth_review(struct smq_worker *w);
+/** The second half of CONNECT: session and CONNACK, or a refusal for `err`. nameless: it named no client identifier. */
+SMQ_MUST_USE smqtt_err smq_connect_finish(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt,
+                                          bool nameless, smqtt_err err);
 /** A CONNECT that could not be read: says so in the client's dialect as far as it can be told, and ends. */
 void smq_connect_refuse_unread(struct smq_conn *conn, const struct smq_frame *frame, smqtt_err err);
 /** The worker that owns a client identifier. */

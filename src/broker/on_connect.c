@@ -6,7 +6,6 @@
 #include "broker/will.h"
 
 enum {
-    REASON_BAD_METHOD = 0x8C,
     REASON_TAKEN_OVER = 0x8E,
     REASON_BAD_TOPIC = 0x90,
     REASON_BAD_RETAIN = 0x9A,
@@ -77,31 +76,20 @@ void smq_connect_refuse_unread(struct smq_conn *conn, const struct smq_frame *fr
 
 /* ------------------------------------------------------------ what is checked before there is a session */
 
-static bool may_login(struct smq_worker *w, struct smq_conn *conn, const struct smq_connect *c, smqtt_err *err)
-{
-    struct smq_principal who = {
-        .client_id = c->client_id, .user = c->user, .has_user = c->has_user, .listener = conn->listener};
-    if (w->auth != NULL && w->auth->login != NULL) {
-        *err = w->auth->login(w->auth->ctx, &who, c->has_password ? &c->password : NULL);
-    } else {
-        *err = conn->listener->allow_anonymous ? SMQTT_OK : SMQTT_E_NOT_AUTHORIZED;
-    }
-    return *err == SMQTT_OK;
-}
-
 static bool may_have_will(struct smq_worker *w, struct smq_conn *conn, const struct smq_connect *c, uint8_t *reason)
 {
     const struct smq_will *will = &c->will;
+    const struct smq_auth *auth = smq_auth_of(w, conn->listener->id, conn);
     struct smq_principal who = {
         .client_id = c->client_id, .user = c->user, .has_user = c->has_user, .listener = conn->listener};
+    who.role = auth != NULL && auth->role != NULL ? auth->role(auth->ctx, &who) : NULL;
     if (!smq_admit_qos(conn->listener, will->qos)) {
         *reason = REASON_BAD_QOS; /* [MQTT-3.2.2-12] */
     } else if (will->retain && !w->config->retain_available) {
         *reason = REASON_BAD_RETAIN; /* [MQTT-3.2.2-13] */
     } else if (will->topic.len != 0 && will->topic.data[0] == '$') {
         *reason = REASON_BAD_TOPIC;
-    } else if (w->auth != NULL && w->auth->access != NULL &&
-               !w->auth->access(w->auth->ctx, &who, will->topic, SMQ_ACCESS_WRITE)) {
+    } else if (auth != NULL && auth->access != NULL && !auth->access(auth->ctx, &who, will->topic, SMQ_ACCESS_WRITE)) {
         *reason = smqtt_err_reason(SMQTT_E_NOT_AUTHORIZED);
     } else if (w->config->message_size_limit != 0 && will->payload.len > w->config->message_size_limit) {
         *reason = smqtt_err_reason(SMQTT_E_TOO_LARGE);
@@ -223,6 +211,8 @@ static smqtt_err enter(struct smq_worker *w, struct smq_conn *conn, const struct
     s->will = will;
     s->expiry_s = expiry_of(w, c);
     s->conn = conn;
+    s->listener_id = conn->listener->id;
+    s->auth_turn = 0; /* another user, maybe another listener */
     s->sub.online = true;
     conn->session = s;
     return SMQTT_OK;
@@ -265,6 +255,7 @@ static smqtt_err accept(struct smq_worker *w, struct smq_conn *conn, bool presen
         if (assigned.len != 0) {
             smq_props_set_bytes(props, SMQ_PROP_ASSIGNED_CLIENT_ID, assigned); /* [MQTT-3.1.3-7] */
         }
+        smq_auth_put_props(conn, props);
         if (server_keep_alive != 0) {
             smq_props_set_num(props, SMQ_PROP_SERVER_KEEP_ALIVE, server_keep_alive);
         }
@@ -300,16 +291,11 @@ static uint8_t reason_of(smqtt_err err)
 }
 
 /* 0, or the reason why it is refused. */
-static uint8_t check(struct smq_worker *w, struct smq_conn *conn, const struct smq_connect *c, const char **why)
+static uint8_t check(struct smq_worker *w, struct smq_conn *conn, const struct smq_connect *c, smqtt_err err,
+                     const char **why)
 {
-    smqtt_err err = SMQTT_OK;
     uint8_t reason = 0;
-    *why = "";
-    if (smq_props_has(&c->props, SMQ_PROP_AUTH_METHOD)) {
-        *why = "this authentication method is not supported";
-        return REASON_BAD_METHOD; /* [MQTT-4.12.0-1] */
-    }
-    if (may_login(w, conn, c, &err) && c->has_will && !may_have_will(w, conn, c, &reason)) {
+    if (err == SMQTT_OK && c->has_will && !may_have_will(w, conn, c, &reason)) {
         *why = "its will is not allowed";
         return reason;
     }
@@ -323,6 +309,43 @@ static uint8_t check(struct smq_worker *w, struct smq_conn *conn, const struct s
     }
     *why = smqtt_strerror(err);
     return reason_of(err);
+}
+
+smqtt_err smq_connect_finish(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt, bool nameless,
+                             smqtt_err err)
+{
+    struct smq_connect *c = &pkt->connect;
+    if (err == SMQTT_OK) {
+        smq_auth_enter(w, conn, c);
+    }
+    const char *why;
+    uint8_t reason = check(w, conn, c, err, &why);
+    uint16_t server_keep_alive = 0;
+    if (reason == 0 && !set_keep_alive(w, conn, c, &server_keep_alive)) {
+        reason = smqtt_err_reason(SMQTT_E_BAD_CLIENT_ID);
+        why = "the keep-alive time is longer than allowed";
+    }
+    if (reason != 0) {
+        refuse(conn, reason, why);
+        return SMQTT_OK;
+    }
+    char assigned[ASSIGNED_MAX];
+    smq_span id = c->client_id;
+    bool present = false;
+    err = id.len == 0 ? assign_id(w, conn->listener, assigned, sizeof assigned, &id) : SMQTT_OK;
+    if (err == SMQTT_OK) {
+        err = enter(w, conn, c, id, &present);
+    }
+    if (err != SMQTT_OK) {
+        refuse(conn, reason_of(err), smqtt_strerror(err));
+        return SMQTT_OK;
+    }
+    conn->state = SMQ_CONN_AWAITS_PACKETS;
+    log_connect(w, conn, c);
+    SMQ_TRY(accept(w, conn, present, nameless ? id : (smq_span){NULL, 0}, server_keep_alive));
+    smq_auth_settled(conn);
+    smq_session_resume(w, conn->session);
+    return SMQTT_OK;
 }
 
 smqtt_err smq_on_connect(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt)
@@ -343,30 +366,6 @@ smqtt_err smq_on_connect(struct smq_worker *w, struct smq_conn *conn, struct smq
         smq_conn_end(conn, SMQ_FATE_HANDOVER, false);
         return SMQTT_OK;
     }
-    reason = check(w, conn, c, &why);
-    uint16_t server_keep_alive = 0;
-    if (reason == 0 && !set_keep_alive(w, conn, c, &server_keep_alive)) {
-        reason = smqtt_err_reason(SMQTT_E_BAD_CLIENT_ID);
-        why = "the keep-alive time is longer than allowed";
-    }
-    if (reason != 0) {
-        refuse(conn, reason, why);
-        return SMQTT_OK;
-    }
-    char assigned[ASSIGNED_MAX];
-    smq_span id = c->client_id;
-    bool present = false;
-    smqtt_err err = id.len == 0 ? assign_id(w, conn->listener, assigned, sizeof assigned, &id) : SMQTT_OK;
-    if (err == SMQTT_OK) {
-        err = enter(w, conn, c, id, &present);
-    }
-    if (err != SMQTT_OK) {
-        refuse(conn, reason_of(err), smqtt_strerror(err));
-        return SMQTT_OK;
-    }
-    conn->state = SMQ_CONN_AWAITS_PACKETS;
-    log_connect(w, conn, c);
-    SMQ_TRY(accept(w, conn, present, nameless ? id : (smq_span){NULL, 0}, server_keep_alive));
-    smq_session_resume(w, conn->session);
-    return SMQTT_OK;
+    smqtt_err err = smq_auth_login(w, conn, c);
+    return err == SMQTT_E_AGAIN ? SMQTT_OK : smq_connect_finish(w, conn, pkt, nameless, err);
 }

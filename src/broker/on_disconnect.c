@@ -22,12 +22,3 @@ smqtt_err smq_on_disconnect(struct smq_worker *w, struct smq_conn *conn, struct 
     smq_conn_end(conn, SMQ_FATE_CLOSE_AFTER_OUTPUT, with_will);
     return SMQTT_OK;
 }
-
-/* An exchange is begun in CONNECT by naming a method, and none was agreed on. */
-smqtt_err smq_on_auth(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt)
-{
-    (void)w;
-    (void)conn;
-    (void)pkt;
-    return SMQTT_E_PROTOCOL; /* [MQTT-4.12.0-6] */
-}

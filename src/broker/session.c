@@ -9,16 +9,24 @@ struct smq_principal smq_session_principal(const struct smq_session *s)
     return (struct smq_principal){.client_id = smq_session_id(s),
                                   .user = smq_span_of(s->user, s->user_len),
                                   .has_user = s->user != NULL,
-                                  .listener = s->conn != NULL ? s->conn->listener : NULL};
+                                  .listener = s->conn != NULL ? s->conn->listener : NULL,
+                                  .role = s->role};
 }
 
-bool smq_session_may(struct smq_worker *w, const struct smq_session *s, smq_span topic, enum smq_access kind)
+bool smq_session_may(struct smq_worker *w, struct smq_session *s, smq_span topic, enum smq_access kind)
 {
-    if (w->auth == NULL || w->auth->access == NULL) {
+    if (s->auth_turn != w->auth_turn) {
+        s->role = NULL;
+        s->auth = smq_auth_of(w, s->listener_id, s->conn);
+        struct smq_principal asked = smq_session_principal(s);
+        s->role = s->auth != NULL && s->auth->role != NULL ? s->auth->role(s->auth->ctx, &asked) : NULL;
+        s->auth_turn = w->auth_turn;
+    }
+    if (s->auth == NULL || s->auth->access == NULL) {
         return true;
     }
     struct smq_principal who = smq_session_principal(s);
-    return w->auth->access(w->auth->ctx, &who, topic, kind);
+    return s->auth->access(s->auth->ctx, &who, topic, kind);
 }
 
 struct smq_session *smq_session_find(const struct smq_worker *w, smq_span client_id)

@@ -27,6 +27,10 @@ struct smq_queue {
 };
 
 struct smq_session {
+    const struct smq_auth *auth; /* of its listener under this configuration, see smq_session_may; NULL: none */
+    const void *role;            /* what it said of the user */
+    uint32_t auth_turn;          /* worker's auth_turn when both were found; 0: not yet */
+    uint32_t listener_id;        /* of the connection, or of the last one */
     struct smq_subscriber sub;
     struct smq_conn *conn; /* NULL: away */
     struct smq_inflight out;
@@ -53,8 +57,9 @@ static inline smq_span smq_session_id(const struct smq_session *s)
     return smq_span_of(s->client_id, s->id_len);
 }
 struct smq_principal smq_session_principal(const struct smq_session *s);
-/** May it? Asks the table of the worker. */
-bool smq_session_may(struct smq_worker *w, const struct smq_session *s, smq_span topic, enum smq_access kind);
+/** May it? Asks the table that its listener has under the configuration in force, also while it is away; a listener
+ * that is gone allows nothing. */
+bool smq_session_may(struct smq_worker *w, struct smq_session *s, smq_span topic, enum smq_access kind);
 
 /** The session of a client identifier, or NULL. */
 struct smq_session *smq_session_find(const struct smq_worker *w, smq_span client_id);

@@ -20,7 +20,10 @@ smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_brok
     w->mem = env->mem;
     w->rng = env->rng;
     w->log = env->log;
-    w->auth = env->auth;
+    w->defer = env->defer;
+    w->defer_ctx = env->defer_ctx;
+    w->auth_turn = 1;
+    smq_list_init(&w->logins);
     w->config = config;
     w->index = env->index;
     w->count = env->count != 0 ? env->count : 1;
@@ -112,7 +115,8 @@ static void take_packet(struct smq_worker *w, struct smq_conn *conn, const struc
         return;
     }
     if (err == SMQTT_OK) {
-        smq_handler handler = first ? smq_on_connect : handlers[pkt.type];
+        bool in_auth = conn->state == SMQ_CONN_AWAITS_AUTH;
+        smq_handler handler = first ? smq_on_connect : in_auth ? smq_auth_continue : handlers[pkt.type];
         err = handler != NULL ? handler(w, conn, &pkt) : SMQTT_E_PROTOCOL;
     } else if (err == SMQTT_E_BAD_TEXT || err == SMQTT_E_BAD_PAYLOAD) {
         w->stats.refused_text++;
@@ -140,9 +144,14 @@ void smq_worker_feed(struct smq_worker *w, struct smq_conn *conn, smq_span bytes
             return;
         }
         *need = 0;
+        w->frame = &frame;
         take_packet(w, conn, &frame);
+        w->frame = NULL;
         if (conn->fate == SMQ_FATE_HANDOVER) {
             return; /* CONNECT goes along */
+        }
+        if (smq_auth_waits(conn)) {
+            break; /* and is read again */
         }
         conn->last_in = now.mono;
         conn->part_in = SMQTT_NEVER;
@@ -193,6 +202,8 @@ void smq_worker_configure(struct smq_worker *w, const struct smq_broker_config *
     bool other_identity = config->identity != w->config->identity;
     w->now = now;
     w->config = config;
+    w->auth_turn++;
+    smq_auth_review(w);
     if (other_identity) {
         smq_own_deinit(w);
         smqtt_err err = smq_own_init(w);

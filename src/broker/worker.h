@@ -24,12 +24,17 @@ struct smq_batch;
 struct smq_worker_env {
     const struct smqtt_mem *mem; /* NULL: malloc */
     struct smqtt_rng rng;
-    const struct smq_log *log;   /* NULL: silent */
-    unsigned index;              /* which worker this is, from 0 */
-    unsigned count;              /* how many there are; a client id's owner is its keyed hash modulo this */
-    uint8_t hash_key[16];        /* random; the same for all workers */
-    struct smq_ledger *ledger;   /* what all workers count together (broker/ledger.h); NULL: this one is alone */
-    const struct smq_auth *auth; /* NULL: listeners decide who connects, and who is in may do everything */
+    const struct smq_log *log; /* NULL: silent */
+    unsigned index;            /* which worker this is, from 0 */
+    unsigned count;            /* how many there are; a client id's owner is its keyed hash modulo this */
+    uint8_t hash_key[16];      /* random; the same for all workers */
+    struct smq_ledger *ledger; /* what all workers count together (broker/ledger.h); NULL: this one is alone */
+    /** Has a password checked elsewhere (work->run), because it takes long; everything is copied. The answer comes
+     * with smq_worker_login_ready of this worker, in its thread. Logins of one `peer` may not take the place of those
+     * of others. SMQTT_E_BUSY: too many wait. NULL: such passwords are checked at once. */
+    smqtt_err (*defer)(void *ctx, uint64_t ticket, const char *peer, const struct smq_login_work *work,
+                       smq_span password);
+    void *defer_ctx;
 };
 
 /** SMQTT_E_NOMEM, SMQTT_E_RNG, SMQTT_E_BAD_IDENTITY… */
@@ -56,6 +61,8 @@ void smq_worker_feed(struct smq_worker *w, struct smq_conn *conn, smq_span bytes
 /** The transport is gone (`err`: SMQTT_OK for an orderly end, SMQTT_E_IO else): will and session are dealt with. The
  * connection's fate becomes CLOSE_NOW. */
 void smq_worker_lost(struct smq_worker *w, struct smq_conn *conn, smqtt_err err, struct smqtt_now now);
+/** The answer to `defer` of env: what work->run returned. Tickets whose connection is gone are ignored. */
+void smq_worker_login_ready(struct smq_worker *w, uint64_t ticket, smqtt_err answer, struct smqtt_now now);
 /** Timers: keep-alive, wills, expiry, handshakes. */
 void smq_worker_tick(struct smq_worker *w, struct smqtt_now now);
 /** Monotonic time of the next tick, or SMQTT_NEVER. */

@@ -20,6 +20,7 @@ void bed_init(struct bed *bed)
     smq_broker_config_default(&bed->config);
     bed->config.log_connections = false;
     bed->listener.allow_anonymous = true;
+    bed->listener.id = 1;
     bed->listener.topic_alias_in = 10;
     bed->config.listeners = &bed->listener;
     bed->now = (struct smqtt_now){.wall = (smqtt_ms)WALL * 1000, .mono = 5000};

@@ -51,9 +51,11 @@ static void who_is_let_in(void **state)
     bed_stop(&bed);
 }
 
-static smqtt_err login(void *ctx, const struct smq_principal *who, const smq_span *password)
+static smqtt_err login(void *ctx, const struct smq_principal *who, const smq_span *password,
+                       struct smq_login_work *work)
 {
     (void)ctx;
+    (void)work;
     if (!who->has_user) {
         return SMQTT_E_NOT_AUTHORIZED;
     }
@@ -64,7 +66,7 @@ static void logins_are_asked_of_the_table(void **state)
 {
     (void)state;
     static const struct smq_auth auth = {.login = login};
-    bed.env.auth = &auth;
+    bed.listener.auth = &auth;
     bed_start(&bed);
     struct client *c;
     struct smq_packet pkt = packet_connect(SMQTT_V5, "x", true);

@@ -395,7 +395,7 @@ static void rights_are_asked_at_each_step(void **state)
     (void)state;
     bool closed = false;
     struct smq_auth auth = {.access = access, .ctx = &closed};
-    bed.env.auth = &auth;
+    bed.listener.auth = &auth;
     bed_start(&bed);
     struct client *writer = client_connect(&bed, SMQTT_V5, "writer", true);
     struct client *reader = client_connect(&bed, SMQTT_V5, "reader", false);
