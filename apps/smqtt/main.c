@@ -20,6 +20,7 @@ static const struct {
     {"sub", command_sub, "print what comes; with --identity, open what is sealed for you"},
     {"id", command_id, "new, show, export, journal: identities"},
     {"detect", command_detect, "play one handshake and show each step"},
+    {"bench", command_bench, "load a broker and measure it"},
     {"help", command_help, "this text; smqtt COMMAND --help shows a command's flags"},
     {"version", command_version, "the version"},
 };
