@@ -12,7 +12,7 @@
 
 const char *smq_log_level_name(enum smq_log_level level)
 {
-    static const char *const names[] = {"error", "warning", "notice", "info", "debug"};
+    static const char *const names[] = {"error", "warning", "notice", "info", "debug", "subscribe", "unsubscribe"};
     return (unsigned)level < SMQ_ARRAY_LEN(names) ? names[level] : "debug";
 }
 
@@ -84,16 +84,11 @@ size_t smq_text_escape(char *out, size_t cap, smq_span s)
     return len;
 }
 
-void smq_log(const struct smq_log *log, enum smq_log_level level, const char *fmt, ...)
+static void write_line(const struct smq_log *log, enum smq_log_level level, const struct smq_log_about *about,
+                       const char *fmt, va_list args)
 {
-    if (!smq_log_is_on(log, level)) {
-        return;
-    }
     char line[SMQ_LOG_LINE];
-    va_list args;
-    va_start(args, fmt);
     int made = vsnprintf(line, sizeof line, fmt, args);
-    va_end(args);
     if (made < 0) {
         return;
     }
@@ -103,11 +98,34 @@ void smq_log(const struct smq_log *log, enum smq_log_level level, const char *fm
         memcpy(line + len, "...", DOTS + 1);
         len += DOTS;
     }
-    if (smq_utf8_ok(smq_span_of(line, len), SMQ_TEXT_STRICT)) {
-        log->sink(log->ctx, level, line, len);
+    size_t tab = line[0] == '\t' ? 1 : 0;
+    smq_span rest = smq_span_of(line + tab, len - tab);
+    if (smq_utf8_ok(rest, SMQ_TEXT_STRICT)) {
+        log->sink(log->ctx, level, about, line, len);
         return;
     }
-    char safe[SMQ_LOG_LINE];
-    len = smq_text_escape(safe, sizeof safe, smq_span_of(line, len));
-    log->sink(log->ctx, level, safe, len);
+    char safe[SMQ_LOG_LINE] = "\t";
+    len = smq_text_escape(safe + tab, sizeof safe - tab, rest) + tab;
+    log->sink(log->ctx, level, about, safe, len);
+}
+
+void smq_log(const struct smq_log *log, enum smq_log_level level, const char *fmt, ...)
+{
+    if (smq_log_is_on(log, level)) {
+        va_list args;
+        va_start(args, fmt);
+        write_line(log, level, NULL, fmt, args);
+        va_end(args);
+    }
+}
+
+void smq_log_with(const struct smq_log *log, enum smq_log_level level, const struct smq_log_about *about,
+                  const char *fmt, ...)
+{
+    if (smq_log_is_on(log, level)) {
+        va_list args;
+        va_start(args, fmt);
+        write_line(log, level, about, fmt, args);
+        va_end(args);
+    }
 }

@@ -4,29 +4,55 @@
 /* Log lines to whoever wants them. No clock and no stream: the sink adds the time and writes. */
 #include "base/span.h"
 
-enum smq_log_level { SMQ_LOG_ERR = 0, SMQ_LOG_WARN, SMQ_LOG_NOTICE, SMQ_LOG_INFO, SMQ_LOG_DEBUG };
+/** Kinds of lines; the first five are levels, most important first. SUBSCRIBE and UNSUBSCRIBE are Mosquitto's short
+ * lines of who listens to what. */
+enum smq_log_level {
+    SMQ_LOG_ERR = 0,
+    SMQ_LOG_WARN,
+    SMQ_LOG_NOTICE,
+    SMQ_LOG_INFO,
+    SMQ_LOG_DEBUG,
+    SMQ_LOG_SUBSCRIBE,
+    SMQ_LOG_UNSUBSCRIBE
+};
+
+/** Bits of `wanted`: a kind and everything more important, and all there are. */
+enum { SMQ_LOG_DEFAULT = 0x0F, SMQ_LOG_ALL = 0x7F };
+static inline unsigned smq_log_up_to(enum smq_log_level level)
+{
+    return (2u << (unsigned)level) - 1;
+}
 
 /** Longest line in bytes, with its terminating zero; longer ones are cut and end in "...". */
 #define SMQ_LOG_LINE 1024
 
+/** What a line is about, for logs that machines read. Views, borrowed during the call; data NULL: has none. */
+struct smq_log_about {
+    const char *event; /* a word that stays the same while sentences change: "connected"; NULL: none */
+    smq_span client_id, user, peer;
+};
+
 struct smq_log {
-    enum smq_log_level min; /* least important level that is still wanted */
-    void (*sink)(void *ctx, enum smq_log_level level, const char *text,
-                 size_t len); /* text: borrowed during the call, one line
-                                 without line end, zero-terminated */
+    unsigned wanted; /* bits 1 << enum smq_log_level */
+    /** text: one line without line end, zero-terminated, borrowed during the call. about: NULL when there is nothing
+     * more to say than the line. Called from any thread that has the log. */
+    void (*sink)(void *ctx, enum smq_log_level level, const struct smq_log_about *about, const char *text, size_t len);
     void *ctx;
 };
 
-/** Would a line of this level be written? To save the work of making its arguments. */
+/** Would a line of this kind be written? To save the work of making its arguments. */
 static inline bool smq_log_is_on(const struct smq_log *log, enum smq_log_level level)
 {
-    return log != NULL && log->sink != NULL && level <= log->min;
+    return log != NULL && log->sink != NULL && (log->wanted & 1u << (unsigned)level) != 0;
 }
 /** Formats one line, as printf does, and gives it to the sink. `log` may be NULL: nothing happens. A line with anything
- * that a terminal could obey goes through smq_text_escape as a whole; text from strangers should go through it on its
- * own, before. */
+ * that a terminal could obey (but a tab in front) goes through smq_text_escape as a whole; text from strangers should
+ * go through it on its own, before. */
 void smq_log(const struct smq_log *log, enum smq_log_level level, const char *fmt, ...) SMQ_PRINTF(3, 4);
-/** "error", "warning", "notice", "info", "debug"; static storage. */
+/** The same with fields. */
+void smq_log_with(const struct smq_log *log, enum smq_log_level level, const struct smq_log_about *about,
+                  const char *fmt, ...) SMQ_PRINTF(4, 5);
+/** "error", "warning", "notice", "info", "debug", "subscribe", "unsubscribe"; static storage. */
 const char *smq_log_level_name(enum smq_log_level level);
 
 /**

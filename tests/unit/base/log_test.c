@@ -8,16 +8,20 @@ struct seen {
     int lines;
     enum smq_log_level level;
     size_t len;
+    const char *event;
     char text[2 * SMQ_LOG_LINE];
 };
 
-static void remember(void *ctx, enum smq_log_level level, const char *text, size_t len)
+static void remember(void *ctx, enum smq_log_level level, const struct smq_log_about *about, const char *text,
+                     size_t len)
 {
     struct seen *seen = ctx;
     assert_int_equal(strlen(text), len);
     assert_true(len < SMQ_LOG_LINE);
-    assert_true(smq_utf8_ok(smq_span_of(text, len), SMQ_TEXT_STRICT));
+    size_t tab = text[0] == '\t' ? 1 : 0;
+    assert_true(smq_utf8_ok(smq_span_of(text + tab, len - tab), SMQ_TEXT_STRICT));
     seen->lines++;
+    seen->event = about != NULL ? about->event : NULL;
     seen->level = level;
     seen->len = len;
     memcpy(seen->text, text, len + 1);
@@ -27,7 +31,7 @@ static void levels(void **state)
 {
     (void)state;
     struct seen seen = {0};
-    struct smq_log log = {SMQ_LOG_NOTICE, remember, &seen};
+    struct smq_log log = {smq_log_up_to(SMQ_LOG_NOTICE), remember, &seen};
     smq_log(&log, SMQ_LOG_ERR, "%s %d", "one", 1);
     assert_string_equal(seen.text, "one 1");
     assert_int_equal(seen.level, SMQ_LOG_ERR);
@@ -39,17 +43,28 @@ static void levels(void **state)
     assert_true(smq_log_is_on(&log, SMQ_LOG_WARN));
     assert_false(smq_log_is_on(&log, SMQ_LOG_INFO));
     smq_log(NULL, SMQ_LOG_ERR, "nobody hears this");
+    log.wanted = 1u << SMQ_LOG_SUBSCRIBE | 1u << SMQ_LOG_NOTICE; /* kinds need not be in a row */
+    smq_log(&log, SMQ_LOG_WARN, "nor this");
+    assert_int_equal(seen.lines, 2);
+    const struct smq_log_about about = {.event = "subscribed"};
+    smq_log_with(&log, SMQ_LOG_SUBSCRIBE, &about, "\ttab");
+    assert_string_equal(seen.text, "\ttab");
+    assert_string_equal(seen.event, "subscribed");
+    smq_log(&log, SMQ_LOG_NOTICE, "\tta\tb");
+    assert_string_equal(seen.text, "\tta\\x09b");
+    assert_null(seen.event);
     log.sink = NULL;
     smq_log(&log, SMQ_LOG_ERR, "nor this");
     assert_string_equal(smq_log_level_name(SMQ_LOG_WARN), "warning");
     assert_string_equal(smq_log_level_name((enum smq_log_level)77), "debug");
+    assert_string_equal(smq_log_level_name(SMQ_LOG_UNSUBSCRIBE), "unsubscribe");
 }
 
 static void long_lines_are_cut(void **state)
 {
     (void)state;
     struct seen seen = {0};
-    struct smq_log log = {SMQ_LOG_DEBUG, remember, &seen};
+    struct smq_log log = {SMQ_LOG_ALL, remember, &seen};
     char text[3 * SMQ_LOG_LINE];
     for (size_t len = SMQ_LOG_LINE - 8; len < SMQ_LOG_LINE + 8; len++) {
         memset(text, 'a', sizeof text);
@@ -79,7 +94,7 @@ static void nothing_hostile_reaches_the_sink(void **state)
 {
     (void)state;
     struct seen seen = {0};
-    struct smq_log log = {SMQ_LOG_DEBUG, remember, &seen};
+    struct smq_log log = {SMQ_LOG_ALL, remember, &seen};
     smq_log(&log, SMQ_LOG_INFO, "client %s", "x\x1B[2J\nfake line");
     assert_string_equal(seen.text, "client x\\x1b[2J\\x0afake line");
     smq_log(&log, SMQ_LOG_INFO, "%s",
