@@ -38,13 +38,11 @@ static void write_to(int fd, const char *line, size_t len)
     (void)ignored;
 }
 
-static void sink(void *ctx, enum smq_log_level level, const char *text, size_t len)
+static void sink(void *ctx, enum smq_log_level level, const struct smq_log_about *about, const char *text, size_t len)
 {
+    (void)about;
     struct logging *logging = ctx;
     char line[STAMP_MAX + SMQ_LOG_LINE + 16];
-    if ((logging->types & 1u << level) == 0) {
-        return;
-    }
     size_t at = stamp(logging, line, STAMP_MAX);
     const char *mark = level == SMQ_LOG_ERR ? "Error: " : level == SMQ_LOG_WARN ? "Warning: " : "";
     size_t mark_len = strlen(mark);
@@ -64,19 +62,10 @@ static void sink(void *ctx, enum smq_log_level level, const char *text, size_t l
     }
 }
 
-static void set_min(struct logging *logging)
-{
-    enum smq_log_level min = SMQ_LOG_ERR;
-    for (unsigned i = SMQ_LOG_ERR; i <= SMQ_LOG_DEBUG; i++) {
-        min = (logging->types & 1u << i) != 0 ? (enum smq_log_level)i : min;
-    }
-    logging->log.min = min;
-}
-
 void logging_init(struct logging *logging)
 {
     *logging = (struct logging){
-        .log = {SMQ_LOG_INFO, sink, logging}, .dest = SMQ_LOG_TO_STDERR, .types = 0x0F, .timestamp = true, .file = -1};
+        .log = {SMQ_LOG_DEFAULT, sink, logging}, .dest = SMQ_LOG_TO_STDERR, .timestamp = true, .file = -1};
 }
 
 smqtt_err logging_set(struct logging *logging, const struct smq_conf *conf, bool verbose, bool quiet,
@@ -92,10 +81,9 @@ smqtt_err logging_set(struct logging *logging, const struct smq_conf *conf, bool
     logging_close(logging);
     logging->file = file;
     logging->dest = conf->log_dest;
-    logging->types = quiet ? 1u << SMQ_LOG_ERR : verbose ? 0x1F : conf->log_types;
+    logging->log.wanted = quiet ? 1u << SMQ_LOG_ERR : verbose ? SMQ_LOG_ALL : conf->log_types;
     logging->timestamp = conf->log_timestamp;
     logging->format = conf->log_timestamp_format;
-    set_min(logging);
     return SMQTT_OK;
 }
 

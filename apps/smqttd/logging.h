@@ -7,7 +7,7 @@
 
 struct logging {
     struct smq_log log; /* hand out its address */
-    unsigned dest, types;
+    unsigned dest;
     bool timestamp;
     const char *format; /* NULL: seconds */
     int file;           /* -1: none */

@@ -3,6 +3,7 @@
 #include "broker/hold.h"
 #include "broker/internal.h"
 #include "broker/relay.h"
+#include "broker/say.h"
 #include "broker/slow.h"
 #include "codec/reason.h"
 #include "codec/varint.h"
@@ -37,6 +38,9 @@ smqtt_err smq_conn_write(struct smq_conn *conn, const struct smq_packet *pkt)
     }
     wr = smq_wr_of(at, wr.len);
     SMQ_TRY(smq_packet_write(&codec, pkt, &wr));
+    if (smq_say_packets(w->log)) {
+        smq_say_sending(conn, pkt);
+    }
     w->stats.packets_out++;
     smq_conn_make_dirty(conn);
     return SMQTT_OK;
@@ -60,6 +64,9 @@ smqtt_err smq_conn_write_ack(struct smq_conn *conn, enum smq_type type, uint16_t
     at[3] = (uint8_t)id;
     if (has_reason) {
         at[4] = reason;
+    }
+    if (smq_say_packets(w->log)) {
+        smq_say_sending_ack(conn, type, id, reason);
     }
     w->stats.packets_out++;
     smq_conn_make_dirty(conn);
@@ -165,6 +172,9 @@ smqtt_err smq_conn_send(struct smq_conn *conn, const struct smq_send *send)
         }
         smq_wr_put(&wr, c->payload);
     }
+    if (smq_say_packets(w->log)) {
+        smq_say_sending_publish(conn, send);
+    }
     w->stats.packets_out++;
     w->stats.publish_out++;
     smq_conn_make_dirty(conn);
@@ -217,33 +227,24 @@ static void say_goodbye(struct smq_conn *conn, uint8_t reason, const char *why)
     (void)!smq_conn_write(conn, &pkt); /* without memory it is closed without a word */
 }
 
-static void log_end(const struct smq_conn *conn, const char *why)
-{
-    struct smq_worker *w = conn->worker;
-    if (!w->config->log_connections || !smq_log_is_on(w->log, SMQ_LOG_NOTICE)) {
-        return;
-    }
-    char id[128] = "";
-    if (conn->session != NULL) {
-        smq_text_escape(id, sizeof id, smq_session_id(conn->session));
-    }
-    smq_log(w->log, SMQ_LOG_NOTICE, "%s (%s): connection ends: %s", conn->peer, id, why);
-}
-
-void smq_conn_kick(struct smq_conn *conn, uint8_t reason, const char *why)
+static void end_with(struct smq_conn *conn, smqtt_err err, uint8_t reason, const char *why)
 {
     if (conn->state == SMQ_CONN_OVER) {
         return;
     }
-    log_end(conn, why);
+    smq_say_ended(conn, err, reason, why);
     say_goodbye(conn, reason, why);
     smq_conn_end(conn, SMQ_FATE_CLOSE_AFTER_OUTPUT, true);
 }
 
+void smq_conn_kick(struct smq_conn *conn, uint8_t reason, const char *why)
+{
+    end_with(conn, SMQTT_OK, reason, why);
+}
+
 void smq_conn_fail(struct smq_conn *conn, smqtt_err err)
 {
-    uint8_t reason = smqtt_err_reason(err);
-    smq_conn_kick(conn, reason, smqtt_strerror(err));
+    end_with(conn, err, smqtt_err_reason(err), smqtt_strerror(err));
 }
 
 void smq_conn_doom(struct smq_conn *conn, smqtt_err err)
@@ -379,7 +380,11 @@ void smq_worker_lost(struct smq_worker *w, struct smq_conn *conn, smqtt_err err,
 {
     w->now = now;
     if (conn->state != SMQ_CONN_OVER) {
-        log_end(conn, err == SMQTT_OK ? "the client closed it" : smqtt_strerror(err));
+        if (err == SMQTT_OK) {
+            smq_say_left(conn, false);
+        } else {
+            smq_say_ended(conn, err, 0, smqtt_strerror(err));
+        }
         smq_conn_end(conn, SMQ_FATE_CLOSE_NOW, true);
     }
     conn->fate = SMQ_FATE_CLOSE_NOW;

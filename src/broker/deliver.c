@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/internal.h"
 #include "broker/route.h"
+#include "broker/say.h"
 #include "broker/slow.h"
 
 /* ------------------------------------------------------------ the queue */
@@ -100,6 +101,9 @@ static bool send_template(struct smq_conn *conn, struct smq_routing *r, const st
     if (send->qos != 0) {
         at[t->id_at] = (uint8_t)(send->id >> 8);
         at[t->id_at + 1] = (uint8_t)send->id;
+    }
+    if (smq_say_packets(w->log)) {
+        smq_say_sending_publish(conn, send);
     }
     w->stats.packets_out++;
     w->stats.publish_out++;

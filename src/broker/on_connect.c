@@ -3,6 +3,7 @@
 #include "broker/admit.h"
 #include "broker/internal.h"
 #include "broker/relay.h"
+#include "broker/say.h"
 #include "broker/will.h"
 
 enum {
@@ -33,11 +34,8 @@ static void write_connack(struct smq_conn *conn, uint8_t reason, uint8_t code_v3
 
 static void refuse(struct smq_conn *conn, uint8_t reason, const char *why)
 {
-    const struct smq_worker *w = conn->worker;
     write_connack(conn, reason, smq_connack_code_v3(reason), why);
-    if (w->config->log_connections) {
-        smq_log(w->log, SMQ_LOG_NOTICE, "%s: CONNECT refused: %s", conn->peer, why);
-    }
+    smq_say_refused(conn, reason, why);
     smq_conn_end(conn, SMQ_FATE_CLOSE_AFTER_OUTPUT, false);
 }
 
@@ -68,9 +66,7 @@ void smq_connect_refuse_unread(struct smq_conn *conn, const struct smq_frame *fr
         conn->codec.version = (enum smqtt_version)version;
         write_connack(conn, 0, RETURN_BAD_ID, "");
     }
-    if (w->config->log_connections) {
-        smq_log(w->log, SMQ_LOG_NOTICE, "%s: CONNECT refused: %s", conn->peer, smqtt_strerror(err));
-    }
+    smq_say_ended(conn, err, 0, smqtt_strerror(err));
     smq_conn_end(conn, SMQ_FATE_CLOSE_AFTER_OUTPUT, false);
 }
 
@@ -263,18 +259,6 @@ static smqtt_err accept(struct smq_worker *w, struct smq_conn *conn, bool presen
     return smq_conn_write(conn, &pkt);
 }
 
-static void log_connect(const struct smq_worker *w, const struct smq_conn *conn, const struct smq_connect *c)
-{
-    if (!w->config->log_connections || !smq_log_is_on(w->log, SMQ_LOG_NOTICE)) {
-        return;
-    }
-    char id[128], user[128];
-    smq_text_escape(id, sizeof id, smq_session_id(conn->session));
-    smq_text_escape(user, sizeof user, c->user);
-    smq_log(w->log, SMQ_LOG_NOTICE, "%s: connected as %s (version %u, clean %d, keep-alive %u%s%s)", conn->peer, id,
-            (unsigned)c->version, c->clean_start, c->keep_alive, c->has_user ? ", user " : "", user);
-}
-
 /* What the codec is to read and write from now on. */
 static void settle(const struct smq_worker *w, struct smq_conn *conn, const struct smq_connect *c)
 {
@@ -341,7 +325,7 @@ smqtt_err smq_connect_finish(struct smq_worker *w, struct smq_conn *conn, struct
         return SMQTT_OK;
     }
     conn->state = SMQ_CONN_AWAITS_PACKETS;
-    log_connect(w, conn, c);
+    smq_say_connected(conn, c);
     SMQ_TRY(accept(w, conn, present, nameless ? id : (smq_span){NULL, 0}, server_keep_alive));
     smq_auth_settled(conn);
     smq_session_resume(w, conn->session);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/internal.h"
-
-enum { REASON_WITH_WILL = 0x04 };
+#include "broker/say.h"
 
 smqtt_err smq_on_disconnect(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt)
 {
+    (void)w;
     const struct smq_reasoned *d = &pkt->reasoned;
     struct smq_session *s = conn->session;
     if (smq_conn_is_v5(conn) && smq_props_has(&d->props, SMQ_PROP_SESSION_EXPIRY)) {
@@ -15,10 +15,7 @@ smqtt_err smq_on_disconnect(struct smq_worker *w, struct smq_conn *conn, struct 
         s->expiry_s = expiry;
     }
     bool with_will = smq_conn_is_v5(conn) && d->reason != 0; /* [MQTT-3.14.4-3] */
-    if (w->config->log_connections) {
-        smq_log(w->log, SMQ_LOG_NOTICE, "%s: disconnected%s", conn->peer,
-                d->reason == REASON_WITH_WILL ? " and wants its will published" : "");
-    }
+    smq_say_left(conn, true);
     smq_conn_end(conn, SMQ_FATE_CLOSE_AFTER_OUTPUT, with_will);
     return SMQTT_OK;
 }

@@ -4,6 +4,7 @@
 #include "broker/internal.h"
 #include "broker/relay.h"
 #include "broker/route.h"
+#include "broker/say.h"
 
 enum { REASON_NO_SUBSCRIBERS = 0x10, REASON_BAD_TOPIC = 0x90, REASON_BAD_RETAIN = 0x9A, PROPS_ON_STACK = 512 };
 
@@ -40,6 +41,9 @@ static smqtt_err answer(struct smq_conn *conn, const struct smq_publish *p, uint
 
 static smqtt_err refuse(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p, uint8_t reason)
 {
+    if (smq_say_packets(w->log)) {
+        smq_say_denied(conn, p);
+    }
     w->stats.publish_dropped++;
     return answer(conn, p, reason);
 }

@@ -3,6 +3,7 @@
 #include "broker/internal.h"
 #include "broker/relay.h"
 #include "broker/route.h"
+#include "broker/say.h"
 #include "codec/topic.h"
 
 enum { CODES_ON_STACK = 64, CODE_FAILURE_V3 = 0x80, CODE_NONE_EXISTED = 0x11, RETAIN_ALWAYS = 0, RETAIN_IF_NEW = 1 };
@@ -67,6 +68,9 @@ static smqtt_err subscribe_one(struct smq_worker *w, struct smq_conn *conn, cons
         return SMQTT_E_QUOTA;
     }
     SMQ_TRY(smq_trie_subscribe(&w->trie, &s->sub, f->filter, options, id, &existed));
+    if (smq_log_is_on(w->log, SMQ_LOG_SUBSCRIBE)) {
+        smq_say_subscribed(conn, f->filter, *qos);
+    }
     unsigned handling = (f->options >> 4) & 3;
     *retained = !shared && (handling == RETAIN_ALWAYS || (handling == RETAIN_IF_NEW && !existed));
     return SMQTT_OK;
@@ -147,6 +151,9 @@ smqtt_err smq_on_unsubscribe(struct smq_worker *w, struct smq_conn *conn, struct
     for (uint32_t i = 0; smq_filters_next(&conn->codec, &it, false, &f); i++) {
         bool was = smq_trie_unsubscribe(&w->trie, &conn->session->sub, f.filter);
         codes.of[i] = was ? 0 : CODE_NONE_EXISTED;
+        if (smq_log_is_on(w->log, SMQ_LOG_UNSUBSCRIBE)) {
+            smq_say_unsubscribed(conn, f.filter);
+        }
     }
     smqtt_err err = write_codes(conn, SMQ_UNSUBACK, p->id, &codes, p->n);
     smq_mem_free(w->mem, codes.heap);

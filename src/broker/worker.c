@@ -4,6 +4,7 @@
 #include "base/siphash.h"
 #include "broker/internal.h"
 #include "broker/relay.h"
+#include "broker/say.h"
 
 static void on_retained_expired(struct smq_worker *w, struct smq_timer *timer)
 {
@@ -115,6 +116,9 @@ static void take_packet(struct smq_worker *w, struct smq_conn *conn, const struc
         return;
     }
     if (err == SMQTT_OK) {
+        if (smq_say_packets(w->log)) {
+            smq_say_received(conn, &pkt);
+        }
         bool in_auth = conn->state == SMQ_CONN_AWAITS_AUTH;
         smq_handler handler = first ? smq_on_connect : in_auth ? smq_auth_continue : handlers[pkt.type];
         err = handler != NULL ? handler(w, conn, &pkt) : SMQTT_E_PROTOCOL;
