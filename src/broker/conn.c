@@ -66,7 +66,7 @@ smqtt_err smq_conn_write_ack(struct smq_conn *conn, enum smq_type type, uint16_t
         at[4] = reason;
     }
     if (smq_say_packets(w->log)) {
-        smq_say_sending_ack(conn, type, id, reason);
+        smq_say_sending_ack(conn, type, id, has_reason ? reason : 0);
     }
     w->stats.packets_out++;
     smq_conn_make_dirty(conn);
