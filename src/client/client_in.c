@@ -40,12 +40,18 @@ static smqtt_err on_connack(struct smqtt_client *c, const struct smq_packet *pkt
     }
     c->state = CLIENT_UP;
     c->send_max = CLIENT_SEND_MAX_V3;
+    c->takes.max_qos = 2;
+    c->takes.no_retain = false;
+    c->takes.max_alias = 0; /* [MQTT-3.2.2-18] */
     c->native = c->assume_native;
     if (c->config.version == SMQTT_V5) {
         const struct smq_props *props = &connack->props;
         c->send_max = (uint16_t)smq_props_num(props, SMQ_PROP_RECEIVE_MAXIMUM, UINT16_MAX);
         c->write_codec.max_packet = smq_props_num(props, SMQ_PROP_MAXIMUM_PACKET_SIZE, 0);
         c->keep_alive_s = (uint16_t)smq_props_num(props, SMQ_PROP_SERVER_KEEP_ALIVE, c->config.keep_alive_s);
+        c->takes.max_qos = (uint8_t)smq_props_num(props, SMQ_PROP_MAXIMUM_QOS, 2);
+        c->takes.no_retain = smq_props_num(props, SMQ_PROP_RETAIN_AVAILABLE, 1) == 0;
+        c->takes.max_alias = (uint16_t)smq_props_num(props, SMQ_PROP_TOPIC_ALIAS_MAXIMUM, 0);
         event->text = smq_props_bytes(props, SMQ_PROP_ASSIGNED_CLIENT_ID);
         c->native = c->native || announces_detect(props);
     }

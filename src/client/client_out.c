@@ -77,6 +77,28 @@ static smqtt_err take_slot(struct smqtt_client *c, struct client_msg *msg, struc
     }
 }
 
+/** 0, or the reason why this broker would not take it. */
+static uint8_t check_taken(const struct smqtt_client *c, const struct client_msg *msg)
+{
+    enum { REASON_BAD_ALIAS = 0x94, REASON_BAD_RETAIN = 0x9A, REASON_BAD_QOS = 0x9B };
+    if (msg->qos > c->takes.max_qos) {
+        return REASON_BAD_QOS; /* [MQTT-3.2.2-11] */
+    }
+    if (msg->retain && c->takes.no_retain) {
+        return REASON_BAD_RETAIN; /* [MQTT-3.2.2-14] */
+    }
+    struct smq_rd it = smq_rd_of(msg->props);
+    enum smq_prop which;
+    union smq_prop_value value;
+    smq_span second;
+    while (smq_props_next(&it, &which, &value, &second)) {
+        if (which == SMQ_PROP_TOPIC_ALIAS && value.num > c->takes.max_alias) {
+            return REASON_BAD_ALIAS; /* [MQTT-3.2.2-17] [MQTT-3.2.2-18] */
+        }
+    }
+    return 0;
+}
+
 /** Sends one queued message. SMQTT_E_BUSY: the window is full. */
 static smqtt_err send_msg(struct smqtt_client *c, struct client_msg *msg)
 {
@@ -131,7 +153,8 @@ void smq_client_pump(struct smqtt_client *c)
     }
     while (c->state == CLIENT_UP && !smq_list_is_empty(&c->queue)) {
         struct client_msg *msg = SMQ_CONTAINER_OF(smq_list_first(&c->queue), struct client_msg, node);
-        smqtt_err err = send_msg(c, msg);
+        uint8_t reason = check_taken(c, msg);
+        smqtt_err err = reason == 0 ? send_msg(c, msg) : SMQTT_E_REFUSED;
         if (err == SMQTT_E_BUSY) {
             return;
         }
@@ -142,8 +165,8 @@ void smq_client_pump(struct smqtt_client *c)
         smq_list_remove(&msg->node);
         c->n_queued--;
         if (err != SMQTT_OK) {
-            msg->reason =
-                smqtt_err_reason(err) >= 0x80 ? smqtt_err_reason(err) : 0x80; /* larger than this broker takes */
+            reason = reason != 0 ? reason : smqtt_err_reason(err);
+            msg->reason = reason >= 0x80 ? reason : 0x80; /* larger than this broker takes */
             smq_list_push_back(&c->done, &msg->node);
         } else if (msg->qos == 0) {
             smq_list_push_back(&c->done, &msg->node);

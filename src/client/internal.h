@@ -92,6 +92,11 @@ struct smqtt_client {
     uint16_t next_request_id;
     uint64_t next_token;
     uint16_t send_max; /* the broker's receive maximum, or max_inflight where that is less */
+    struct {
+        uint8_t max_qos;
+        bool no_retain;
+        uint16_t max_alias;
+    } takes;           /* what the broker announced for PUBLISH */
     uint32_t n_unsent; /* in flight since an earlier connection, and not yet repeated on this one */
 
     bool closed_event;

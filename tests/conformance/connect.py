@@ -126,7 +126,7 @@ def fields_of_connect_in_their_order(t, version):
 
 
 @covers(v5="1.5.4-1 1.5.4-2 3.1.3-4 3.1.3-11 3.1.3-12 1.5.7-1 3.1.4-1",
-        v311="1.5.3-1 1.5.3-2 3.1.3-4 3.1.3-10 3.1.3-11 3.1.4-1", v31=True)
+        v311="1.5.3-1 1.5.3-2 3.1.3-4 3.1.3-10 3.1.3-11 3.1.4-1 3.2.2-6", v31=True)
 def text_of_connect(t, version):
     for bad in (BAD_UTF8, b"a\0b", b"\xc0\x80", b"\xf5\x80\x80\x80", b"\x80", b"a\xc3"):
         connect_refused(t, version, wire.connect(version, bad), MALFORMED)

@@ -68,6 +68,26 @@ def unit_tests():
     return found
 
 
+def side_of(where):
+    """Which side a test looks at: None where it looks at what both have in common."""
+    if where.startswith(("conformance/client", "unit/client")):
+        return "client"
+    return "server" if where.startswith(("conformance/", "unit/broker", "e2e/")) else None
+
+
+def check_sides(known, found):
+    """A statement that binds one side needs a test of that side, and a test of the other shows nothing about it; but
+    a server may show what it does with a client that breaks a rule."""
+    faults = []
+    for (version, number), tests in found.items():
+        role, sides = known[version][number][0], {side_of(where) for where in tests}
+        if role != "both" and not sides & {role, None}:
+            faults.append("%s %s binds the %s, and no test of it looks there" % (version, number, role))
+        if role == "server" and "client" in sides:
+            faults.append("%s %s binds the server, a test of the client carries it" % (version, number))
+    return faults
+
+
 def coverage():
     """({(version, number): [tests]}, [faults])"""
     known, excused, found, faults = statements(), untested(), {}, []
@@ -81,6 +101,7 @@ def coverage():
             faults.append("%s: %d statements, not %d" % (version, len(rows), COUNTS[version]))
         faults += ["%s %s: nobody is called %s" % (version, number, role) for number, (role, _) in rows.items()
                    if role not in ROLES]
+    faults += check_sides(known, found)
     for key in excused:
         if key[1] not in known[key[0]]:
             faults.append("untested.txt: there is no %s %s" % key)

@@ -9,6 +9,7 @@ static void give_alias(struct rig *r, uint16_t alias, const char *topic)
     rig_give(r, pkt);
 }
 
+/* v5 [MQTT-3.3.2-7] [MQTT-3.3.2-10] */
 static void aliases_test(void **state)
 {
     (void)state;
@@ -77,6 +78,7 @@ static void three_qos_test(void **state)
     }
 }
 
+/* v5 [MQTT-4.3.3-10] [MQTT-3.2.2-5] */
 static void exactly_once_over_reconnect_test(void **state)
 {
     (void)state;

@@ -30,6 +30,31 @@ static void published(struct rig *r, uint64_t token, uint8_t reason)
     assert_int_equal(event.reason, reason);
 }
 
+/** Nothing but CONNECT before CONNACK, with an authentication method or without. v5 [MQTT-3.1.2-30] */
+static void nothing_before_connack_test(void **state)
+{
+    (void)state;
+    for (size_t method = 0; method < 2; method++) {
+        struct rig *r = rig_new(SMQTT_V5);
+        r->config.props = smq_span_of("\x15\x00\x01m", method * 4);
+        rig_make(r);
+        assert_int_equal(smqtt_client_connect(r->c, r->now), SMQTT_OK);
+        struct smq_packet connect = rig_take(r, SMQ_CONNECT);
+        assert_int_equal(smq_props_has(&connect.connect.props, SMQ_PROP_AUTH_METHOD), method != 0);
+        for (uint8_t qos = 0; qos < 3; qos++) {
+            publish(r, qos, "early");
+        }
+        struct smqtt_subscription sub = {smq_span_str("a"), 0};
+        assert_int_equal(smqtt_client_subscribe(r->c, &sub, 1, NULL, r->now), SMQTT_E_STATE);
+        rig_wait(r, 1);
+        rig_silent(r);
+        rig_give(r, rig_connack(0, false));
+        rig_event(r, SMQTT_CLIENT_CONNECTED);
+        take_publish(r, 0, "early", false);
+        rig_end(r);
+    }
+}
+
 /** Our own limit holds where it is less than the broker's. */
 static void max_inflight_test(void **state)
 {
@@ -120,6 +145,7 @@ static void three_qos_test(void **state)
     }
 }
 
+/* v5 [MQTT-4.4.0-2] */
 static void refused_by_broker_test(void **state)
 {
     (void)state;
@@ -166,6 +192,42 @@ static void bad_arguments_test(void **state)
     rig_end(r);
 }
 
+/** What the broker said it does not take is not sent. v5 [MQTT-3.2.2-11] [MQTT-3.2.2-14] [MQTT-3.2.2-17]
+ * [MQTT-3.2.2-18] [MQTT-3.3.2-9] */
+static void broker_does_not_take_test(void **state)
+{
+    (void)state;
+    static const struct smqtt_publish_options rows[] = {
+        {.qos = 2}, {.retain = true}, {.props = {(const uint8_t *)"\x23\x00\x03", 3}}};
+    static const uint8_t reasons[] = {0x9B, 0x9A, 0x94};
+    struct smqtt_span t = smq_span_str("t");
+    for (size_t limited = 0; limited < 2; limited++) {
+        struct rig *r = rig_new(SMQTT_V5);
+        rig_make(r);
+        assert_int_equal(smqtt_client_connect(r->c, r->now), SMQTT_OK);
+        rig_take(r, SMQ_CONNECT);
+        struct smq_packet connack = rig_connack(0, false);
+        smq_props_set_num(&connack.connack.props, SMQ_PROP_TOPIC_ALIAS_MAXIMUM, limited ? 2 : 3);
+        if (limited) {
+            smq_props_set_num(&connack.connack.props, SMQ_PROP_MAXIMUM_QOS, 1);
+            smq_props_set_num(&connack.connack.props, SMQ_PROP_RETAIN_AVAILABLE, 0);
+        }
+        rig_give(r, connack);
+        rig_event(r, SMQTT_CLIENT_CONNECTED);
+        for (size_t i = 0; i < SMQ_ARRAY_LEN(rows); i++) {
+            uint64_t token;
+            assert_int_equal(smqtt_client_publish(r->c, t, t, &rows[i], &token, r->now), SMQTT_OK);
+            if (limited) {
+                published(r, token, reasons[i]);
+                rig_silent(r);
+            } else {
+                assert_int_equal(rig_take(r, SMQ_PUBLISH).publish.qos, rows[i].qos);
+            }
+        }
+        rig_end(r);
+    }
+}
+
 /** CONNACK with these limits. */
 static void connect_limited(struct rig *r, uint16_t receive_maximum, uint32_t max_packet, bool session_present)
 {
@@ -179,6 +241,7 @@ static void connect_limited(struct rig *r, uint16_t receive_maximum, uint32_t ma
     rig_event(r, SMQTT_CLIENT_CONNECTED);
 }
 
+/* v5 [MQTT-3.3.4-7] [MQTT-4.9.0-1] [MQTT-4.9.0-2] */
 static void receive_maximum_test(void **state)
 {
     (void)state;
@@ -208,6 +271,7 @@ static void receive_maximum_test(void **state)
     rig_end(r);
 }
 
+/* v5 [MQTT-3.2.2-15] */
 static void larger_than_broker_takes_test(void **state)
 {
     (void)state;
@@ -225,6 +289,8 @@ static void larger_than_broker_takes_test(void **state)
     rig_end(r);
 }
 
+/* v5 [MQTT-4.4.0-1] [MQTT-4.6.0-1] [MQTT-3.3.1-1] [MQTT-4.3.3-6] [MQTT-3.1.2-23] v3.1.1 [MQTT-4.4.0-1]
+ * [MQTT-4.6.0-1] [MQTT-3.3.1-1] [MQTT-2.3.1-3] [MQTT-2.3.1-2] [MQTT-4.3.2-1] [MQTT-4.3.3-1] [MQTT-3.1.2-4] */
 static void reconnect_with_session_test(void **state)
 {
     (void)state;
@@ -264,6 +330,7 @@ static void reconnect_with_session_test(void **state)
     }
 }
 
+/* v5 [MQTT-3.2.2-5] [MQTT-3.1.2-4] v3.1.1 [MQTT-3.1.2-6] */
 static void reconnect_without_session_test(void **state)
 {
     (void)state;
@@ -384,6 +451,7 @@ static void all_requests_in_use_test(void **state)
 }
 
 /** Message and subscription identifiers never meet [MQTT-2.2.1-5]. */
+/* v5 [MQTT-2.2.1-3] [MQTT-4.3.2-1] v3.1.1 [MQTT-2.3.1-2] */
 static void identifiers_differ_test(void **state)
 {
     (void)state;
@@ -443,6 +511,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(three_qos_test),
         cmocka_unit_test(refused_by_broker_test),
+        cmocka_unit_test(broker_does_not_take_test),
+        cmocka_unit_test(nothing_before_connack_test),
         cmocka_unit_test(bad_arguments_test),
         cmocka_unit_test(receive_maximum_test),
         cmocka_unit_test(max_inflight_test),

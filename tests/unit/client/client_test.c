@@ -103,6 +103,7 @@ static void connack_first_test(void **state)
     rig_end(r);
 }
 
+/* v5 [MQTT-3.2.2-4] */
 static void session_not_ours_test(void **state)
 {
     (void)state;
@@ -130,6 +131,7 @@ static void connack_never_comes_test(void **state)
     rig_end(r);
 }
 
+/* v5 [MQTT-3.1.2-20] v3.1.1 [MQTT-3.1.2-23] */
 static void keep_alive_test(void **state)
 {
     (void)state;
@@ -157,6 +159,7 @@ static void keep_alive_test(void **state)
     rig_end(r);
 }
 
+/* v5 [MQTT-3.1.2-21] [MQTT-3.2.2-21] */
 static void broker_sets_keep_alive_test(void **state)
 {
     (void)state;
@@ -175,6 +178,7 @@ static void broker_sets_keep_alive_test(void **state)
     rig_end(r);
 }
 
+/* v5 [MQTT-3.14.4-1] [MQTT-3.14.4-2] v3.1.1 [MQTT-3.14.4-1] [MQTT-3.14.4-2] */
 static void own_disconnect_test(void **state)
 {
     (void)state;
@@ -211,6 +215,7 @@ static void broker_disconnects_test(void **state)
     rig_end(r);
 }
 
+/* v5 [MQTT-3.3.1-4] [MQTT-3.3.2-10] [MQTT-1.5.4-1] v3.1.1 [MQTT-3.3.1-4] [MQTT-4.8.0-1] */
 static void malformed_test(void **state)
 {
     (void)state;
