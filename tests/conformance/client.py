@@ -33,7 +33,8 @@ def connect_with_everything(server, version):
     assert c.will == ("w/\u00f6".encode(), b"gone", 2, True), c.will
 
 
-@covers(v5="3.1.2-11 3.1.2-13 3.1.2-16 3.1.2-18 3.1.2-12", v311="3.1.2-11 3.1.2-13 3.1.2-15 3.1.2-18 3.1.2-20", v31=True)
+@covers(v5="3.1.2-11 3.1.2-13 3.1.2-16 3.1.2-18 3.1.2-12",
+        v311="3.1.2-11 3.1.2-13 3.1.2-15 3.1.2-18 3.1.2-20", v31=True)
 @with_server
 def connect_with_nothing(server, version):
     c = server.sub("-t", "a", "-i", "x").connect
