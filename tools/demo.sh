@@ -80,7 +80,7 @@ until_true() {
 server() {
     local name=$1
     shift
-    smqtt sub -p "$port" --identity "$name.id" -d "$@" >"$name.out" 2>"$name.err" &
+    smqtt sub -p "$port" --identity "$name.id" --progress "$@" >"$name.out" 2>"$name.err" &
     server_pid=$!
     pids+=("$server_pid")
     until_true 5 grep -q 'registered as server' "$name.err" || fail "the server '$name' is not registered at the broker"
@@ -132,7 +132,7 @@ title "The server listens; an ordinary MQTT client listens, too"
 show "smqtt sub -t 'sensors/#' --identity server.id -F '%Z %t %p'"
 server server -t 'sensors/#' -F '%Z %t %p'
 show "smqtt sub -t '#' -F '%t %x'        # a third party, with no keys"
-smqtt sub -p "$port" -V 5 -t '#' -d -F '%t %x' >other.out 2>other.err &
+smqtt sub -p "$port" -V 5 -t '#' --progress -F '%t %x' >other.out 2>other.err &
 pids+=($!)
 until_true 5 grep -q '^subscribed' other.err || fail "the ordinary client has not subscribed"
 healthy_pid=$server_pid

@@ -38,7 +38,7 @@ want_run() {
     need python3 has python3
     need pkg-config has pkg-config
     need libc6-dev test -e /usr/include/stdlib.h
-    need libssl-dev has_library libcrypto
+    need libssl-dev has_library libssl
     need libargon2-dev has_library libargon2
 }
 

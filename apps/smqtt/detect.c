@@ -14,12 +14,12 @@
 #include "net/clock.h"
 #include "run.h"
 #include "say.h"
+#include "settings.h"
 
 struct play {
     struct opts opts;
     bool colour;
     bool open;
-    enum smqtt_version version;
     uint8_t hash_sent[32];
 };
 
@@ -168,18 +168,15 @@ static void on_secure(struct run *run, const struct smqtt_client_event *event)
 
 static void on_event(struct run *run, const struct smqtt_client_event *event)
 {
-    struct play *p = run->ctx;
     if (event->type == SMQTT_CLIENT_CONNECTED) {
         on_connected(run, event);
     } else if (event->type == SMQTT_CLIENT_SECURE) {
         on_secure(run, event);
     } else if (event->type == SMQTT_CLIENT_REFUSED) {
-        say("the broker refused the connection: %s.", run_reason(p->version, event->reason));
-        run->exit_code = EXIT_CONNECT;
-        run->stop = true;
+        run_refused(run, event);
     } else if (event->type == SMQTT_CLIENT_CLOSED && !run->stop) {
         say("the broker ended the connection%s%s.", event->reason != 0 ? ": " : "",
-            event->reason != 0 ? run_reason(p->version, event->reason) : "");
+            event->reason != 0 ? run_reason(run->version, event->reason) : "");
         run->exit_code = EXIT_NOT_CONFIRMED;
         run->stop = true;
     }
@@ -193,25 +190,17 @@ static void on_deadline(struct run *run)
 
 static int run_detect(struct play *p)
 {
-    struct smqtt_client_config config;
-    struct smqtt_will will;
-    if (!run_url(&p->opts) || !run_config(&p->opts, true, &config, &will)) {
-        return EXIT_FAILED;
-    }
+    static const struct run_hooks hooks = {on_event, NULL, on_deadline};
+    struct run r = {.hooks = &hooks, .ctx = p};
+    r.at = smq_clock_now().mono + 2 * (smqtt_ms)p->opts.receipt_timeout;
     if (p->opts.to == NULL || p->opts.message == NULL) {
         say("the form is: smqtt detect --to SERVER.pub -m TEXT.");
         return EXIT_FAILED;
     }
-    static const struct run_hooks hooks = {on_event, NULL, on_deadline};
-    struct run r = {.opts = &p->opts, .hooks = &hooks, .ctx = p};
-    r.at = smq_clock_now().mono + 2 * (smqtt_ms)p->opts.receipt_timeout;
-    p->version = config.version;
-    smqtt_err err = smqtt_client_new(&config, &r.client);
-    if (err != SMQTT_OK) {
-        say("the client cannot be set up: %s.", smqtt_strerror(err));
+    if (!settings_client(&r, &p->opts, true, SMQTT_V5)) {
         return EXIT_FAILED;
     }
-    struct smqtt_sealer *sealer = endpoint_sealer(&p->opts, config.client_id);
+    struct smqtt_sealer *sealer = endpoint_sealer(&p->opts, r.client_id);
     if (sealer == NULL || smqtt_client_attach_sealer(r.client, sealer) != SMQTT_OK) {
         smqtt_sealer_free(sealer);
         smqtt_client_free(r.client);
@@ -226,6 +215,9 @@ int command_detect(int argc, char **argv)
     static struct play p;
     if (!opts_read(&p.opts, OPTS_D, argc, argv, 2)) {
         return EXIT_FAILED;
+    }
+    if (p.opts.show_version) {
+        return say_version();
     }
     if (p.opts.help) {
         usage();

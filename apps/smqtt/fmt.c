@@ -486,7 +486,7 @@ static void put_letter(const struct message *m, const struct piece *p)
         put_number(p, ev->payload.len);
         break;
     case 'm':
-        put_number(p, 0);
+        put_number(p, ev->packet_id);
         break;
     case 'p':
         put_field(p, ev->payload, true);

@@ -190,6 +190,9 @@ int command_id(int argc, char **argv)
     if (!opts_read(&o, OPTS_I, argc, argv, 2)) {
         return EXIT_FAILED;
     }
+    if (o.show_version) {
+        return say_version();
+    }
     if (o.help || o.n_args == 0) {
         usage();
         return o.help ? EXIT_OK : EXIT_FAILED;

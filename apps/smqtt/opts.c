@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { FLAG, OFF, STR, LIST, U8, U16, U32, SECS };
+#include "say.h"
+#include "url.h"
+
+enum kind { FLAG, OFF, STR, LIST, U8, U16, U32, COUNT, MAX16, KEEP, SECS, EXPIRY, CHANCE, URL, PROP };
 
 struct row {
     char letter;
@@ -18,7 +21,7 @@ struct row {
     const char *help;
 };
 
-enum { P = OPTS_P, S = OPTS_S, I = OPTS_I, D = OPTS_D };
+enum { P = OPTS_P, S = OPTS_S, I = OPTS_I, D = OPTS_D, R = OPTS_R };
 
 static const struct row rows[] = {
 #define OPT(letter, name, commands, kind, field, arg, help) \
@@ -37,6 +40,8 @@ static void defaults(struct opts *o)
     o->clean = true;
     o->end_of_line = true;
     o->repeat = 1;
+    o->random_filter = 1000;
+    o->max_inflight = 20;
     o->receipt_timeout = 10000;
     o->suite = "x25519";
 }
@@ -84,102 +89,189 @@ static bool read_seconds(const char *text, uint32_t *out_ms)
     return true;
 }
 
+/** -1 and the sign for infinity mean for ever. */
+static bool read_expiry(const char *text, uint32_t *out)
+{
+    unsigned long v = UINT32_MAX;
+    if (strcmp(text, "-1") != 0 && strcmp(text, "\xE2\x88\x9E") != 0 && !read_number(text, UINT32_MAX, &v)) {
+        return false;
+    }
+    *out = (uint32_t)v;
+    return true;
+}
+
+static bool read_chance(const char *text, uint32_t *out)
+{
+    char *end = NULL;
+    double v = strtod(text, &end);
+    if (end == text || *end != 0 || !(v >= 0.1 && v <= 100)) {
+        return false;
+    }
+    *out = (uint32_t)(v * 10 + 0.5);
+    return true;
+}
+
+/** The numbers that lie in a range; `size` bytes wide at `field`. */
+static bool set_number(void *field, size_t size, const char *value, unsigned long min, unsigned long max)
+{
+    unsigned long v = 0;
+    if (!read_number(value, max, &v) || v < min) {
+        return false;
+    }
+    if (size == 1) {
+        *(uint8_t *)field = (uint8_t)v;
+    } else if (size == 2) {
+        *(uint16_t *)field = (uint16_t)v;
+    } else {
+        *(uint32_t *)field = (uint32_t)v;
+    }
+    return true;
+}
+
+static bool add_to_list(struct opts_list *list, const char *value)
+{
+    if (list->n == OPTS_LIST_MAX) {
+        return false;
+    }
+    list->item[list->n++] = value;
+    return true;
+}
+
 static bool set_value(struct opts *o, const struct row *row, const char *value)
 {
-    char *field = (char *)o + row->offset;
-    unsigned long v = 0;
+    void *field = (char *)o + row->offset;
     switch (row->kind) {
     case FLAG:
     case OFF:
         *(bool *)field = row->kind == FLAG;
         return true;
     case STR:
-        *(const char **)(void *)field = value;
+        *(const char **)field = value;
         return true;
-    case LIST: {
-        struct opts_list *list = (struct opts_list *)(void *)field;
-        if (list->n == OPTS_LIST_MAX) {
-            return false;
-        }
-        list->item[list->n++] = value;
-        return true;
-    }
+    case LIST:
+        return add_to_list(field, value);
     case U8:
-        if (!read_number(value, 2, &v)) {
-            return false;
-        }
-        *(uint8_t *)field = (uint8_t)v;
-        return true;
+        return set_number(field, 1, value, 0, 2);
     case U16:
-        if (!read_number(value, UINT16_MAX, &v)) {
-            return false;
-        }
-        *(uint16_t *)(void *)field = (uint16_t)v;
-        return true;
+        return set_number(field, 2, value, 0, UINT16_MAX);
+    case MAX16:
+        return set_number(field, 2, value, 1, UINT16_MAX);
+    case KEEP:
+        return set_number(field, 2, value, 5, UINT16_MAX);
     case U32:
-        if (!read_number(value, UINT32_MAX, &v)) {
-            return false;
-        }
-        *(uint32_t *)(void *)field = (uint32_t)v;
-        return true;
+        return set_number(field, 4, value, 0, UINT32_MAX);
+    case COUNT:
+        return set_number(field, 4, value, 1, UINT32_MAX);
     case SECS:
-        return read_seconds(value, (uint32_t *)(void *)field);
+        return read_seconds(value, field);
+    case EXPIRY:
+        return read_expiry(value, field);
+    case CHANCE:
+        return read_chance(value, field);
+    case URL:
+        return url_read(o, value);
+    case PROP:
+        return false; /* it has several words: take_property */
     }
     return false;
 }
 
 static void note_given(struct opts *o, const struct row *row)
 {
+    static const size_t messages[] = {offsetof(struct opts, message), offsetof(struct opts, file),
+                                      offsetof(struct opts, stdin_line), offsetof(struct opts, stdin_file),
+                                      offsetof(struct opts, null_message)};
+    for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++) {
+        o->messages += row->offset == messages[i] ? 1 : 0;
+    }
     o->qos_given = o->qos_given || row->offset == offsetof(struct opts, qos);
     o->session_expiry_given = o->session_expiry_given || row->offset == offsetof(struct opts, session_expiry);
     o->port_given = o->port_given || row->offset == offsetof(struct opts, port);
 }
 
-/** One flag with its value; *i moves on. */
-static bool read_flag(struct opts *o, int command, int argc, char **argv, int *i)
+/** -D and its words; *i moves on. Properties are of version 5, so that is what is spoken. */
+static bool take_property(struct opts *o, int n, char **words, int *i)
 {
-    const char *word = argv[*i];
+    int taken = props_words(n - *i - 1, words + *i + 1);
+    if (taken == 0) {
+        say("%s needs a packet, the name of a property and its value: -D publish content-type text/plain.", words[*i]);
+        return false;
+    }
+    o->version = "5";
+    bool ok = props_add(o->props, words + *i + 1);
+    *i += taken;
+    return ok;
+}
+
+/** One flag with its value; *i moves on. */
+static bool read_flag(struct opts *o, int command, int n, char **words, int *i)
+{
+    const char *word = words[*i];
     const char *value = NULL;
     const struct row *row = find(command, word, &value);
     if (row == NULL) {
-        fprintf(stderr, "smqtt: the flag %s is not known here: --help shows those that are.\n", word);
+        say("the flag %s is not known here: --help shows those that are.", word);
         return false;
     }
     bool wants = row->kind != FLAG && row->kind != OFF;
-    if (!wants && value != NULL) {
-        fprintf(stderr, "smqtt: -%c takes no value, but %s was given: write each flag by itself.\n", row->letter, word);
+    if (value != NULL && (!wants || row->kind == PROP)) {
+        say("-%c takes no value behind it, but %s was given: write each flag by itself.", row->letter, word);
         return false;
     }
+    if (row->kind == PROP) {
+        return take_property(o, n, words, i);
+    }
     if (wants && value == NULL) {
-        if (*i + 1 >= argc) {
-            fprintf(stderr, "smqtt: %s needs a value: %s.\n", word, row->arg);
+        if (*i + 1 >= n) {
+            say("%s needs a value: %s.", word, row->arg);
             return false;
         }
-        value = argv[++*i];
+        value = words[++*i];
     }
     if (!set_value(o, row, value)) {
-        fprintf(stderr, "smqtt: '%s' is not a value that %s takes (%s): %s.\n", value, word, row->arg, row->help);
+        say("'%s' is not a value that %s takes (%s): %s.", value, word, row->arg, row->help);
         return false;
     }
     note_given(o, row);
     return true;
 }
 
-bool opts_read(struct opts *o, int command, int argc, char **argv, int first)
+bool opts_read_words(struct opts *o, int command, int n, char **words)
 {
-    defaults(o);
-    for (int i = first; i < argc; i++) {
-        if (argv[i][0] == '-' && argv[i][1] != 0) {
-            if (!read_flag(o, command, argc, argv, &i)) {
+    for (int i = 0; i < n; i++) {
+        if (words[i][0] == '-' && words[i][1] != 0) {
+            if (!read_flag(o, command, n, words, &i)) {
                 return false;
             }
         } else if (o->n_args < OPTS_ARGS_MAX) {
-            o->args[o->n_args++] = argv[i];
+            o->args[o->n_args++] = words[i];
         } else {
-            fprintf(stderr, "smqtt: too many words on the command line, from '%s' on: --help shows the form.\n",
-                    argv[i]);
+            say("too many words on the command line, from '%s' on: --help shows the form.", words[i]);
             return false;
         }
+    }
+    return true;
+}
+
+/** Where there is one topic to publish to, that of the command line stands instead of the file's. */
+static void drop_first(struct opts_list *list, size_t n)
+{
+    memmove(list->item, list->item + n, (list->n - n) * sizeof(list->item[0]));
+    list->n -= n;
+}
+
+bool opts_read(struct opts *o, int command, int argc, char **argv, int first)
+{
+    defaults(o);
+    if ((command & (OPTS_P | OPTS_S | OPTS_R)) != 0 && !opts_read_file(o, command)) {
+        return false;
+    }
+    size_t of_file = o->topics.n;
+    if (!opts_read_words(o, command, argc - first, argv + first)) {
+        return false;
+    }
+    if ((command & (OPTS_P | OPTS_R)) != 0 && o->topics.n > of_file) {
+        drop_first(&o->topics, of_file);
     }
     return true;
 }

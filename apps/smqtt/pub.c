@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* smqtt pub: as mosquitto_pub; with --to sealed, and done only when the server has confirmed. */
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,24 +10,25 @@
 #include "commands.h"
 #include "endpoint.h"
 #include "net/clock.h"
+#include "payload.h"
 #include "run.h"
 #include "say.h"
+#include "settings.h"
 
 /* GRACE_MS: a handshake that fails in time knows better why. */
-enum { LINE_ROOM = 65536, WAITING_MAX = 256, MESSAGE_MAX = 256 * 1024 * 1024, GRACE_MS = 250 };
+enum { LINE_ROOM = 65536, WAITING_MAX = 256, GRACE_MS = 250 };
 
 struct pub {
     struct opts opts;
-    char *content; /* the message of -m, -f, -s, -n */
-    size_t content_len;
+    struct payload payload;
     bool sealed;
     bool all_read;  /* no further message will come */
+    bool started;   /* connected before */
     uint32_t left;  /* of --repeat */
     size_t waiting; /* published, not finished */
     size_t confirmed;
     char *line; /* -l: what was read and is not yet a line */
     size_t line_len, line_cap;
-    enum smqtt_version version;
 };
 
 static void usage(void)
@@ -37,6 +37,7 @@ static void usage(void)
          "Publishes a message. With --to it is sealed for that server, and the exit code is 0 only when the server\n"
          "has confirmed that it holds exactly what was sent.\n");
     opts_print(OPTS_P);
+    puts(props_help);
     puts("\nExamples:\n"
          "  smqtt pub -t sensors/1 -m 21.5\n"
          "  smqtt pub -t sensors/1 -m 21.5 --to server.pub\n"
@@ -49,6 +50,7 @@ static void publish(struct run *run, struct smqtt_span payload)
 {
     struct pub *p = run->ctx;
     struct smqtt_publish_options options = {.qos = p->opts.qos, .retain = p->opts.retain, .receipt = p->sealed};
+    options.props = props_span(&p->opts.props[PROPS_PUBLISH]);
     options.text = !p->opts.binary && smq_utf8_ok(payload, SMQ_TEXT_WELLFORMED);
     for (size_t i = 0; i < p->opts.topics.n; i++) {
         struct smqtt_span topic = smq_span_str(p->opts.topics.item[i]);
@@ -62,16 +64,13 @@ static void publish(struct run *run, struct smqtt_span payload)
         }
         p->waiting++;
     }
-    if (p->opts.debug) {
-        fprintf(stderr, "publishing %zu bytes%s\n", payload.len, p->sealed ? ", sealed" : "");
-    }
 }
 
 static void finish_if_done(struct run *run)
 {
     struct pub *p = run->ctx;
     if (p->all_read && p->waiting == 0) {
-        run_stop(run, run->exit_code);
+        run_stop(run, EXIT_OK);
     }
 }
 
@@ -88,7 +87,7 @@ static void publish_next(struct run *run)
 {
     struct pub *p = run->ctx;
     do {
-        publish(run, smq_span_of(p->content, p->content_len));
+        publish(run, smq_span_of(p->payload.bytes, p->payload.len));
         p->left--;
     } while (p->left != 0 && p->opts.repeat_delay == 0 && p->waiting < WAITING_MAX && !run->stop);
     p->all_read = p->left == 0;
@@ -105,7 +104,7 @@ static void on_connected(struct run *run, const struct smqtt_client_event *event
         return; /* the client says so itself: event SECURE */
     }
     if (p->opts.stdin_line) {
-        run->watch_input = true;
+        run->watch_input = !p->all_read && p->waiting < WAITING_MAX;
     } else if (p->left != 0) {
         publish_next(run);
     }
@@ -145,9 +144,43 @@ static void on_secure(struct run *run, const struct smqtt_client_event *event)
         }
     } else if (ev->type == SMQTT_EV_OPEN) {
         expect_receipt(run); /* the handshake's own timer is over */
-        if (p->opts.debug) {
+        if (p->opts.progress) {
             fprintf(stderr, "session open%s\n", ev->confirmed ? ", confirmed" : "");
         }
+    }
+}
+
+/** A message of -l survives a lost connection: it is sent over the next one. All others are done in one. */
+static void on_closed(struct run *run, const struct smqtt_client_event *event)
+{
+    struct pub *p = run->ctx;
+    if (run->stop) {
+        return;
+    }
+    const char *why = event->reason != 0 ? run_reason(run->version, event->reason) : "";
+    if (run->reconnect && p->started) {
+        say("the connection was lost%s%s; it is made again.", event->reason != 0 ? ": " : "", why);
+        return;
+    }
+    say("the broker ended the connection before everything was %s%s%s.", p->sealed ? "confirmed" : "published",
+        event->reason != 0 ? ": " : "", why);
+    run->exit_code = p->sealed ? EXIT_NOT_CONFIRMED : EXIT_LOST;
+    run->stop = true;
+}
+
+static void on_published(struct run *run, const struct smqtt_client_event *event)
+{
+    struct pub *p = run->ctx;
+    if (event->token == 0) {
+        return;
+    }
+    if (event->reason >= 0x80) {
+        say("the broker did not take the message: %s.", run_reason(SMQTT_V5, event->reason));
+    }
+    if (p->sealed && event->reason >= 0x80) {
+        run_stop(run, EXIT_NOT_CONFIRMED);
+    } else if (!p->sealed) {
+        one_done(run); /* refused or not: it was said, and the exit code is that of mosquitto_pub */
     }
 }
 
@@ -157,27 +190,16 @@ static void on_event(struct run *run, const struct smqtt_client_event *event)
     switch (event->type) {
     case SMQTT_CLIENT_CONNECTED:
         on_connected(run, event);
+        p->started = true;
         break;
     case SMQTT_CLIENT_REFUSED:
-        say("the broker refused the connection: %s.", run_reason(p->version, event->reason));
-        run->exit_code = EXIT_CONNECT;
-        run->stop = true;
+        run_refused(run, event);
         break;
     case SMQTT_CLIENT_CLOSED:
-        if (!run->stop) {
-            say("the broker ended the connection before everything was %s%s%s.", p->sealed ? "confirmed" : "published",
-                event->reason != 0 ? ": " : "", event->reason != 0 ? run_reason(p->version, event->reason) : "");
-            run->exit_code = p->sealed ? EXIT_NOT_CONFIRMED : EXIT_FAILED;
-            run->stop = true;
-        }
+        on_closed(run, event);
         break;
     case SMQTT_CLIENT_PUBLISHED:
-        if (event->token != 0 && event->reason >= 0x80) {
-            say("the broker did not take the message: %s.", run_reason(SMQTT_V5, event->reason));
-            run_stop(run, EXIT_FAILED);
-        } else if (event->token != 0 && !p->sealed) {
-            one_done(run);
-        }
+        on_published(run, event);
         break;
     case SMQTT_CLIENT_SECURE:
         on_secure(run, event);
@@ -248,68 +270,19 @@ static void on_input(struct run *run)
     finish_if_done(run);
 }
 
-static char *read_stdin(size_t *len)
-{
-    size_t cap = LINE_ROOM;
-    char *text = malloc(cap);
-    *len = 0;
-    while (text != NULL) {
-        ssize_t n = read(STDIN_FILENO, text + *len, cap - *len);
-        if (n <= 0) {
-            return text;
-        }
-        *len += (size_t)n;
-        if (*len == cap) {
-            cap *= 2;
-            char *more = cap <= MESSAGE_MAX ? realloc(text, cap) : NULL;
-            if (more == NULL) {
-                break;
-            }
-            text = more;
-        }
-    }
-    free(text);
-    say("standard input is too long for one message: at most 256 MiB fit.");
-    return NULL;
-}
-
-/** Which message? Exactly one of -m -f -l -s -n. */
-static bool read_content(struct pub *p)
-{
-    struct opts *o = &p->opts;
-    int ways = (o->message != NULL) + (o->file != NULL) + o->stdin_line + o->stdin_file + o->null_message;
-    if (ways != 1) {
-        say("%s: give exactly one of -m, -f, -l, -s and -n.",
-            ways == 0 ? "there is no message" : "there are several messages");
-        return false;
-    }
-    if (o->message != NULL) {
-        p->content = strdup(o->message);
-        p->content_len = strlen(o->message);
-    } else if (o->file != NULL) {
-        struct smq_file_text file = {NULL, 0};
-        if (endpoint_read_file(o->file, MESSAGE_MAX, false, &file)) {
-            p->content = file.text;
-            p->content_len = file.len;
-        }
-    } else if (o->stdin_file) {
-        p->content = read_stdin(&p->content_len);
-    } else {
-        return true;
-    }
-    return p->content != NULL;
-}
-
 static bool check(struct pub *p)
 {
     struct opts *o = &p->opts;
     p->sealed = o->to != NULL;
-    if (o->topics.n == 0) {
-        say("there is no topic: say with -t where to publish.");
+    if (!payload_check(o)) {
         return false;
     }
-    if (o->n_args != 0) {
-        say("'%s' is no flag: quote a message of several words.", o->args[0]);
+    if (say_called_as() != NULL && o->topics.n > 1) { /* there the last one counts */
+        o->topics.item[0] = o->topics.item[o->topics.n - 1];
+        o->topics.n = 1;
+    }
+    if (p->sealed && o->props[PROPS_PUBLISH].len != 0) {
+        say("properties of a sealed message would travel in plain: leave -D publish out.");
         return false;
     }
     if (p->sealed && (o->retain || o->will_topic != NULL)) {
@@ -322,28 +295,20 @@ static bool check(struct pub *p)
         return false;
     }
     o->qos = p->sealed && !o->qos_given ? 1 : o->qos;
-    return read_content(p);
+    return payload_read(o, &p->payload);
 }
 
 static int run_pub(struct pub *p)
 {
-    struct smqtt_client_config config;
-    struct smqtt_will will;
-    if (!run_url(&p->opts) || !check(p) || !run_config(&p->opts, p->sealed, &config, &will)) {
-        return EXIT_FAILED;
-    }
     static const struct run_hooks hooks = {on_event, on_input, on_deadline};
-    struct run r = {.opts = &p->opts, .hooks = &hooks, .ctx = p, .at = SMQTT_NEVER};
-    p->version = config.version;
-    p->left = p->opts.stdin_line ? 0 : p->opts.repeat;
-    p->all_read = !p->opts.stdin_line && p->left == 0;
-    smqtt_err err = smqtt_client_new(&config, &r.client);
-    if (err != SMQTT_OK) {
-        say("the client cannot be set up: %s.", smqtt_strerror(err));
+    struct run r = {.hooks = &hooks, .ctx = p, .at = SMQTT_NEVER};
+    if (!check(p) || !settings_client(&r, &p->opts, p->sealed, p->sealed ? SMQTT_V5 : SMQTT_V311)) {
         return EXIT_FAILED;
     }
+    r.reconnect = p->opts.stdin_line && !p->sealed;
+    p->left = p->opts.stdin_line ? 0 : p->opts.repeat;
     if (p->sealed) {
-        struct smqtt_sealer *sealer = endpoint_sealer(&p->opts, config.client_id);
+        struct smqtt_sealer *sealer = endpoint_sealer(&p->opts, r.client_id);
         if (sealer == NULL || smqtt_client_attach_sealer(r.client, sealer) != SMQTT_OK) {
             smqtt_sealer_free(sealer);
             smqtt_client_free(r.client);
@@ -360,13 +325,16 @@ int command_pub(int argc, char **argv)
     if (!opts_read(&p.opts, OPTS_P, argc, argv, 2)) {
         return EXIT_FAILED;
     }
+    if (p.opts.show_version) {
+        return say_version();
+    }
     if (p.opts.help) {
         usage();
-        return EXIT_OK;
+        return say_help_code();
     }
     say_quiet(p.opts.quiet);
     int code = run_pub(&p);
-    free(p.content);
+    payload_free(&p.payload);
     free(p.line);
     return code;
 }

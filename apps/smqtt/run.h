@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef SMQTT_APPS_RUN_H
 #define SMQTT_APPS_RUN_H
-/* Drives one client over one TCP connection: resolves, connects, polls, hands events to the command. */
+/* Drives one client over one connection: connects, polls, hands events to the command, connects again. */
 #include <smqtt/client.h>
 
-#include "opts.h"
+#include "base/bytebuf.h"
+#include "trace.h"
+#include "transport.h"
 
 struct run;
 
@@ -20,24 +22,31 @@ struct run {
     const struct run_hooks *hooks;
     void *ctx; /* the command's */
     struct smqtt_client *client;
-    int fd;
+    struct transport transport;
+    struct trace trace;
+    struct smq_bytebuf raw; /* with -d: what came and is not a whole packet yet */
+    enum smqtt_version version;
+    struct smqtt_span client_id;
     int exit_code;
     bool stop;        /* send what is in the output, then end */
     bool watch_input; /* may be switched by the command */
-    bool reconnect;   /* a lost connection is made again after a second */
+    bool reconnect;   /* a lost connection is made again, after pauses that grow */
+    bool graceful;    /* SIGINT and SIGTERM end it in good order */
+    bool connected;   /* CONNACK came on this connection */
     smqtt_ms at;      /* monotonic time of hooks->deadline, or SMQTT_NEVER */
 };
 
-/** The configuration of a client as the flags ask; `secure`: version 5 unless told otherwise. False after a sentence.
- */
-bool run_config(const struct opts *o, bool secure, struct smqtt_client_config *config, struct smqtt_will *will);
-/** Splits --url into host, port, user, password and topic. False after a sentence. */
-bool run_url(struct opts *o);
 /** Connects and turns until stop; returns the exit code. Frees the client. */
 int run(struct run *run);
 /** Ends with this exit code after an orderly DISCONNECT. */
 void run_stop(struct run *run, int exit_code);
-/** One sentence about why the broker did not let us in. */
+/** As run_stop, but the broker shall publish the will (version 5). */
+void run_stop_with_will(struct run *run, int exit_code);
+/** The broker refused the connection: one sentence, and the exit code is its reason. */
+void run_refused(struct run *run, const struct smqtt_client_event *event);
+/** One sentence about a reason code, or a return code of 3.x. */
 const char *run_reason(enum smqtt_version version, uint8_t reason);
+/** Did a signal ask the program to end? */
+bool run_is_interrupted(void);
 
 #endif

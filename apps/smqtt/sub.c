@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <smqtt/system.h>
+
 #include "base/span.h"
 #include "codec/topic.h"
 #include "commands.h"
@@ -13,14 +15,15 @@
 #include "net/clock.h"
 #include "run.h"
 #include "say.h"
+#include "settings.h"
 
 struct sub {
     struct opts opts;
     bool opener;
     bool subscribed;
+    bool ending; /* as soon as what is to be removed has been */
     uint32_t printed;
     uint64_t refused, plain;
-    enum smqtt_version version;
 };
 
 static void usage(void)
@@ -31,6 +34,7 @@ static void usage(void)
         "nothing else; what came in plain, or for somebody else, is counted and summarised on standard error.\n");
     opts_print(OPTS_S);
     puts(fmt_help);
+    puts(props_help);
     puts("\nExamples:\n"
          "  smqtt sub -t '#' -v\n"
          "  smqtt sub -t 'sensors/#' --identity server.id -F '%Z %z %t %p'\n"
@@ -42,19 +46,18 @@ static void subscribe(struct run *run)
     struct sub *s = run->ctx;
     static struct smqtt_subscription list[OPTS_LIST_MAX];
     uint8_t options = (uint8_t)(s->opts.qos | (s->opts.retain_as_published ? 8 : 0));
-    if (s->version == SMQTT_V5 && s->opts.no_retained) {
+    if (run->version == SMQTT_V5 && s->opts.no_retained) {
         options |= 0x20; /* retain handling 2: send none */
     }
     for (size_t i = 0; i < s->opts.topics.n; i++) {
         list[i] = (struct smqtt_subscription){smq_span_str(s->opts.topics.item[i]), options};
     }
-    smqtt_err err = smqtt_client_subscribe(run->client, list, s->opts.topics.n, NULL, smq_clock_now());
-    if (err == SMQTT_OK && s->opts.unsubscribe.n != 0) {
-        static struct smqtt_span away[OPTS_LIST_MAX];
-        for (size_t i = 0; i < s->opts.unsubscribe.n; i++) {
-            away[i] = smq_span_str(s->opts.unsubscribe.item[i]);
-        }
-        err = smqtt_client_unsubscribe(run->client, away, s->opts.unsubscribe.n, NULL, smq_clock_now());
+    smqtt_err err = smqtt_client_subscribe_props(run->client, list, s->opts.topics.n,
+                                                 props_span(&s->opts.props[PROPS_SUBSCRIBE]), NULL, smq_clock_now());
+    for (size_t i = 0; err == SMQTT_OK && i < s->opts.unsubscribe.n; i++) {
+        struct smqtt_span away = smq_span_str(s->opts.unsubscribe.item[i]);
+        err = smqtt_client_unsubscribe_props(run->client, &away, 1, props_span(&s->opts.props[PROPS_UNSUBSCRIBE]), NULL,
+                                             smq_clock_now());
     }
     if (err != SMQTT_OK) {
         say("the subscription was not made: %s.", smqtt_strerror(err));
@@ -72,14 +75,36 @@ static bool filtered_out(const struct sub *s, struct smqtt_span topic)
     return false;
 }
 
+/** --random-filter: is this one of those to be printed? */
+static bool is_picked(const struct sub *s)
+{
+    struct smqtt_rng rng = smqtt_system_rng();
+    uint32_t number = 0;
+    return s->opts.random_filter >= 1000 ||
+           (rng.fill(rng.ctx, (uint8_t *)&number, sizeof(number)) && number % 1000 < s->opts.random_filter);
+}
+
+/** Ends, but not before the broker has taken what removes retained messages. */
+static void end(struct run *run)
+{
+    struct sub *s = run->ctx;
+    s->ending = true;
+    if (smqtt_client_unfinished(run->client) == 0) {
+        run_stop(run, EXIT_OK);
+    }
+}
+
 static void on_message(struct run *run, const struct smqtt_client_event *event)
 {
     struct sub *s = run->ctx;
-    if (run->stop || (event->retain && s->opts.no_retained) || filtered_out(s, event->topic)) {
+    if (run->stop || s->ending) {
         return;
     }
     if (s->opts.retained_only && !event->retain) {
-        run_stop(run, EXIT_OK);
+        end(run);
+        return;
+    }
+    if (filtered_out(s, event->topic)) {
         return;
     }
     if (s->opts.remove_retained && event->retain) {
@@ -90,10 +115,15 @@ static void on_message(struct run *run, const struct smqtt_client_event *event)
             say("a retained message was not removed: %s.", smqtt_strerror(err));
         }
     }
-    fmt_print(&s->opts, event);
+    if (event->retain && s->opts.no_retained) {
+        return;
+    }
+    if (is_picked(s)) {
+        fmt_print(&s->opts, event);
+    }
     s->printed++;
-    if (s->opts.count != 0 && s->printed >= s->opts.count) {
-        run_stop(run, EXIT_OK);
+    if (ferror(stdout) != 0 || (s->opts.count != 0 && s->printed >= s->opts.count)) {
+        end(run);
     }
 }
 
@@ -106,15 +136,19 @@ static void on_subscribed(struct run *run, const struct smqtt_client_event *even
         all_refused = all_refused && refused;
         if (refused && i < s->opts.topics.n) {
             say("the broker refused the subscription to '%s': %s.", s->opts.topics.item[i],
-                s->version == SMQTT_V5 ? run_reason(SMQTT_V5, event->codes.data[i]) : "not allowed");
+                run->version == SMQTT_V5 ? run_reason(SMQTT_V5, event->codes.data[i]) : "not allowed");
         }
     }
     s->subscribed = true;
-    if (s->opts.debug) {
+    trace_subscribed(&run->trace, event->codes);
+    if (s->opts.progress) {
         fprintf(stderr, "subscribed\n");
     }
+    if (all_refused) {
+        say("All subscription requests were denied.");
+    }
     if (all_refused || s->opts.exit_subscribed) {
-        run_stop(run, all_refused ? EXIT_FAILED : EXIT_OK);
+        run_stop(run, EXIT_OK);
     }
 }
 
@@ -128,7 +162,7 @@ static void on_secure(struct run *run, const struct smqtt_client_event *event)
             say("the broker did not register this server: another one with the same identity is connected, or the "
                 "identity is not valid now.");
             run_stop(run, EXIT_FAILED);
-        } else if (s->opts.debug) {
+        } else if (s->opts.progress) {
             fprintf(stderr, "registered as server\n");
         }
         break;
@@ -141,12 +175,12 @@ static void on_secure(struct run *run, const struct smqtt_client_event *event)
     case SMQTT_EV_REFUSED:
         s->refused++;
         s->plain += ev->err == SMQTT_E_PLAINTEXT ? 1 : 0;
-        if (s->opts.debug) {
+        if (s->opts.progress) {
             fprintf(stderr, "refused: %s\n", smqtt_strerror(ev->err));
         }
         break;
     case SMQTT_EV_OPEN:
-        if (s->opts.debug) {
+        if (s->opts.progress) {
             fprintf(stderr, "session opened by %s\n", ev->peer_name != NULL ? ev->peer_name : "an anonymous client");
         }
         break;
@@ -171,13 +205,11 @@ static void on_event(struct run *run, const struct smqtt_client_event *event)
         subscribe(run);
         break;
     case SMQTT_CLIENT_REFUSED:
-        say("the broker refused the connection: %s.", run_reason(s->version, event->reason));
-        run->exit_code = EXIT_CONNECT;
-        run->stop = true;
+        run_refused(run, event);
         break;
     case SMQTT_CLIENT_CLOSED:
         if (!run->stop && event->reason != 0) {
-            say("the broker ended the connection: %s.", run_reason(s->version, event->reason));
+            say("the broker ended the connection: %s.", run_reason(run->version, event->reason));
         }
         break;
     case SMQTT_CLIENT_MESSAGE:
@@ -190,6 +222,10 @@ static void on_event(struct run *run, const struct smqtt_client_event *event)
         on_secure(run, event);
         break;
     case SMQTT_CLIENT_PUBLISHED:
+        if (s->ending) {
+            end(run);
+        }
+        break;
     case SMQTT_CLIENT_UNSUBSCRIBED:
     case SMQTT_CLIENT_NONE:
         break;
@@ -200,11 +236,22 @@ static void on_deadline(struct run *run)
 {
     struct sub *s = run->ctx;
     if (s->opts.timeout != 0) {
-        run_stop(run, EXIT_TIMEOUT);
+        run_stop_with_will(run, EXIT_TIMEOUT);
         if (!s->opts.quiet) {
             fputs("Timed out\n", stderr);
         }
     }
+}
+
+static bool are_filters(const struct opts_list *list, const char *flag)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        if (!smq_topic_filter_ok(smq_span_str(list->item[i]), 0)) {
+            say("'%s' of %s is not a topic filter: + has to be a whole level and # the last one.", list->item[i], flag);
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool check(struct sub *s)
@@ -213,6 +260,17 @@ static bool check(struct sub *s)
     s->opener = o->identity != NULL;
     if (o->topics.n == 0) {
         say("there is no topic: say with -t what to subscribe to.");
+        return false;
+    }
+    if (o->n_args != 0) {
+        say("'%s' is no flag: quote what has spaces or * in it.", o->args[0]);
+        return false;
+    }
+    if (o->no_retained && o->retained_only) {
+        say("-R prints no retained messages and --retained-only nothing else: leave one of them out.");
+        return false;
+    }
+    if (!are_filters(&o->topics, "-t") || !are_filters(&o->filter_out, "-T") || !are_filters(&o->unsubscribe, "-U")) {
         return false;
     }
     for (size_t i = 0; i < o->topics.n && s->opener; i++) {
@@ -234,17 +292,9 @@ static bool check(struct sub *s)
 
 static int run_sub(struct sub *s)
 {
-    struct smqtt_client_config config;
-    struct smqtt_will will;
-    if (!run_url(&s->opts) || !check(s) || !run_config(&s->opts, s->opener, &config, &will)) {
-        return EXIT_FAILED;
-    }
     static const struct run_hooks hooks = {on_event, NULL, on_deadline};
-    struct run r = {.opts = &s->opts, .hooks = &hooks, .ctx = s, .at = SMQTT_NEVER, .reconnect = true};
-    s->version = config.version;
-    smqtt_err err = smqtt_client_new(&config, &r.client);
-    if (err != SMQTT_OK) {
-        say("the client cannot be set up: %s.", smqtt_strerror(err));
+    struct run r = {.hooks = &hooks, .ctx = s, .at = SMQTT_NEVER, .reconnect = true, .graceful = true};
+    if (!check(s) || !settings_client(&r, &s->opts, s->opener, s->opener ? SMQTT_V5 : SMQTT_V311)) {
         return EXIT_FAILED;
     }
     if (s->opener) {
@@ -275,9 +325,12 @@ int command_sub(int argc, char **argv)
     if (!opts_read(&s.opts, OPTS_S, argc, argv, 2)) {
         return EXIT_FAILED;
     }
+    if (s.opts.show_version) {
+        return say_version();
+    }
     if (s.opts.help) {
         usage();
-        return EXIT_OK;
+        return say_help_code();
     }
     say_quiet(s.opts.quiet);
     return run_sub(&s);

@@ -43,7 +43,7 @@ class Sub:
         extra = ["--identity", identity] if identity else []
         command = [*(argv or [program("smqtt"), "sub"]), "-h", "127.0.0.1", "-p", str(broker.port), *extra, *args]
         if not argv:
-            command.append("-d")
+            command.append("--progress")
         self.child = Child(["sh", "-c", 'exec "$0" "$@" >%s 2>%s' % (self.out, self.err), *command], name="sub")
         if argv:
             return

@@ -190,17 +190,17 @@ def test_mistakes_are_one_sentence(broker):
         sentence(err)
     _, err = smqtt("nonsense", code=1)
     sentence(err)
-    _, err = smqtt("pub", "-p", "1", "-h", "127.0.0.1", "-t", "a", "-m", "x", code=5)
+    _, err = smqtt("pub", "-p", "1", "-h", "127.0.0.1", "-t", "a", "-m", "x", code=1)
     sentence(err)
 
 
 def test_help_and_manual_know_every_flag(_):
     with open("apps/smqtt/opts.def", encoding="utf-8") as f:
-        rows = re.findall(r"^OPT\((?:'(.)'|0),\s*(?:NULL|\"([^\"]+)\"),\s*([PSID|]+),", f.read(), re.M)
+        rows = re.findall(r"^OPT\((?:'(.)'|0),\s*(?:NULL|\"([^\"]+)\"),\s*([PSRID|]+),", f.read(), re.M)
     with open("docs/man/smqtt.1", encoding="utf-8") as f:
         manual = f.read().replace("\\-", "-").replace("\\fR", "").replace("\\fB", "")
     assert len(rows) > 40
-    helps = {c: smqtt(n, "--help")[0].decode() for c, n in (("P", "pub"), ("S", "sub"), ("I", "id"), ("D", "detect"))}
+    helps = {c: smqtt(n, "--help")[0].decode() for c, n in (("P", "pub"), ("S", "sub"), ("I", "id"), ("D", "detect"), ("R", "rr"))}
     for letter, name, commands in rows:
         flag = "-" + letter if letter else "--" + name
         assert re.search(r'^\.BR "(-., )?%s(, |")' % re.escape(flag), manual, re.M), "%s is not in the manual" % flag
