@@ -200,7 +200,8 @@ def test_help_and_manual_know_every_flag(_):
     with open("docs/man/smqtt.1", encoding="utf-8") as f:
         manual = f.read().replace("\\-", "-").replace("\\fR", "").replace("\\fB", "")
     assert len(rows) > 40
-    helps = {c: smqtt(n, "--help")[0].decode() for c, n in (("P", "pub"), ("S", "sub"), ("I", "id"), ("D", "detect"), ("R", "rr"))}
+    names = {"P": "pub", "S": "sub", "R": "rr", "I": "id", "D": "detect"}
+    helps = {letter: smqtt(name, "--help")[0].decode() for letter, name in names.items()}
     for letter, name, commands in rows:
         flag = "-" + letter if letter else "--" + name
         assert re.search(r'^\.BR "(-., )?%s(, |")' % re.escape(flag), manual, re.M), "%s is not in the manual" % flag
