@@ -6,13 +6,14 @@
 #   make demo       the story alone
 #   make test       all that CI runs; last line `N passed, N failed`
 #   make fuzz       T=name S=60: fuzzes one target or all, S seconds each
-#   make bench      the measurements of docs/performance.md
+#   make bench      the measurements of docs/performance.md, less than ten minutes; QUICK=1: the brokers only, a minute
 #   make fmt        formats all C files
 #   make install    PREFIX=/usr/local DESTDIR=
 #   make clean      removes the build directories
 
 T ?=
 S ?= 60
+QUICK ?= 0
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 # A first build needs nothing that only tests need; a later one leaves the choice as it is.
@@ -43,7 +44,7 @@ fuzz:
 bench:
 	@tools/setup.sh test
 	@$(MAKE) build TESTS=-DSMQTT_TESTS=ON
-	@tools/bench.sh
+	@QUICK=$(QUICK) tools/bench.sh
 
 fmt:
 	@tools/setup.sh fmt

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The measurements of docs/performance.md, on this machine, now. Needs the release build.
+# The measurements of docs/performance.md, on this machine, now. Needs the release build. QUICK=1: the brokers only, one
+# short round.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=build
@@ -12,6 +13,11 @@ printf '== machine\n'
 uname -srm
 sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1
 printf '%s cores, OpenSSL %s\n' "$(nproc)" "$(openssl version | cut -d' ' -f2)"
+
+printf '\n== brokers\n'
+cmake --build "$build" --target product mover -j"$(nproc)" >/dev/null
+tools/bench_brokers.py "$build"
+[ "${QUICK:-0}" = 0 ] || exit 0
 
 for program in "${programs[@]}"; do
     grep -qx "$program" <<<"$targets" || continue
