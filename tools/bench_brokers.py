@@ -117,7 +117,8 @@ class Broker:
         counted = result["messages"]
         for trouble in ("lost", "duplicate", "out_of_order", "connections_failed", "unexpected_packets"):
             if counted[trouble]:
-                say("    %s: %s %s: %d %s" % (self.kind, scenario, " ".join(map(str, flags)), counted[trouble], trouble))
+                words = " ".join(map(str, flags))
+                say("    %s: %s %s: %d %s" % (self.kind, scenario, words, counted[trouble], trouble))
         return result
 
 
@@ -298,8 +299,8 @@ def workers():
 def machine():
     with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
         model = re.search(r"^model name\s*:\s*(.*)$", f.read(), re.M)
-    return "%s, %d processors, Linux %s, %s" % (model.group(1) if model else "unknown", os.cpu_count(), os.uname().release,
-                                                datetime.date.today())
+    name = model.group(1) if model else "unknown"
+    return "%s, %d processors, Linux %s, %s" % (name, os.cpu_count(), os.uname().release, datetime.date.today())
 
 
 def version_of(kind):
