@@ -177,6 +177,7 @@ smqtt_err smq_conn_send(struct smq_conn *conn, const struct smq_send *send)
     }
     w->stats.packets_out++;
     w->stats.publish_out++;
+    w->stats.payload_out += c->payload.len;
     smq_conn_make_dirty(conn);
     return SMQTT_OK;
 }
@@ -371,6 +372,7 @@ smqtt_err smq_worker_open(struct smq_worker *w, const struct smq_listener_config
     smq_timer_init(&conn->timer, on_timer);
     count->n++;
     w->stats.connections++;
+    w->stats.sockets++;
     smq_conn_arm(conn);
     *out = conn;
     return SMQTT_OK;
@@ -433,6 +435,7 @@ void smq_conn_sent(struct smq_worker *w, struct smq_conn *conn, size_t n, struct
 {
     w->now = now;
     bool was_paused = is_paused(conn);
+    w->stats.bytes_out += n;
     smq_outq_consume(&conn->out, &w->chunks, n);
     if (was_paused && n != 0) {
         conn->last_in = now.mono; /* it cannot be heard now; that it takes bytes is its sign of life */

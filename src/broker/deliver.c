@@ -107,6 +107,7 @@ static bool send_template(struct smq_conn *conn, struct smq_routing *r, const st
     }
     w->stats.packets_out++;
     w->stats.publish_out++;
+    w->stats.payload_out += r->content.payload.len;
     smq_conn_make_dirty(conn);
     return true;
 }

@@ -7,6 +7,7 @@
 #include "broker/peer.h"
 #include "broker/retain.h"
 #include "broker/session.h"
+#include "broker/sys.h"
 #include "broker/trie.h"
 
 /** How many connections came through a listener. */
@@ -51,6 +52,7 @@ struct smq_worker {
     /* Asks worker `owner` to hold (`on`) or to let go a publisher; false: it cannot be told. NULL: there are no others
      */
     bool (*tell_hold)(struct smq_worker *w, unsigned owner, uint64_t origin, bool on);
+    struct smq_sys *sys; /* NULL: another worker tells */
     struct smq_worker_stats stats;
 };
 

@@ -210,6 +210,8 @@ static smqtt_err enter(struct smq_worker *w, struct smq_conn *conn, const struct
     s->listener_id = conn->listener->id;
     s->auth_turn = 0; /* another user, maybe another listener */
     s->sub.online = true;
+    w->stats.online++;
+    w->stats.connects++;
     conn->session = s;
     return SMQTT_OK;
 }
@@ -347,6 +349,7 @@ smqtt_err smq_on_connect(struct smq_worker *w, struct smq_conn *conn, struct smq
     unsigned owner = c->client_id.len != 0 ? smq_worker_owner(w, c->client_id) : w->index;
     if (owner != w->index) {
         conn->next_owner = (uint16_t)owner;
+        w->stats.sockets--; /* its owner counts it */
         smq_conn_end(conn, SMQ_FATE_HANDOVER, false);
         return SMQTT_OK;
     }

@@ -143,6 +143,7 @@ smqtt_err smq_on_publish(struct smq_worker *w, struct smq_conn *conn, struct smq
 {
     struct smq_publish *p = &pkt->publish;
     w->stats.publish_in++;
+    w->stats.payload_in += p->payload.len;
     SMQ_TRY(resolve_alias(conn, p));
     if (!smq_admit_qos(conn->listener, p->qos)) {
         return SMQTT_E_BAD_QOS; /* [MQTT-3.2.2-11] */

@@ -36,6 +36,7 @@ struct smq_session *smq_session_find(const struct smq_worker *w, smq_span client
 
 static void on_expired(struct smq_worker *w, struct smq_timer *timer)
 {
+    w->stats.expired++;
     smq_session_end(w, SMQ_CONTAINER_OF(timer, struct smq_session, expiry));
 }
 
@@ -90,6 +91,7 @@ void smq_session_detach(struct smq_worker *w, struct smq_session *s, bool with_w
 {
     s->conn = NULL;
     s->sub.online = false;
+    w->stats.online--;
     smq_slow_end(w, s);
     if (!with_will) {
         smq_will_drop(w, s);

@@ -240,6 +240,7 @@ static smqtt_err add_sub(struct smq_trie *t, struct smq_subscriber *who, uint32_
     who->n++;
     put_slot(t->slots, t->mask, (struct smq_sub_slot){name, key_tag(who, node, share)});
     t->n++;
+    t->n_shared += share != 0;
     *out = name;
     return SMQTT_OK;
 }
@@ -335,6 +336,7 @@ static void remove_sub(struct smq_trie *t, uint32_t name)
         sub_at(t, sub->who_next)->who_prev = sub->who_prev;
     }
     who->n--;
+    t->n_shared -= share != 0;
     smq_pool_give(&t->subs, name);
     prune_share(t, node, share);
     prune(t, node);

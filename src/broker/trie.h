@@ -87,6 +87,7 @@ struct smq_trie {
     void *ctx;
     struct smq_sub_slot *slots; /* (subscriber, node, group) -> subscription */
     size_t mask, n;
+    size_t n_shared; /* of n, those of groups */
     uint32_t mark;
     struct smq_match match; /* of the last call */
     /* Messages often come in a row on one topic: the last match is used again while nothing changed. */

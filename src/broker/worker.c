@@ -48,6 +48,9 @@ smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_brok
     if (err == SMQTT_OK) {
         err = smq_own_init(w);
     }
+    if (err == SMQTT_OK) {
+        err = smq_sys_init(w);
+    }
     if (err != SMQTT_OK) {
         smq_worker_free(w);
         return err;
@@ -62,6 +65,7 @@ void smq_worker_free(struct smq_worker *w)
         return;
     }
     smq_own_deinit(w);
+    smq_sys_deinit(w);
     struct smq_map_iter it = smq_map_iterate(&w->sessions);
     struct smq_session *s;
     while ((s = smq_map_next(&w->sessions, &it)) != NULL) {
@@ -160,6 +164,7 @@ void smq_worker_feed(struct smq_worker *w, struct smq_conn *conn, smq_span bytes
         conn->last_in = now.mono;
         conn->part_in = SMQTT_NEVER;
         w->stats.packets_in++;
+        w->stats.bytes_in += frame.size;
         *used += frame.size;
     }
     if (conn->state == SMQ_CONN_OVER) {
@@ -208,6 +213,7 @@ void smq_worker_configure(struct smq_worker *w, const struct smq_broker_config *
     w->config = config;
     w->auth_turn++;
     smq_auth_review(w);
+    smq_sys_configure(w);
     if (other_identity) {
         smq_own_deinit(w);
         smqtt_err err = smq_own_init(w);
@@ -237,7 +243,13 @@ void smq_worker_stats(const struct smq_worker *w, struct smq_worker_stats *out)
 {
     *out = w->stats;
     out->sessions = smq_map_count(&w->sessions);
-    out->subscriptions = w->trie.n;
+    out->subscriptions = w->trie.n - w->trie.n_shared;
+    out->shared_subscriptions = w->trie.n_shared;
     out->retained = w->retain.n;
     out->memory_bytes = w->msg_bytes;
+}
+
+void smq_worker_stats_all(const struct smq_worker *w, struct smq_worker_stats *out)
+{
+    smq_worker_stats(w, out);
 }

@@ -114,11 +114,19 @@ void *smq_conn_user(const struct smq_conn *conn);
 /** The shell has closed the transport and forgets the connection; its last call for it. */
 void smq_conn_release(struct smq_worker *w, struct smq_conn *conn, struct smqtt_now now);
 
-/** Numbers for logs, tests and, later, $SYS. */
+/** Numbers for logs, tests and $SYS. Nothing but uint64_t that add up over workers. */
 struct smq_worker_stats {
     uint64_t connections, sessions, subscriptions, retained, packets_in, packets_out, publish_in, publish_out,
         publish_dropped, refused_text, detect_in, detect_out, handshakes, memory_bytes, queued_messages;
+    uint64_t online;               /* sessions with a connection */
+    uint64_t expired;              /* sessions whose time ran out */
+    uint64_t shared_subscriptions; /* not among `subscriptions` */
+    uint64_t sockets, connects;    /* transports accepted, clients let in */
+    uint64_t bytes_in, bytes_out;  /* of all packets */
+    uint64_t payload_in, payload_out;
 };
 void smq_worker_stats(const struct smq_worker *w, struct smq_worker_stats *out);
+/** Of all workers together, as far as this one was told: at most a few seconds old. */
+void smq_worker_stats_all(const struct smq_worker *w, struct smq_worker_stats *out);
 
 #endif

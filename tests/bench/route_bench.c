@@ -186,6 +186,7 @@ struct row {
 static void worker_begin(struct smq_broker_config *config)
 {
     smq_broker_config_default(config);
+    config->sys_interval_s = 0;
     config->log_connections = false;
     config->max_inflight_messages = 100;
     static struct smq_worker_env env = {.rng = {fill, NULL}, .count = 1};

@@ -19,6 +19,7 @@ void bed_init(struct bed *bed)
     *bed = (struct bed){.rng = 1};
     smq_broker_config_default(&bed->config);
     bed->config.log_connections = false;
+    bed->config.sys_interval_s = 0;
     bed->listener.allow_anonymous = true;
     bed->listener.id = 1;
     bed->listener.topic_alias_in = 10;
