@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "load.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -28,12 +29,22 @@ static smqtt_err feed_file(struct loader *loader, struct smq_conf_parser *parser
 static int is_conf(const struct dirent *entry)
 {
     size_t len = strlen(entry->d_name);
-    return len > 5 && entry->d_name[0] != '.' && strcmp(entry->d_name + len - 5, ".conf") == 0;
+    return len > 5 && strcmp(entry->d_name + len - 5, ".conf") == 0;
 }
 
+/* Mosquitto's order: without regard to case, and by it where nothing else is different. */
 static int by_name(const struct dirent **a, const struct dirent **b)
 {
-    return strcmp((*a)->d_name, (*b)->d_name);
+    const char *x = (*a)->d_name;
+    const char *y = (*b)->d_name;
+    for (; *x != 0 && *y != 0; x++, y++) {
+        int difference = toupper((unsigned char)*x) - toupper((unsigned char)*y);
+        difference = difference != 0 ? difference : *x - *y;
+        if (difference != 0) {
+            return difference;
+        }
+    }
+    return *x - *y;
 }
 
 static smqtt_err feed_entry(struct loader *loader, struct smq_conf_parser *parser, const char *dir, const char *name)
@@ -75,10 +86,11 @@ static void warn(void *ctx, const char *sentence)
     smq_log(loader->log, SMQ_LOG_WARN, "%s", sentence);
 }
 
-smqtt_err load_conf(const char *path, const struct smq_log *log, struct smq_conf **out, struct smq_why *why)
+smqtt_err load_conf(const char *path, bool strict, const struct smq_log *log, struct smq_conf **out,
+                    struct smq_why *why)
 {
     struct loader loader = {.log = log};
-    struct smq_conf_hooks hooks = {include, warn, &loader};
+    struct smq_conf_hooks hooks = {include, warn, &loader, strict};
     struct smq_conf_parser *parser = NULL;
     smqtt_err err = smq_conf_parser_new(NULL, &hooks, &parser);
     if (err != SMQTT_OK) {
@@ -129,15 +141,30 @@ static smqtt_err load_policy(const char *path, struct smqtt_policy **out, struct
     return err == SMQTT_OK ? err : smq_why_set(why, err, "Cannot read %s: %s.", path, smqtt_strerror(err));
 }
 
-/** A listener that would be less separate than its file says is not opened. */
+/* A listener that would be less protected or less separate than its file says is not opened. */
 static smqtt_err check_listeners(const struct smq_conf *conf, struct smq_why *why)
 {
     for (const struct smq_listener_config *l = conf->broker.listeners; l != NULL; l = l->next) {
-        if (l->mount_point != NULL) {
-            return smq_why_set(why, SMQTT_E_USAGE,
-                               "The listener on port %u has mount_point %s, but this version renames no topics and its "
-                               "clients would share those of all others: remove the line if they may.",
-                               l->port, l->mount_point);
+        const struct {
+            bool is_set;
+            const char *name, *value, *mend;
+        } lacks[] = {
+            {l->mount_point != NULL, "mount_point", l->mount_point,
+             "renames no topics and its clients would share those of all others: remove the line if they may"},
+            {l->password_file != NULL, "password_file", l->password_file,
+             "cannot check passwords; let the network keep strangers out, or require smqtt_require_detect"},
+            {l->acl_file != NULL, "acl_file", l->acl_file, "has no access lists; smqtt_require_detect limits topics"},
+            {l->unix_path != NULL, "a path", l->unix_path, "cannot open Unix sockets: name a port"},
+            {l->bind_device != NULL, "bind_interface", l->bind_device,
+             "cannot bind to an interface: name its address behind the port of listener"},
+            {l->family != SMQ_IP_ANY, "socket_domain", l->family == SMQ_IP_V4 ? "ipv4" : "ipv6",
+             "cannot choose: name an address of that family behind the port of listener"},
+        };
+        for (size_t i = 0; i < SMQ_ARRAY_LEN(lacks); i++) {
+            if (lacks[i].is_set) {
+                return smq_why_set(why, SMQTT_E_USAGE, "The listener on port %u has %s %s, but this version %s.",
+                                   l->port, lacks[i].name, lacks[i].value, lacks[i].mend);
+            }
         }
     }
     return SMQTT_OK;

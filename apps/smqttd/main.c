@@ -21,7 +21,7 @@
 struct options {
     const char *conf_file;
     long port; /* -1: not given */
-    bool verbose, quiet, daemon, test, dump;
+    bool verbose, quiet, daemon, test, dump, strict;
 };
 
 struct daemon {
@@ -50,6 +50,7 @@ static const char help[] =
     "  -q              log errors only\n"
     "  --test-config   read the configuration and what it names, say what is wrong, end\n"
     "  --dump-config   print the configuration with all defaults, end\n"
+    "  --strict        what the configuration names and this version lacks is a mistake, not a warning\n"
     "  -h, --help      this text\n"
     "  --version       the version\n"
     "\n"
@@ -69,7 +70,7 @@ static void say_fault(const char *sentence)
 
 /* ---------------------------------------------------------------- flags */
 
-enum { OPT_TEST = 256, OPT_DUMP, OPT_VERSION };
+enum { OPT_TEST = 256, OPT_DUMP, OPT_STRICT, OPT_VERSION };
 
 static bool read_port(const char *text, long *port)
 {
@@ -104,6 +105,9 @@ static bool take_flag(struct options *o, int flag)
     case OPT_TEST:
         o->test = true;
         return true;
+    case OPT_STRICT:
+        o->strict = true;
+        return true;
     case OPT_DUMP:
         o->dump = true;
         return true;
@@ -128,6 +132,7 @@ static bool read_flags(struct options *o, int argc, char **argv)
                                           {"help", no_argument, NULL, 'h'},
                                           {"test-config", no_argument, NULL, OPT_TEST},
                                           {"dump-config", no_argument, NULL, OPT_DUMP},
+                                          {"strict", no_argument, NULL, OPT_STRICT},
                                           {"version", no_argument, NULL, OPT_VERSION},
                                           {NULL, 0, NULL, 0}};
     *o = (struct options){.port = -1};
@@ -210,7 +215,7 @@ static void reload(struct daemon *d)
                 d->options.conf_file == NULL ? "there is no configuration file" : "it was done too often");
         return;
     }
-    smqtt_err err = load_conf(d->options.conf_file, &d->logging.log, &conf, &why);
+    smqtt_err err = load_conf(d->options.conf_file, d->options.strict, &d->logging.log, &conf, &why);
     if (err == SMQTT_OK) {
         err = logging_set(&d->logging, conf, d->options.verbose, d->options.quiet, &why);
     }
@@ -316,7 +321,7 @@ static void dump_line(void *ctx, const char *text)
 
 static smqtt_err begin(struct daemon *d, struct smq_why *why)
 {
-    SMQ_TRY(load_conf(d->options.conf_file, &d->logging.log, &d->confs[0], why));
+    SMQ_TRY(load_conf(d->options.conf_file, d->options.strict, &d->logging.log, &d->confs[0], why));
     d->n_confs = 1;
     if (d->options.port >= 0) {
         d->confs[0]->broker.listeners->port = (uint16_t)d->options.port;

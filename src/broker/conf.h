@@ -6,7 +6,25 @@
 #include "base/log.h"
 #include "broker/config.h"
 
-enum { SMQ_LOG_TO_STDOUT = 1, SMQ_LOG_TO_STDERR = 2, SMQ_LOG_TO_FILE = 4 };
+enum {
+    SMQ_LOG_TO_STDOUT = 1,
+    SMQ_LOG_TO_STDERR = 2,
+    SMQ_LOG_TO_FILE = 4,
+    SMQ_LOG_TO_SYSLOG = 8,
+    SMQ_LOG_TO_TOPIC = 16 /* below $SYS/broker/log */
+};
+/** Bits of log_types: 1 << enum smq_log_level, and kinds that Mosquitto names beside the levels. */
+enum {
+    SMQ_LOG_LEVELS = 0x1F,
+    SMQ_LOG_SUBSCRIBE = 1 << 8,
+    SMQ_LOG_UNSUBSCRIBE = 1 << 9,
+    SMQ_LOG_WEBSOCKETS = 1 << 10,
+    SMQ_LOG_INTERNAL = 1 << 11,
+    SMQ_LOG_ALL = SMQ_LOG_LEVELS | SMQ_LOG_SUBSCRIBE | SMQ_LOG_UNSUBSCRIBE | SMQ_LOG_WEBSOCKETS | SMQ_LOG_INTERNAL
+};
+/** `log_facility`: 0 to 7 are local0 to local7. */
+enum smq_log_facility { SMQ_FACILITY_LOCAL0, SMQ_FACILITY_LOCAL7 = 7, SMQ_FACILITY_DAEMON };
+enum smq_log_format { SMQ_LOG_FORMAT_TEXT, SMQ_LOG_FORMAT_JSON };
 
 /** What the files say. Texts are owned by it. */
 struct smq_conf {
@@ -15,9 +33,14 @@ struct smq_conf {
     unsigned n_listeners;
     bool implicit_listener; /* the files name none: 127.0.0.1 and ::1, anonymous */
     bool per_listener_settings;
+    /* What the files say for all listeners; each has it already. For the dump. */
+    struct smq_listener_config all_listeners;
+    uint32_t workers;   /* threads; 0: as many as there are processors */
     unsigned log_dest;  /* SMQ_LOG_TO_…, 0: nowhere */
     char *log_file;     /* NULL: none */
-    unsigned log_types; /* bit 1 << level */
+    unsigned log_types; /* SMQ_LOG_… and 1 << level */
+    enum smq_log_facility log_facility;
+    enum smq_log_format log_format;
     bool log_timestamp;
     char *log_timestamp_format; /* NULL: seconds */
     char *pid_file;
@@ -36,6 +59,7 @@ struct smq_conf_hooks {
     /** A warning, one sentence with file and line; NULL: dropped. */
     void (*warn)(void *ctx, const char *sentence);
     void *ctx;
+    bool strict; /* what would be left out with a warning is a mistake */
 };
 
 /** Begins with the defaults. `hooks` is copied; `mem` (NULL: the C library's) outlives the result. SMQTT_E_NOMEM. */
@@ -46,14 +70,15 @@ void smq_conf_parser_free(struct smq_conf_parser *parser);
 /**
  * Reads one file's text. Stops at the first mistake; smq_conf_parser_fault then has the sentence.
  * @param file  name for sentences; borrowed
- * @retval SMQTT_E_USAGE  a directive that is unknown, wrong or would be left out at the cost of protection
+ * @retval SMQTT_E_USAGE  a directive that is unknown, wrong, or would protect the whole broker and is not there
  * @retval SMQTT_E_NOMEM
  */
 SMQ_MUST_USE smqtt_err smq_conf_feed(struct smq_conf_parser *parser, const char *file, smq_span text);
 /** For the hook: sets the sentence, with file and line of the directive in front, and returns SMQTT_E_USAGE. */
 smqtt_err smq_conf_fail(struct smq_conf_parser *parser, const char *fmt, ...) SMQ_PRINTF(2, 3);
-/** What the directives mean together: default listener, anonymous clients. *out belongs to the caller, free with
- * smq_conf_free. SMQTT_E_USAGE, SMQTT_E_NOMEM. */
+/** What the directives mean together: the default listener, what counts for all listeners, who may be anonymous.
+ * Listeners that would be less protected than the files say are gone; a warning said so. *out belongs to the caller,
+ * free with smq_conf_free. SMQTT_E_USAGE (no listener is left, two at one place), SMQTT_E_NOMEM. */
 SMQ_MUST_USE smqtt_err smq_conf_parser_end(struct smq_conf_parser *parser, struct smq_conf **out);
 /** One sentence: file, line, cause, mend; "" before a failure. */
 const char *smq_conf_parser_fault(const struct smq_conf_parser *parser);

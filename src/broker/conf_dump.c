@@ -36,17 +36,35 @@ static void dump_rows(struct dump *d, enum smq_conf_scope scope, const void *bas
     }
 }
 
+/* Above all listeners: only what is not the default, as naming a default would make a listener. */
+static void dump_changed(struct dump *d, const struct smq_listener_config *l)
+{
+    for (size_t i = 0; i < smq_conf_n_rows; i++) {
+        const struct smq_conf_row *row = &smq_conf_rows[i];
+        char value[4096];
+        bool is_mine = row->scope == SMQ_CONF_LISTENER && smq_conf_value_write(row, l, value, sizeof value);
+        if (is_mine && strcmp(value, row->deflt) != 0) {
+            put(d, "%s %s", row->name, value);
+        }
+    }
+}
+
 static void dump_log(struct dump *d, const struct smq_conf *conf)
 {
-    static const char *const types[] = {"error", "warning", "notice", "information", "debug"};
+    static const struct {
+        unsigned dest;
+        const char *word;
+    } dests[] = {{SMQ_LOG_TO_STDOUT, "stdout"},
+                 {SMQ_LOG_TO_STDERR, "stderr"},
+                 {SMQ_LOG_TO_SYSLOG, "syslog"},
+                 {SMQ_LOG_TO_TOPIC, "topic"}};
     if (conf->log_dest == 0) {
         put(d, "log_dest none");
     }
-    if ((conf->log_dest & SMQ_LOG_TO_STDOUT) != 0) {
-        put(d, "log_dest stdout");
-    }
-    if ((conf->log_dest & SMQ_LOG_TO_STDERR) != 0) {
-        put(d, "log_dest stderr");
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(dests); i++) {
+        if ((conf->log_dest & dests[i].dest) != 0) {
+            put(d, "log_dest %s", dests[i].word);
+        }
     }
     if ((conf->log_dest & SMQ_LOG_TO_FILE) != 0) {
         put(d, "log_dest file %s", conf->log_file);
@@ -54,9 +72,9 @@ static void dump_log(struct dump *d, const struct smq_conf *conf)
     if (conf->log_types == 0) {
         put(d, "log_type none");
     }
-    for (size_t i = 0; i < SMQ_ARRAY_LEN(types); i++) {
-        if ((conf->log_types & 1u << i) != 0) {
-            put(d, "log_type %s", types[i]);
+    for (size_t i = 0; smq_conf_log_types[i].word != NULL; i++) {
+        if ((conf->log_types & smq_conf_log_types[i].type) != 0) {
+            put(d, "log_type %s", smq_conf_log_types[i].word);
         }
     }
 }
@@ -75,20 +93,30 @@ static void dump_require(struct dump *d, const struct smq_require_detect *r)
     put(d, "%s", line);
 }
 
+static const char *said(bool yes)
+{
+    return yes ? "true" : "false";
+}
+
+static void dump_place(struct dump *d, const struct smq_listener_config *l)
+{
+    const char *address = l->unix_path != NULL ? l->unix_path : l->address;
+    put(d, "listener %u%s%s", (unsigned)l->port, address != NULL ? " " : "", address != NULL ? address : "");
+}
+
 static void dump_listener(struct dump *d, const struct smq_conf *conf, const struct smq_listener_config *l)
 {
     if (conf->implicit_listener) {
         put(d, "# no listener: 127.0.0.1 and ::1, port %u", (unsigned)l->port);
+        dump_changed(d, l);
     } else {
-        put(d, "listener %u%s%s", (unsigned)l->port, l->address != NULL ? " " : "",
-            l->address != NULL ? l->address : "");
-    }
-    put(d, "allow_anonymous %s", l->allow_anonymous ? "true" : "false");
-    if (l->max_connections != 0) {
-        put(d, "max_connections %u", (unsigned)l->max_connections);
-    }
-    if (!conf->implicit_listener) {
+        dump_place(d, l);
+        put(d, "listener_allow_anonymous %s", said(l->allow_anonymous));
         dump_rows(d, SMQ_CONF_LISTENER, l);
+        dump_rows(d, SMQ_CONF_BELOW, l);
+    }
+    if (conf->per_listener_settings && !conf->implicit_listener) {
+        dump_rows(d, SMQ_CONF_SECURITY, l);
     }
     for (const struct smq_require_detect *r = l->require_detect; r != NULL; r = r->next) {
         dump_require(d, r);
@@ -98,10 +126,13 @@ static void dump_listener(struct dump *d, const struct smq_conf *conf, const str
 void smq_conf_dump(const struct smq_conf *conf, void (*line)(void *ctx, const char *text), void *ctx)
 {
     struct dump d = {line, ctx, ""};
-    dump_rows(&d, SMQ_CONF_GLOBAL, conf);
-    if (conf->broker.max_connections != 0) {
-        put(&d, "max_connections %u", (unsigned)conf->broker.max_connections);
+    put(&d, "per_listener_settings %s", said(conf->per_listener_settings));
+    if (!conf->per_listener_settings) {
+        put(&d, "allow_anonymous %s", said(conf->all_listeners.allow_anonymous));
+        dump_rows(&d, SMQ_CONF_SECURITY, &conf->all_listeners);
     }
+    dump_rows(&d, SMQ_CONF_EACH, &conf->all_listeners);
+    dump_rows(&d, SMQ_CONF_GLOBAL, conf);
     dump_log(&d, conf);
     for (const struct smq_listener_config *l = conf->broker.listeners; l != NULL; l = l->next) {
         dump_listener(&d, conf, l);

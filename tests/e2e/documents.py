@@ -7,7 +7,7 @@ from harness import is_smqttd, main, program, skip
 
 ROW = re.compile(r'^DIRECTIVE\("([^"]+)",\s*(\w+),\s*(\w+),\s*[\w.]+,\s*(\w+),\s*(\w+),\s*"([^"]*)",\s*"([^"]*)",\s*'
                  r'"([^"]*)"\)$', re.M)
-FOREIGN = re.compile(r'^FOREIGN\("([^"]+)",\s*(\w+),\s*"([^"]*)"\)$', re.M)
+FOREIGN = re.compile(r'^FOREIGN\("([^"]+)",\s*(\w+),\s*\w+,\s*\w+,\s*\w+,\s*"[^"]*",\s*"[^"]*",\s*"([^"]*)"\)$', re.M)
 
 
 def read(path):
@@ -19,7 +19,9 @@ def rows():
     text = read("src/broker/directive.def")
     found = ROW.findall(text)
     assert len(found) == len(re.findall(r'^DIRECTIVE\("', text, re.M)), "a row of directive.def has another form"
-    return found, FOREIGN.findall(text)
+    foreign = FOREIGN.findall(text)
+    assert len(foreign) == len(re.findall(r'^FOREIGN\("', text, re.M)), "a row of directive.def has another form"
+    return found, foreign
 
 
 def test_configuration_md():

@@ -109,9 +109,9 @@ def test_configuration(broker):
     folder = os.path.join(broker.folder, "conf.d")
     os.mkdir(folder)
     with open(os.path.join(folder, "more.conf"), "w", encoding="ascii") as f:
-        f.write("auto_id_prefix more-\r\nmax_qos 1\r\n")
+        f.write("auto_id_prefix more-\r\nmax_packet_size 1000\r\n")
     log = os.path.join(broker.folder, "log")
-    other = Broker("# a comment\n\n  max_packet_size 1000\nlog_dest stderr\nlog_dest file %s\ninclude_dir %s" %
+    other = Broker("# a comment\n\n  max_qos 1 # not 2\nlog_dest stderr\nlog_dest file %s\ninclude_dir %s" %
                    (log, folder))
     with Raw(other) as raw:
         connack = raw.connect(V5, client_id="")

@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct smq_conf *read_conf(smq_span text)
 {
-    struct smq_conf_hooks hooks = {NULL, NULL, NULL};
+    struct smq_conf_hooks hooks = {NULL, NULL, NULL, false};
     struct smq_conf_parser *parser = NULL;
     struct smq_conf *conf = NULL;
     if (smq_conf_parser_new(NULL, &hooks, &parser) != SMQTT_OK) {
