@@ -9,8 +9,7 @@
 #include "base/utf8.h"
 #include "broker/conf_row.h"
 
-#define VALUE_MAX   4096
-#define LOG_DEFAULT 0x0Fu /* error, warning, notice, information */
+#define VALUE_MAX 4096
 
 #define BASE_GLOBAL   struct smq_conf
 #define BASE_EACH     struct smq_listener_config
@@ -217,7 +216,7 @@ static smqtt_err set_defaults(struct smq_conf *conf)
     SMQ_TRY(smq_conf_set_defaults(conf->mem, SMQ_CONF_GLOBAL, conf));
     SMQ_TRY(smq_conf_set_defaults(conf->mem, SMQ_CONF_SECURITY, &conf->all_listeners));
     conf->log_dest = SMQ_LOG_TO_STDERR;
-    conf->log_types = LOG_DEFAULT;
+    conf->log_types = SMQ_LOG_DEFAULT;
     return SMQTT_OK;
 }
 

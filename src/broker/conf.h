@@ -13,14 +13,12 @@ enum {
     SMQ_LOG_TO_SYSLOG = 8,
     SMQ_LOG_TO_TOPIC = 16 /* below $SYS/broker/log */
 };
-/** Bits of log_types: 1 << enum smq_log_level, and kinds that Mosquitto names beside the levels. */
+/** What log_types may have beside the bits 1 << enum smq_log_level: words of Mosquitto for what is never logged here.
+ */
 enum {
-    SMQ_LOG_LEVELS = 0x1F,
-    SMQ_LOG_SUBSCRIBE = 1 << 8,
-    SMQ_LOG_UNSUBSCRIBE = 1 << 9,
-    SMQ_LOG_WEBSOCKETS = 1 << 10,
-    SMQ_LOG_INTERNAL = 1 << 11,
-    SMQ_LOG_ALL = SMQ_LOG_LEVELS | SMQ_LOG_SUBSCRIBE | SMQ_LOG_UNSUBSCRIBE | SMQ_LOG_WEBSOCKETS | SMQ_LOG_INTERNAL
+    SMQ_LOG_TYPE_WEBSOCKETS = 1 << 14,
+    SMQ_LOG_TYPE_INTERNAL = 1 << 15,
+    SMQ_LOG_TYPE_ALL = SMQ_LOG_ALL | SMQ_LOG_TYPE_WEBSOCKETS | SMQ_LOG_TYPE_INTERNAL
 };
 /** `log_facility`: 0 to 7 are local0 to local7. */
 enum smq_log_facility { SMQ_FACILITY_LOCAL0, SMQ_FACILITY_LOCAL7 = 7, SMQ_FACILITY_DAEMON };
@@ -38,7 +36,7 @@ struct smq_conf {
     uint32_t workers;   /* threads; 0: as many as there are processors */
     unsigned log_dest;  /* SMQ_LOG_TO_…, 0: nowhere */
     char *log_file;     /* NULL: none */
-    unsigned log_types; /* SMQ_LOG_… and 1 << level */
+    unsigned log_types; /* bits 1 << enum smq_log_level, and SMQ_LOG_TYPE_… */
     enum smq_log_facility log_facility;
     enum smq_log_format log_format;
     bool log_timestamp;

@@ -259,12 +259,16 @@ static smqtt_err own_listener_allow_anonymous(struct smq_conf_parser *p, char *v
 
 /* ---------------------------------------------------------------- the log */
 
-const struct smq_conf_log_type smq_conf_log_types[] = {
-    {"error", 1u << SMQ_LOG_ERR},         {"warning", 1u << SMQ_LOG_WARN},
-    {"notice", 1u << SMQ_LOG_NOTICE},     {"information", 1u << SMQ_LOG_INFO},
-    {"debug", 1u << SMQ_LOG_DEBUG},       {"subscribe", SMQ_LOG_SUBSCRIBE},
-    {"unsubscribe", SMQ_LOG_UNSUBSCRIBE}, {"websockets", SMQ_LOG_WEBSOCKETS},
-    {"internal", SMQ_LOG_INTERNAL},       {NULL, 0}};
+const struct smq_conf_log_type smq_conf_log_types[] = {{"error", 1u << SMQ_LOG_ERR},
+                                                       {"warning", 1u << SMQ_LOG_WARN},
+                                                       {"notice", 1u << SMQ_LOG_NOTICE},
+                                                       {"information", 1u << SMQ_LOG_INFO},
+                                                       {"debug", 1u << SMQ_LOG_DEBUG},
+                                                       {"subscribe", 1u << SMQ_LOG_SUBSCRIBE},
+                                                       {"unsubscribe", 1u << SMQ_LOG_UNSUBSCRIBE},
+                                                       {"websockets", SMQ_LOG_TYPE_WEBSOCKETS},
+                                                       {"internal", SMQ_LOG_TYPE_INTERNAL},
+                                                       {NULL, 0}};
 
 static smqtt_err own_log_dest(struct smq_conf_parser *p, char *value)
 {
@@ -310,7 +314,7 @@ static smqtt_err own_log_type(struct smq_conf_parser *p, char *value)
         return SMQTT_OK;
     }
     if (strcmp(value, "all") == 0) {
-        p->conf->log_types = SMQ_LOG_ALL;
+        p->conf->log_types = SMQ_LOG_TYPE_ALL;
         return SMQTT_OK;
     }
     for (size_t i = 0; smq_conf_log_types[i].word != NULL; i++) {

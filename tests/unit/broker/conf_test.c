@@ -343,7 +343,7 @@ static void logs_add_up(void **state)
                    "log_type error\nlog_type debug # x\nlog_type subscribe\nlog_facility 5\nsmqtt_log_format json\n");
     assert_int_equal(conf->log_dest, SMQ_LOG_TO_STDOUT | SMQ_LOG_TO_FILE | SMQ_LOG_TO_SYSLOG | SMQ_LOG_TO_TOPIC);
     assert_string_equal(conf->log_file, "/var/log/a b.log");
-    assert_int_equal(conf->log_types, 1u << SMQ_LOG_ERR | 1u << SMQ_LOG_DEBUG | SMQ_LOG_SUBSCRIBE);
+    assert_int_equal(conf->log_types, 1u << SMQ_LOG_ERR | 1u << SMQ_LOG_DEBUG | 1u << SMQ_LOG_SUBSCRIBE);
     assert_int_equal(conf->log_facility, 5);
     assert_int_equal(conf->log_format, SMQ_LOG_FORMAT_JSON);
     smq_conf_free(conf);
@@ -352,7 +352,7 @@ static void logs_add_up(void **state)
     assert_int_equal(conf->log_types, 0);
     smq_conf_free(conf);
     conf = conf_of("log_type all");
-    assert_int_equal(conf->log_types, SMQ_LOG_ALL);
+    assert_int_equal(conf->log_types, SMQ_LOG_TYPE_ALL);
     smq_conf_free(conf);
     conf = conf_warned("log_dest dlt", 1, "log_dest dlt is left out");
     assert_int_equal(conf->log_dest, SMQ_LOG_TO_STDERR);
@@ -369,7 +369,7 @@ static void logs_add_up(void **state)
         smq_conf_free(conf);
         conf_goes_round(line);
     }
-    assert_int_equal(all, SMQ_LOG_ALL);
+    assert_int_equal(all, SMQ_LOG_TYPE_ALL);
     conf_refused("log_dest file", "log_dest must be");
     conf_refused("log_dest stdout x", "log_dest must be");
     conf_refused("log_type loud", "log_type is");
