@@ -63,7 +63,7 @@ static void tell(struct smq_worker *w, const char *topic, smq_span payload, bool
 
 static void tell_text(struct smq_worker *w, const char *name, const char *value)
 {
-    char topic[TOPIC_MAX];
+    char topic[sizeof PREFIX + TOPIC_MAX];
     snprintf(topic, sizeof topic, PREFIX "%s", name);
     tell(w, topic, smq_span_str(value), true);
 }
