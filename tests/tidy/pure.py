@@ -9,7 +9,7 @@ import sys
 
 import tree
 
-PURE = ('base', 'codec', 'crypto', 'session', 'detect', 'client', 'broker')
+PURE = ('base', 'codec', 'crypto', 'session', 'detect', 'client', 'broker', 'auth')
 
 
 def symbols(archive):
