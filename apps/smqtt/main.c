@@ -20,6 +20,7 @@ static const struct {
     {"sub", command_sub, "print what comes; with --identity, open what is sealed for you"},
     {"rr", command_rr, "publish a request and print the response"},
     {"id", command_id, "new, show, export, journal: identities"},
+    {"passwd", command_passwd, "user names and passwords for the broker"},
     {"detect", command_detect, "play one handshake and show each step"},
     {"bench", command_bench, "load a broker and measure it"},
     {"help", command_help, "this text; smqtt COMMAND --help shows a command's flags"},

@@ -184,7 +184,20 @@ static bool place(const char *from, const char *to, bool replace)
     return unlink(from) == 0;
 }
 
-smqtt_err smq_file_write(const char *path, smq_span bytes, bool secret, bool replace, struct smq_why *why)
+/* Owner and mode of the file that is replaced. Who may not give a file away keeps it himself; then nobody gets more
+ * rights than before. */
+static bool be_like(int fd, const struct stat *like)
+{
+    mode_t mode = like->st_mode & 07777;
+    if (fchown(fd, like->st_uid, like->st_gid) != 0) {
+        mode &= 0700;
+    }
+    return fchmod(fd, mode) == 0;
+}
+
+/* `like`: the file that is replaced; NULL: mode is that of a new one. */
+static smqtt_err write_whole(const char *path, smq_span bytes, mode_t mode, const struct stat *like, bool replace,
+                             struct smq_why *why)
 {
     char temp[4096];
     int made = snprintf(temp, sizeof temp, "%s.%ld.tmp", path, (long)getpid());
@@ -192,11 +205,12 @@ smqtt_err smq_file_write(const char *path, smq_span bytes, bool secret, bool rep
         return smq_why_set(why, SMQTT_E_IO, "The name %s is too long.", path);
     }
     unlink(temp);
-    int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, secret ? 0600 : 0644);
+    int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, like != NULL ? 0600 : mode);
     if (fd < 0) {
         return smq_why_set(why, SMQTT_E_IO, "Cannot write %s: %s.", path, strerror(errno));
     }
-    bool done = smq_file_write_all(fd, bytes.data, bytes.len) == SMQTT_OK && fsync(fd) == 0;
+    bool done = smq_file_write_all(fd, bytes.data, bytes.len) == SMQTT_OK && (like == NULL || be_like(fd, like)) &&
+                fsync(fd) == 0;
     int cause = errno;
     if (close(fd) != 0 && done) {
         done = false;
@@ -216,4 +230,26 @@ smqtt_err smq_file_write(const char *path, smq_span bytes, bool secret, bool rep
                            strerror(errno));
     }
     return SMQTT_OK;
+}
+
+smqtt_err smq_file_write(const char *path, smq_span bytes, bool secret, bool replace, struct smq_why *why)
+{
+    return write_whole(path, bytes, secret ? 0600 : 0644, NULL, replace, why);
+}
+
+smqtt_err smq_file_rewrite(const char *path, smq_span bytes, struct smq_why *why)
+{
+    struct stat st;
+    char *real = realpath(path, NULL);
+    if (real == NULL) {
+        return write_whole(path, bytes, 0600, NULL, true, why);
+    }
+    smqtt_err err = SMQTT_E_IO;
+    if (stat(real, &st) != 0 || !S_ISREG(st.st_mode)) {
+        smq_why_set(why, err, "%s is not a regular file, so it is not written to.", path);
+    } else {
+        err = write_whole(real, bytes, 0600, &st, true, why);
+    }
+    free(real);
+    return err;
 }

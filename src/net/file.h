@@ -34,6 +34,11 @@ void smq_file_free(struct smq_file_text *file);
  * @retval SMQTT_E_IO  the system failed; the old file is as it was
  */
 SMQ_MUST_USE smqtt_err smq_file_write(const char *path, smq_span bytes, bool secret, bool replace, struct smq_why *why);
+/**
+ * The same for a file that people have in their care: an existing one keeps its mode and, as far as this user may say
+ * so, its owner, and a symbolic link to it goes on to be one. A new one has mode 0600.
+ */
+SMQ_MUST_USE smqtt_err smq_file_rewrite(const char *path, smq_span bytes, struct smq_why *why);
 /** May the open file `fd`, shown as `path`, hold secrets? SMQTT_E_USAGE when others can read or write it or own it, or
  * when it is not a regular file; SMQTT_E_IO. */
 SMQ_MUST_USE smqtt_err smq_file_check_secret(int fd, const char *path, struct smq_why *why);

@@ -78,6 +78,27 @@ static smqtt_err open_descriptors(struct smq_loop *loop)
     return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->wake, &event) == 0 ? SMQTT_OK : SMQTT_E_IO;
 }
 
+static void wake_for_logins(void *ctx)
+{
+    smq_loop_wake(ctx);
+}
+
+static smqtt_err defer_login(void *ctx, uint64_t ticket, const char *peer, const struct smq_login_work *work,
+                             smq_span password)
+{
+    struct smq_loop *loop = ctx;
+    return smq_hasher_submit(loop->env.hasher, loop->env.index, ticket, peer, work, password);
+}
+
+static void take_logins(struct smq_loop *loop)
+{
+    uint64_t ticket;
+    smqtt_err answer;
+    while (loop->env.hasher != NULL && smq_hasher_take(loop->env.hasher, loop->env.index, &ticket, &answer)) {
+        smq_worker_login_ready(loop->worker, ticket, answer, loop->now);
+    }
+}
+
 static smqtt_err make_worker(struct smq_loop *loop)
 {
     struct smq_worker_env env = {.mem = loop->env.mem,
@@ -86,6 +107,11 @@ static smqtt_err make_worker(struct smq_loop *loop)
                                  .index = loop->env.index,
                                  .count = loop->env.count};
     memcpy(env.hash_key, loop->env.hash_key, sizeof env.hash_key);
+    if (loop->env.hasher != NULL) {
+        env.defer = defer_login;
+        env.defer_ctx = loop;
+        smq_hasher_attach(loop->env.hasher, loop->env.index, wake_for_logins, loop);
+    }
     return smq_worker_new(&env, loop->config, loop->now, &loop->worker);
 }
 
@@ -131,6 +157,9 @@ void smq_loop_free(struct smq_loop *loop)
         return;
     }
     const struct smqtt_mem *mem = loop->env.mem;
+    if (loop->env.hasher != NULL) {
+        smq_hasher_attach(loop->env.hasher, loop->env.index, NULL, NULL);
+    }
     free_transports(loop);
     smq_listener_close_all(loop);
     if (loop->worker != NULL) {
@@ -237,7 +266,9 @@ static void dispatch(struct smq_loop *loop, const struct epoll_event *event, uin
 {
     uint32_t number = (uint32_t)event->data.u64;
     if (number == SMQ_EVENT_WAKE) {
-        if (smq_wake_take(loop->wake) && loop->env.woken != NULL) {
+        bool woken = smq_wake_take(loop->wake);
+        take_logins(loop);
+        if (woken && loop->env.woken != NULL) {
             loop->env.woken(loop->env.ctx, loop);
         }
         return;

@@ -9,6 +9,7 @@
  * EAGAIN. Writing is tried first and EPOLLOUT armed only after EAGAIN, so epoll_ctl is called once per connection, not
  * per packet. */
 #include "broker/worker.h"
+#include "net/hasher.h"
 #include "net/why.h"
 
 struct smq_loop;
@@ -30,6 +31,8 @@ struct smq_loop_env {
     uint8_t hash_key[16];  /* the same for all loops */
     size_t read_size;      /* bytes of the shared read buffer; 0: 256 KiB */
     bool tcp_nodelay;
+    struct smq_hasher
+        *hasher; /* verifies passwords that take long; the loop is its customer `index`. NULL: the loop does */
     /** The loop was woken (smq_loop_wake): the place to look at flags of signal handlers. NULL: nothing. */
     void (*woken)(void *ctx, struct smq_loop *loop);
     /** Gives a transport to loop `owner`, which calls smq_loop_adopt in its own thread. The descriptor is the
