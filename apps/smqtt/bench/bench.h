@@ -131,7 +131,8 @@ struct bench {
 uint64_t bench_clock(void);
 /** Ctrl-C was pressed, or SIGTERM came. */
 bool bench_interrupted(void);
-/** Turns the loop until `done` says so. False when interrupted, or when `until_ns` (0: never) has passed first. */
+/** Turns the loop until `done` says so. False when `until_ns` (0: never) has passed first, or when interrupted: once
+ * while the run goes on, twice when it only awaits what is under way. */
 bool bench_run_until(struct bench *b, bool (*done)(struct bench *b), uint64_t until_ns);
 
 /* link.c: sockets */

@@ -19,7 +19,7 @@ static volatile sig_atomic_t interrupted;
 static void on_signal(int number)
 {
     (void)number;
-    interrupted = 1;
+    interrupted = interrupted < 2 ? interrupted + 1 : 2;
 }
 
 bool bench_interrupted(void)
@@ -105,7 +105,7 @@ static void turn(struct bench *b, int wait_ms)
 bool bench_run_until(struct bench *b, bool (*done)(struct bench *b), uint64_t until_ns)
 {
     b->now_ns = bench_clock();
-    while (!bench_interrupted()) {
+    while (interrupted <= (b->load.is_over ? 1 : 0)) {
         int connect_ms = connect_step(b);
         int wait_ms = load_step(b);
         keep_alive_step(b);

@@ -36,7 +36,7 @@ static bool make_clients(struct bench *b, uint64_t n_pubs, uint64_t n_subs, uint
         if (b->flags.short_ids || b->flags.prefix != NULL) {
             snprintf(c->id, sizeof c->id, "%.60s%s%llu", prefix, b->flags.short_ids ? "" : "_", number);
         } else {
-            snprintf(c->id, sizeof c->id, "sb%08x-%012llu", (unsigned)(bench_clock() >> 10 ^ b->begin_ns) & 0xFFFFFFFFu,
+            snprintf(c->id, sizeof c->id, "sb%08x-%012llu", (unsigned)(b->begin_ns >> 10 ^ b->begin_ns) & 0xFFFFFFFFu,
                      number);
         }
     }
@@ -174,7 +174,7 @@ static void settle(struct bench *b)
     uint64_t seen;
     do {
         seen = b->n.delivered + b->n.acked;
-    } while (!bench_run_until(b, load_is_drained, bench_clock() + QUIET_S * NS_PER_S) && !bench_interrupted() &&
+    } while (!bench_run_until(b, load_is_drained, bench_clock() + QUIET_S * NS_PER_S) &&
              seen != b->n.delivered + b->n.acked);
 }
 
