@@ -138,7 +138,8 @@ def test_ctrl_c(broker):
 
 def test_wrong_use(broker):
     for args, words in ((["nothing"], "no scenario"), (["pairs", "--colour"], "does not know"),
-                        (["pairs", "-q", "3"], "'3'"), (["pairs", "-c", "0"], "count of 0"), (["pairs", "-p", str(broker.port), "-c"], "needs"),
+                        (["pairs", "-q", "3"], "'3'"), (["pairs", "-c", "0"], "count of 0"),
+                        (["pairs", "-p", str(broker.port), "-c"], "needs"),
                         (["pairs", "-s", "10"], "at least 24"), (["pub"], "needs a topic"),
                         (["pairs", "-V", "2"], "3, 4 or 5"), (["fan-in", "--sealed", "x25519"], "--sealed"),
                         (["pairs", "-p", str(free_port())], "no client could connect"),
