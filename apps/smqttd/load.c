@@ -151,9 +151,6 @@ static smqtt_err check_listeners(const struct smq_conf *conf, struct smq_why *wh
         } lacks[] = {
             {l->mount_point != NULL, "mount_point", l->mount_point,
              "renames no topics and its clients would share those of all others: remove the line if they may"},
-            {l->password_file != NULL, "password_file", l->password_file,
-             "cannot check passwords; let the network keep strangers out, or require smqtt_require_detect"},
-            {l->acl_file != NULL, "acl_file", l->acl_file, "has no access lists; smqtt_require_detect limits topics"},
             {l->unix_path != NULL, "a path", l->unix_path, "cannot open Unix sockets: name a port"},
             {l->bind_device != NULL, "bind_interface", l->bind_device,
              "cannot bind to an interface: name its address behind the port of listener"},

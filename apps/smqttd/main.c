@@ -9,6 +9,7 @@
 
 #include <smqtt/system.h>
 
+#include "access.h"
 #include "load.h"
 #include "logging.h"
 #include "net/loop.h"
@@ -27,9 +28,11 @@ struct options {
 struct daemon {
     struct options options;
     struct logging logging;
-    struct smq_conf *confs[CONFS_MAX]; /* the last one is in use; connections may point into older ones */
+    struct smq_conf *confs[CONFS_MAX];       /* the last one is in use; connections may point into older ones */
+    struct access_tables *access[CONFS_MAX]; /* of the same configurations */
     size_t n_confs;
     struct load_parts parts;
+    struct smq_hasher *hasher; /* verifies passwords */
     struct smq_loop *loop;
 };
 
@@ -217,9 +220,14 @@ static void reload(struct daemon *d)
     }
     smqtt_err err = load_conf(d->options.conf_file, d->options.strict, &d->logging.log, &conf, &why);
     if (err == SMQTT_OK) {
+        err = access_load(&conf->broker, &d->access[d->n_confs], &why);
+    }
+    if (err == SMQTT_OK) {
         err = logging_set(&d->logging, conf, d->options.verbose, d->options.quiet, &why);
     }
     if (err != SMQTT_OK) {
+        access_free(d->access[d->n_confs]);
+        d->access[d->n_confs] = NULL;
         smq_log(&d->logging.log, SMQ_LOG_ERR, "The old configuration stays: %s", why.text);
         smq_conf_free(conf);
         return;
@@ -249,6 +257,16 @@ static void woken(void *ctx, struct smq_loop *loop)
 
 /* ---------------------------------------------------------------- run */
 
+/* As many threads as there are cores, but few: each may take the memory of an Argon2 hash. */
+static smqtt_err open_hasher(struct daemon *d, struct smq_why *why)
+{
+    enum { THREADS_MAX = 4, WAITING_MAX = 16384 };
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned threads = cores < 1 ? 1 : cores > THREADS_MAX ? THREADS_MAX : (unsigned)cores;
+    smqtt_err err = smq_hasher_new(NULL, threads, WAITING_MAX, 1, &d->hasher);
+    return err == SMQTT_OK ? err : smq_why_set(why, err, "Cannot begin: %s.", smqtt_strerror(err));
+}
+
 static smqtt_err open_loop(struct daemon *d, struct smq_why *why)
 {
     const struct smq_conf *conf = d->confs[0];
@@ -257,6 +275,7 @@ static smqtt_err open_loop(struct daemon *d, struct smq_why *why)
                                .index = 0,
                                .count = 1,
                                .tcp_nodelay = conf->set_tcp_nodelay,
+                               .hasher = d->hasher,
                                .woken = woken,
                                .ctx = d};
     if (!env.rng.fill(env.rng.ctx, env.hash_key, sizeof env.hash_key)) {
@@ -302,6 +321,7 @@ static smqtt_err serve(struct daemon *d, struct smq_why *why)
     }
     system_raise_files();
     set_signals();
+    SMQ_TRY(open_hasher(d, why));
     SMQ_TRY(open_loop(d, why));
     SMQ_TRY(settle(d, why));
     woken_loop = d->loop;
@@ -332,6 +352,7 @@ static smqtt_err begin(struct daemon *d, struct smq_why *why)
     }
     /* A broker that runs has the state; its next configuration can be tested all the same. */
     SMQ_TRY(load_parts(d->confs[0], !d->options.test, &d->parts, why));
+    SMQ_TRY(access_load(&d->confs[0]->broker, &d->access[0], why));
     if (d->options.test) {
         printf("%s: the configuration is right.\n", d->options.conf_file != NULL ? d->options.conf_file : "smqttd");
         return SMQTT_OK;
@@ -353,9 +374,11 @@ int main(int argc, char **argv)
     }
     woken_loop = NULL;
     smq_loop_free(d.loop);
+    smq_hasher_free(d.hasher);
     load_parts_close(&d.parts);
     logging_close(&d.logging);
     for (size_t i = 0; i < d.n_confs; i++) {
+        access_free(d.access[i]);
         smq_conf_free(d.confs[i]);
     }
     return err == SMQTT_OK ? EXIT_SUCCESS : EXIT_FAILURE;
