@@ -250,5 +250,6 @@ def test_a_dump_is_the_same_file(helper):
 
 if not is_smqttd():
     skip("about smqttd alone")
-main(test_what_2_1_has, test_clients_that_are_away_count, test_identifiers, test_less_protection_than_the_file_says,
-     test_settings_go_with_their_listener, test_a_dump_is_the_same_file)
+main(test_home_assistant, test_listeners_with_rights_of_their_own, test_what_2_1_has, test_clients_that_are_away_count,
+     test_identifiers, test_less_protection_than_the_file_says, test_settings_go_with_their_listener,
+     test_a_dump_is_the_same_file)
