@@ -33,11 +33,22 @@ struct smq_refbuf *smq_refbuf_ref(struct smq_refbuf *buf)
     return buf;
 }
 
+bool smq_refbuf_release(struct smq_refbuf *buf)
+{
+    /* Release, so that this owner's reads come before the free; acquire, so that the last one sees all of them done. Who
+     * is the only owner stays it: nobody else could make another. */
+    return smq_refbuf_is_sole(buf) || atomic_fetch_sub_explicit(&buf->refs, 1, memory_order_acq_rel) == 1;
+}
+
+void smq_refbuf_free(struct smq_refbuf *buf)
+{
+    smq_mem_free(buf->mem, buf);
+}
+
 void smq_refbuf_unref(struct smq_refbuf *buf)
 {
-    /* Release, so that this owner's reads come before the free; acquire, so that the last one sees all of them done. */
-    if (buf != NULL && atomic_fetch_sub_explicit(&buf->refs, 1, memory_order_acq_rel) == 1) {
-        smq_mem_free(buf->mem, buf);
+    if (buf != NULL && smq_refbuf_release(buf)) {
+        smq_refbuf_free(buf);
     }
 }
 

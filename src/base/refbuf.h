@@ -24,6 +24,10 @@ struct smq_refbuf *smq_refbuf_new_copy(const struct smqtt_mem *mem, smq_span s) 
 struct smq_refbuf *smq_refbuf_ref(struct smq_refbuf *buf);
 /** One owner less; the last one frees the block. NULL is allowed. */
 void smq_refbuf_unref(struct smq_refbuf *buf);
+/** One owner less. True: it was the last, and the block is the caller's to free with smq_refbuf_free. */
+bool smq_refbuf_release(struct smq_refbuf *buf) SMQ_MUST_USE;
+/** Frees a block that has no owner any more. */
+void smq_refbuf_free(struct smq_refbuf *buf);
 /** Is there no other owner, so that writing is allowed? */
 bool smq_refbuf_is_sole(const struct smq_refbuf *buf);
 /** The bytes; a view as long as the caller is an owner. NULL gives the empty span. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/conn.h"
+#include "broker/held.h"
 #include "broker/hold.h"
 #include "broker/internal.h"
 #include "broker/relay.h"
@@ -192,9 +193,14 @@ void smq_conn_end(struct smq_conn *conn, enum smq_conn_fate fate, bool with_will
     }
     conn->state = SMQ_CONN_OVER;
     conn->fate = (uint8_t)fate;
+    if (fate == SMQ_FATE_HANDOVER) {
+        conn->handed_over = true; /* its place is the other worker's from now on */
+        smq_ledger_give(&w->ledger->connections, 1);
+    }
     smq_wheel_cancel(&w->wheel, &conn->timer.node);
     smq_detect_drop(conn);
     smq_hold_drop(conn);
+    smq_held_drop(w, conn);
     smq_conn_drop_aliases(conn);
     smq_auth_drop(conn);
     struct smq_session *s = conn->session;
@@ -344,13 +350,13 @@ smqtt_err smq_worker_open(struct smq_worker *w, const struct smq_listener_config
     if (count == NULL) {
         return SMQTT_E_NOMEM;
     }
-    bool full = config->max_connections != 0 && w->stats.connections >= config->max_connections;
     bool listener_full = listener->max_connections != 0 && count->n >= listener->max_connections;
-    if (full || listener_full) {
+    if (listener_full || !smq_ledger_take(&w->ledger->connections, 1, config->max_connections)) {
         return SMQTT_E_FULL;
     }
     struct smq_conn *conn = smq_mem_alloc(w->mem, sizeof *conn + peer.len + 1);
     if (conn == NULL) {
+        smq_ledger_give(&w->ledger->connections, 1);
         return SMQTT_E_NOMEM;
     }
     *conn = (struct smq_conn){.worker = w,
@@ -403,6 +409,9 @@ void smq_conn_release(struct smq_worker *w, struct smq_conn *conn, struct smqtt_
     smq_list_remove(&conn->of_worker);
     conn->of_listener->n--;
     w->stats.connections--;
+    if (!conn->handed_over) {
+        smq_ledger_give(&w->ledger->connections, 1);
+    }
     smq_mem_free(w->mem, conn);
 }
 
@@ -428,7 +437,8 @@ static bool is_paused(const struct smq_conn *conn)
 
 bool smq_conn_paused(const struct smq_conn *conn)
 {
-    return is_paused(conn) || (conn->hold != NULL && smq_hold_pauses(conn));
+    return is_paused(conn) || conn->stalled || conn->n_held >= SMQ_HELD_MAX ||
+           (conn->hold != NULL && smq_hold_pauses(conn));
 }
 
 void smq_conn_sent(struct smq_worker *w, struct smq_conn *conn, size_t n, struct smqtt_now now)
@@ -451,7 +461,7 @@ void smq_conn_sent(struct smq_worker *w, struct smq_conn *conn, size_t n, struct
         if (s->slow != NULL) {
             smq_slow_took_bytes(w, s);
         }
-    } else if (s->queue.n != 0 || s->n_unsent != 0) {
+    } else if (s->queue.n != 0 || s->n_unsent != 0 || s->pulls != NULL || s->shares != NULL) {
         smq_session_pump(w, s);
     }
 }

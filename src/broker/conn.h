@@ -46,6 +46,9 @@ struct smq_conn {
     uint8_t doom;            /* smqtt_err that it is to be ended for when nothing else is under way */
     uint8_t state;           /* enum smq_conn_state */
     uint8_t fate;            /* enum smq_conn_fate */
+    uint8_t n_held;          /* SUBACKs and UNSUBACKs that wait (broker/held.h) */
+    bool handed_over;
+    bool stalled; /* the next packet is a PUBLISH, and other workers have no room for it */
     char peer[];
 };
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/internal.h"
+#include "broker/pull.h"
 #include "broker/route.h"
+#include "broker/share.h"
 #include "broker/say.h"
 #include "broker/slow.h"
 
@@ -54,6 +56,52 @@ void smq_session_clear_queue(struct smq_worker *w, struct smq_session *s)
     }
     w->stats.queued_messages -= q->n;
     queue_release(q, w->mem);
+}
+
+static bool came_by(void *delivery, const struct smq_shared *only)
+{
+    const struct smq_shared *sh = smq_delivery_share(delivery);
+    return only != NULL ? sh == only : sh != NULL;
+}
+
+uint32_t smq_session_take_shared(struct smq_worker *w, struct smq_session *s, const struct smq_shared *only,
+                                 void ***taken)
+{
+    struct smq_queue *q = &s->queue;
+    uint32_t n = 0, kept = 0, mask = q->cap - 1;
+    for (uint32_t i = 0; i < q->n; i++) {
+        n += came_by(q->items[(q->head + i) & mask].delivery, only);
+    }
+    *taken = n != 0 ? smq_mem_zalloc(w->mem, n, sizeof **taken) : NULL;
+    if (*taken == NULL) {
+        return 0;
+    }
+    n = 0;
+    for (uint32_t i = 0; i < q->n; i++) {
+        struct smq_queued item = q->items[(q->head + i) & mask];
+        if (came_by(item.delivery, only)) {
+            q->bytes -= smq_delivery_msg(item.delivery)->len;
+            (*taken)[n++] = item.delivery;
+        } else {
+            q->items[(q->head + kept++) & mask] = item;
+        }
+    }
+    q->n = kept;
+    w->stats.queued_messages -= n;
+    if (kept == 0) {
+        queue_release(q, w->mem);
+    }
+    return n;
+}
+
+void smq_session_forget_share(struct smq_session *s, const struct smq_shared *sh)
+{
+    for (uint32_t i = 0; i < s->queue.n; i++) {
+        void *delivery = s->queue.items[(s->queue.head + i) & (s->queue.cap - 1)].delivery;
+        if (smq_delivery_share(delivery) == sh) {
+            smq_delivery_forget_share(delivery);
+        }
+    }
 }
 
 void smq_session_drop_first(struct smq_worker *w, struct smq_session *s)
@@ -112,16 +160,6 @@ static bool send_template(struct smq_conn *conn, struct smq_routing *r, const st
     return true;
 }
 
-static smqtt_err send_now(struct smq_conn *conn, struct smq_routing *r, const struct smq_send *send)
-{
-    size_t size = r->content.topic.len + r->content.props.len + r->content.payload.len;
-    bool small = size <= SMQ_COPY_MAX && (send->n_ids == 0 || !smq_conn_is_v5(conn));
-    if (small && send_template(conn, r, send)) {
-        return SMQTT_OK;
-    }
-    return smq_conn_send(conn, send);
-}
-
 /* One message is always let through, however large [mosquitto.conf: max_inflight_bytes]. */
 static bool is_window_full(const struct smq_worker *w, const struct smq_session *s, size_t bytes)
 {
@@ -133,6 +171,24 @@ static bool is_output_full(const struct smq_worker *w, const struct smq_conn *co
 {
     uint64_t max = w->config->max_output_bytes;
     return max != 0 && conn->out.bytes >= max;
+}
+
+bool smq_session_is_ready(const struct smq_worker *w, const struct smq_session *s, uint8_t qos)
+{
+    if (s->conn == NULL || s->queue.n != 0 || s->n_unsent != 0 || is_output_full(w, s->conn)) {
+        return false;
+    }
+    return qos == 0 || (s->out.count < window_of(w, s->conn) && !is_window_full(w, s, 1));
+}
+
+static smqtt_err send_now(struct smq_conn *conn, struct smq_routing *r, const struct smq_send *send)
+{
+    size_t size = r->content.topic.len + r->content.props.len + r->content.payload.len;
+    bool small = size <= SMQ_COPY_MAX && (send->n_ids == 0 || !smq_conn_is_v5(conn));
+    if (small && send_template(conn, r, send)) {
+        return SMQTT_OK;
+    }
+    return smq_conn_send(conn, send);
 }
 
 void smq_session_let_go(struct smq_worker *w, struct smq_session *s, struct smq_out_slot *slot)
@@ -172,7 +228,7 @@ static bool deliver_at_once(struct smq_worker *w, struct smq_session *s, struct 
     if (msg != NULL && is_window_full(w, s, msg->len)) {
         return false;
     }
-    void *delivery = msg != NULL ? smq_delivery_new(w->mem, msg, send->retain, send->ids, send->n_ids) : NULL;
+    void *delivery = msg != NULL ? smq_delivery_new(w->mem, msg, send->retain, send->ids, send->n_ids, r->share) : NULL;
     if (delivery == NULL) {
         drop(w);
         return true;
@@ -210,7 +266,7 @@ static void enqueue(struct smq_worker *w, struct smq_session *s, struct smq_rout
         smq_slow_dropped(w, s);
         return;
     }
-    void *delivery = smq_delivery_new(w->mem, msg, send->retain, send->ids, send->n_ids);
+    void *delivery = smq_delivery_new(w->mem, msg, send->retain, send->ids, send->n_ids, r->share);
     if (delivery == NULL) {
         drop(w);
         return;
@@ -229,6 +285,9 @@ void smq_session_deliver(struct smq_worker *w, struct smq_session *s, struct smq
 {
     if (!smq_session_may(w, s, r->content.topic, SMQ_ACCESS_READ)) {
         return;
+    }
+    if (s->pulls != NULL && r->content.version != 0) {
+        smq_pull_overtake(w, s, &r->content);
     }
     struct smq_send send = {
         .content = &r->content, .msg = r->msg, .ids = ids, .n_ids = n_ids, .qos = qos, .retain = retain};
@@ -363,6 +422,12 @@ void smq_session_pump(struct smq_worker *w, struct smq_session *s)
     if (s->slow != NULL && s->queue.n != before) {
         smq_slow_took_messages(w, s);
     }
+    if (s->pulls != NULL) {
+        smq_pull_pump(w, s);
+    }
+    if (s->shares != NULL) {
+        smq_share_ready(w, s);
+    }
 }
 
 void smq_session_resume(struct smq_worker *w, struct smq_session *s)
@@ -372,6 +437,9 @@ void smq_session_resume(struct smq_worker *w, struct smq_session *s)
     while ((slot = smq_inflight_next(&s->out, slot)) != NULL) {
         slot->sent |= SMQ_MUST_RESEND;
         s->n_unsent++;
+    }
+    if (s->shares != NULL) {
+        smq_share_online(w, s);
     }
     smq_session_pump(w, s);
 }

@@ -7,6 +7,7 @@
 #include "broker/peer.h"
 #include "broker/retain.h"
 #include "broker/session.h"
+#include "broker/tombs.h"
 #include "broker/sys.h"
 #include "broker/trie.h"
 
@@ -37,6 +38,17 @@ struct smq_worker {
     struct smq_trie trie;
     struct smq_retain retain;
     struct smq_peers peers;
+    struct smq_tombs tombs;
+    struct smq_handles handles;
+    struct smq_list helds;     /* of smq_held: what waits until all workers know of a subscription */
+    struct smq_list pulls;     /* of smq_pulls that go on in the next turn */
+    struct smq_list questions; /* of smq_question: other workers want retained messages */
+    struct smq_map shareds;    /* session and filter -> struct smq_shared */
+    struct smq_map groups;     /* $share/group/filter -> struct smq_group, of those that belong here */
+    struct smq_map members;    /* worker and handle -> struct smq_member of them */
+    uint64_t n_pulls, n_settled;
+    bool has_more; /* work was left because a turn has an end */
+    bool ending;   /* everything is freed, and nobody is told */
     struct smq_list conns, dirty;
     struct smq_listener_count *listeners;
     struct smq_chunk_pool chunks;
@@ -45,7 +57,9 @@ struct smq_worker {
     struct smqtt_opener *opener; /* the broker's own identity; NULL: none */
     struct smq_server *own;      /* and its entry in `servers` */
     uint64_t n_made;             /* sessions so far: makes their hashes differ */
-    uint64_t msg_bytes;          /* of all message blocks */
+    struct smq_ledger *ledger;   /* of all workers, or */
+    struct smq_ledger own_ledger;
+    struct smq_account *account; /* the bytes of the messages that were made here */
     uint64_t mark;               /* acknowledgements with a higher one wait (broker/hold.h) */
     uint64_t n_origins;          /* numbers given to publishers so far */
     struct smq_map origins;      /* origin -> struct smq_conn, of those that somebody asked for */

@@ -9,7 +9,8 @@ size_t smq_msg_size(const struct smq_content *c)
     return sizeof(struct smq_msg) + 2 + c->topic.len + c->props.len + c->payload.len;
 }
 
-struct smq_refbuf *smq_msg_new(const struct smqtt_mem *mem, const struct smq_content *c, bool checked, uint64_t *total)
+struct smq_refbuf *smq_msg_new(const struct smqtt_mem *mem, const struct smq_content *c, bool checked,
+                               struct smq_account *account)
 {
     size_t size = smq_msg_size(c);
     if (c->topic.len > UINT16_MAX || c->props.len > SMQ_VARINT_MAX || c->payload.len > SMQ_VARINT_MAX) {
@@ -21,7 +22,8 @@ struct smq_refbuf *smq_msg_new(const struct smqtt_mem *mem, const struct smq_con
     }
     struct smq_msg *m = smq_msg_of(buf);
     *m = (struct smq_msg){.expires = c->expires,
-                          .total = total,
+                          .account = account,
+                          .version = c->version,
                           .topic_len = (uint32_t)c->topic.len,
                           .props_len = (uint32_t)c->props.len,
                           .payload_len = (uint32_t)c->payload.len,
@@ -33,16 +35,16 @@ struct smq_refbuf *smq_msg_new(const struct smqtt_mem *mem, const struct smq_con
     smq_wr_blob16(&wr, c->topic);
     smq_wr_put(&wr, c->props);
     smq_wr_put(&wr, c->payload);
-    *total += size;
+    account->made += size;
     return buf;
 }
 
 void smq_msg_unref(struct smq_refbuf *buf)
 {
-    if (buf != NULL && smq_refbuf_is_sole(buf)) {
-        *smq_msg_of(buf)->total -= buf->len;
+    if (buf != NULL && smq_refbuf_release(buf)) {
+        smq_account_give(smq_msg_of(buf)->account, buf->len);
+        smq_refbuf_free(buf);
     }
-    smq_refbuf_unref(buf);
 }
 
 struct smq_content smq_msg_content(const struct smq_refbuf *buf)
@@ -53,6 +55,7 @@ struct smq_content smq_msg_content(const struct smq_refbuf *buf)
                                 .props = {at + m->topic_len, m->props_len},
                                 .payload = {at + m->topic_len + m->props_len, m->payload_len},
                                 .expires = m->expires,
+                                .version = m->version,
                                 .qos = m->qos,
                                 .retain = m->retain,
                                 .has_text = m->has_text};
@@ -99,6 +102,7 @@ bool smq_msg_is_sound(struct smq_refbuf *buf, enum smq_text_policy text, uint16_
 
 struct wrapper {
     struct smq_refbuf *msg;
+    struct smq_shared *share;
     uint32_t n_ids;
     bool retain;
     uint32_t ids[];
@@ -114,16 +118,16 @@ static struct wrapper *wrapper_of(void *delivery)
 }
 
 void *smq_delivery_new(const struct smqtt_mem *mem, struct smq_refbuf *msg, bool retain, const uint32_t *ids,
-                       size_t n_ids)
+                       size_t n_ids, struct smq_shared *share)
 {
-    if (!retain && n_ids == 0) {
+    if (!retain && n_ids == 0 && share == NULL) {
         return msg;
     }
     struct wrapper *w = smq_mem_alloc(mem, sizeof *w + n_ids * sizeof *ids);
     if (w == NULL) {
         return NULL;
     }
-    *w = (struct wrapper){msg, (uint32_t)n_ids, retain};
+    *w = (struct wrapper){msg, share, (uint32_t)n_ids, retain};
     if (n_ids != 0) {
         memcpy(w->ids, ids, n_ids * sizeof *ids);
     }
@@ -147,6 +151,17 @@ bool smq_delivery_retain(void *delivery)
 {
     struct wrapper *w = wrapper_of(delivery);
     return w != NULL && w->retain;
+}
+
+struct smq_shared *smq_delivery_share(void *delivery)
+{
+    struct wrapper *w = wrapper_of(delivery);
+    return w != NULL ? w->share : NULL;
+}
+
+void smq_delivery_forget_share(void *delivery)
+{
+    wrapper_of(delivery)->share = NULL;
 }
 
 size_t smq_delivery_ids(void *delivery, const uint32_t **ids)

@@ -5,13 +5,17 @@
  * form in which they stand on the wire of every version, so that it is shared by all receivers whatever they speak. */
 #include "base/refbuf.h"
 #include "base/utf8.h"
+#include "broker/ledger.h"
 #include "codec/packet.h"
 
-/** What stands at the start of the block; behind it topic (with its u16 length), properties, payload. Blocks come from
- * one worker and are freed by it, which counts their bytes in `*total`. */
+struct smq_shared;
+
+/** What stands at the start of the block; behind it topic (with its u16 length), properties, payload. The bytes are on
+ * the account of the worker that made it, whoever drops the last reference. */
 struct smq_msg {
     smqtt_ms expires; /* monotonic; SMQTT_NEVER: does not */
-    uint64_t *total;
+    struct smq_account *account;
+    uint64_t version; /* of one that was published to be retained; 0: was not */
     uint32_t topic_len, props_len, payload_len;
     uint8_t qos; /* as published */
     bool retain; /* as published */
@@ -25,6 +29,7 @@ struct smq_content {
     smq_span props; /* wire form of those that are forwarded, without expiry; empty if none */
     smq_span payload;
     smqtt_ms expires; /* monotonic; SMQTT_NEVER */
+    uint64_t version; /* of one that was published to be retained: later ones have higher ones; 0: was not */
     uint8_t qos;
     bool retain;
     bool has_text; /* payload format indicator 1 */
@@ -35,11 +40,12 @@ struct smq_content {
     (1u << SMQ_PROP_PAYLOAD_FORMAT | 1u << SMQ_PROP_CONTENT_TYPE | 1u << SMQ_PROP_RESPONSE_TOPIC | \
      1u << SMQ_PROP_CORRELATION_DATA | 1u << SMQ_PROP_USER_PROPERTY)
 
-/** Makes a block with one owner and adds its size to *total. NULL: no memory, or larger than a packet can be.
+/** Makes a block with one owner and charges the account with it (who has a limit asks smq_account_reserve before).
+ * NULL: no memory, or larger than a packet can be.
  * @param checked  all of it went through the codec's checks when it came in; else it is checked before it leaves */
 struct smq_refbuf *smq_msg_new(const struct smqtt_mem *mem, const struct smq_content *c, bool checked,
-                               uint64_t *total) SMQ_MUST_USE;
-/** Gives up one ownership; the last takes its size off its total. NULL allowed. */
+                               struct smq_account *account) SMQ_MUST_USE;
+/** Gives up one ownership; the last gives its bytes back to its account. From any thread. NULL allowed. */
 void smq_msg_unref(struct smq_refbuf *buf);
 /** The fields of the block. */
 static inline struct smq_msg *smq_msg_of(struct smq_refbuf *buf)
@@ -56,17 +62,23 @@ bool smq_msg_is_sound(struct smq_refbuf *buf, enum smq_text_policy text, uint16_
 bool smq_content_is_sound(const struct smq_content *c, enum smq_text_policy text, uint16_t max_levels);
 
 /* A delivery: a message as one session shall get it. Most are the bare message; those with RETAIN set or with
- * subscription identifiers have a small wrapper. Callers see a pointer that they give back here. */
+ * subscription identifiers, and those of a shared subscription, have a small wrapper. Callers see a pointer that they
+ * give back here. */
 
-/** One ownership of `msg` passes over on success. NULL: no memory; then it stays the caller's. */
+/** One ownership of `msg` passes over on success. NULL: no memory; then it stays the caller's.
+ * @param share  the shared subscription that it came through, borrowed; NULL: none */
 void *smq_delivery_new(const struct smqtt_mem *mem, struct smq_refbuf *msg, bool retain, const uint32_t *ids,
-                       size_t n_ids) SMQ_MUST_USE;
+                       size_t n_ids, struct smq_shared *share) SMQ_MUST_USE;
 /** Frees it and gives up its ownership of the message. NULL allowed. */
 void smq_delivery_free(const struct smqtt_mem *mem, void *delivery);
 /** Its message; still owned by the delivery. */
 struct smq_refbuf *smq_delivery_msg(void *delivery);
 /** Shall RETAIN be set? */
 bool smq_delivery_retain(void *delivery);
+/** The shared subscription that it came through, or NULL. */
+struct smq_shared *smq_delivery_share(void *delivery);
+/** That shared subscription is gone: this is an ordinary delivery from now on. */
+void smq_delivery_forget_share(void *delivery);
 /** Its subscription identifiers; returns how many. */
 size_t smq_delivery_ids(void *delivery, const uint32_t **ids);
 

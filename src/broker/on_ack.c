@@ -20,7 +20,7 @@ static void finish(struct smq_worker *w, struct smq_session *s, struct smq_out_s
     if (s->conn->hold != NULL) {
         smq_conn_make_dirty(s->conn); /* what it owed may be what it was read on for */
     }
-    if (s->queue.n != 0 || s->n_unsent != 0) {
+    if (s->queue.n != 0 || s->n_unsent != 0 || s->pulls != NULL || s->shares != NULL) {
         smq_session_pump(w, s);
     }
 }

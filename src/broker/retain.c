@@ -4,6 +4,8 @@
 #include "broker/message.h"
 #include "codec/topic.h"
 
+#include <limits.h>
+
 static struct smq_retain_node *node_of(struct smq_tree_node *n)
 {
     return (struct smq_retain_node *)(void *)n;
@@ -13,6 +15,7 @@ smqtt_err smq_retain_init(struct smq_retain *r, const struct smqtt_mem *mem, con
                           struct smq_wheel *wheel, smq_timer_fn fire)
 {
     *r = (struct smq_retain){.wheel = wheel, .fire = fire};
+    smq_list_init(&r->cursors);
     return smq_tree_init(&r->tree, mem, key, sizeof(struct smq_retain_node));
 }
 
@@ -25,11 +28,29 @@ static void drop_timer(struct smq_retain *r, struct smq_retain_node *node)
     }
 }
 
+static void move_cursors(struct smq_retain *r, const struct smq_tree_node *node);
+
 static void prune(struct smq_retain *r, struct smq_tree_node *node)
 {
     while (node->parent != 0 && node->first_child == 0 && node_of(node)->msg == NULL) {
+        move_cursors(r, node);
         node = smq_tree_remove(&r->tree, node);
     }
+}
+
+static void uncount(struct smq_retain *r, size_t n)
+{
+    r->n -= n;
+    if (r->total != NULL) {
+        smq_ledger_give(r->total, n);
+    }
+}
+
+static bool count(struct smq_retain *r, uint32_t max)
+{
+    bool room = r->total != NULL ? smq_ledger_take(r->total, 1, max) : max == 0 || r->n < max;
+    r->n += room;
+    return room;
 }
 
 static void clear(struct smq_retain *r, struct smq_retain_node *node)
@@ -38,7 +59,7 @@ static void clear(struct smq_retain *r, struct smq_retain_node *node)
     if (node->msg != NULL) {
         smq_msg_unref(node->msg);
         node->msg = NULL;
-        r->n--;
+        uncount(r, 1);
     }
     prune(r, &node->tree);
 }
@@ -55,46 +76,65 @@ void smq_retain_deinit(struct smq_retain *r)
         node = smq_tree_remove(&r->tree, node);
     }
     smq_tree_deinit(&r->tree);
-    r->n = 0;
+    uncount(r, r->n);
 }
 
-smqtt_err smq_retain_set(struct smq_retain *r, struct smq_refbuf *msg, uint32_t max)
+static smqtt_err put(struct smq_retain *r, struct smq_refbuf *msg, smq_span topic, smqtt_ms expires)
 {
-    struct smq_content c = smq_msg_content(msg);
-    struct smq_tree_node *at = smq_tree_find(&r->tree, c.topic);
-    if (max != 0 && r->n >= max && (at == NULL || node_of(at)->msg == NULL)) {
-        return SMQTT_E_QUOTA;
-    }
     struct smq_retain_timer *timer = NULL;
-    if (c.expires != SMQTT_NEVER) {
+    if (expires != SMQTT_NEVER) {
         timer = smq_mem_zalloc(r->tree.mem, 1, sizeof *timer);
         if (timer == NULL) {
             return SMQTT_E_NOMEM;
         }
     }
-    smqtt_err err = smq_tree_add(&r->tree, c.topic, &at);
+    struct smq_tree_node *at;
+    smqtt_err err = smq_tree_add(&r->tree, topic, &at);
     if (err != SMQTT_OK) {
         smq_mem_free(r->tree.mem, timer);
         return err;
     }
     struct smq_retain_node *node = node_of(at);
     drop_timer(r, node);
-    r->n += node->msg == NULL;
     smq_msg_unref(node->msg);
     node->msg = smq_refbuf_ref(msg);
     node->expiry = timer;
     if (timer != NULL) {
         timer->node = node;
         smq_timer_init(&timer->timer, r->fire);
-        smq_wheel_set(r->wheel, &timer->timer.node, c.expires);
+        smq_wheel_set(r->wheel, &timer->timer.node, expires);
     }
     return SMQTT_OK;
 }
 
-void smq_retain_remove(struct smq_retain *r, smq_span topic)
+smqtt_err smq_retain_set(struct smq_retain *r, struct smq_refbuf *msg, uint32_t max)
+{
+    struct smq_content c = smq_msg_content(msg);
+    struct smq_refbuf *old = smq_retain_get(r, c.topic);
+    if (old != NULL && smq_msg_of(old)->version > c.version) {
+        return SMQTT_OK;
+    }
+    if (old == NULL && !count(r, max)) {
+        return SMQTT_E_QUOTA;
+    }
+    smqtt_err err = put(r, msg, c.topic, c.expires);
+    if (err != SMQTT_OK && old == NULL) {
+        uncount(r, 1);
+    }
+    return err;
+}
+
+struct smq_refbuf *smq_retain_get(const struct smq_retain *r, smq_span topic)
 {
     struct smq_tree_node *at = smq_tree_find(&r->tree, topic);
-    if (at != NULL && at->parent != 0) {
+    return at != NULL ? node_of(at)->msg : NULL;
+}
+
+void smq_retain_remove(struct smq_retain *r, smq_span topic, uint64_t version)
+{
+    struct smq_tree_node *at = smq_tree_find(&r->tree, topic);
+    const struct smq_refbuf *msg = at != NULL ? node_of(at)->msg : NULL;
+    if (msg != NULL && smq_msg_of(node_of(at)->msg)->version <= version) {
         clear(r, node_of(at));
     }
 }
@@ -119,38 +159,6 @@ static struct smq_tree_node *allowed(const struct smq_retain *r, struct smq_tree
         node = smq_tree_next(&r->tree, node);
     }
     return node;
-}
-
-struct walk {
-    const struct smq_retain *r;
-    bool (*fn)(void *ctx, struct smq_refbuf *msg);
-    void *ctx;
-};
-
-static bool show(const struct walk *w, struct smq_tree_node *node)
-{
-    struct smq_refbuf *msg = node_of(node)->msg;
-    return msg == NULL || w->fn(w->ctx, msg);
-}
-
-/* `#`: the node and everything below it. */
-static bool show_all(const struct walk *w, struct smq_tree_node *top)
-{
-    struct smq_tree_node *node = top;
-    for (;;) {
-        if (!show(w, node)) {
-            return false;
-        }
-        struct smq_tree_node *next = allowed(w->r, smq_tree_first(&w->r->tree, node));
-        while (next == NULL && node != top) {
-            next = allowed(w->r, smq_tree_next(&w->r->tree, node));
-            node = smq_tree_parent(&w->r->tree, node);
-        }
-        if (next == NULL) {
-            return true;
-        }
-        node = next;
-    }
 }
 
 /* One level of the filter; where in it the level begins and ends is all that going back takes. */
@@ -184,55 +192,106 @@ static struct smq_tree_node *down(const struct smq_retain *r, struct smq_tree_no
     return smq_tree_child(&r->tree, node, level, smq_tree_hash(&r->tree, level));
 }
 
-/** The filter ends here: shows this one and, for `+`, all of its siblings. False: no more is wanted. */
-static bool show_ends(const struct walk *w, struct smq_tree_node *node, bool siblings)
+/* ------------------------------------------------------------ cursors */
+
+/* A cursor stands on a node, and knows which level of its filter comes below that. Inside of `#` it stays at that
+ * level, and `top` is where the `#` began. */
+
+static bool descend(const struct smq_retain *r, struct smq_retain_cursor *c)
 {
-    for (; node != NULL; node = siblings ? allowed(w->r, smq_tree_next(&w->r->tree, node)) : NULL) {
-        if (!show(w, node)) {
-            return false;
+    if (c->from > c->filter.len) {
+        return false; /* the filter ends here */
+    }
+    smq_span level = level_at(c->filter, c->from);
+    bool multi = is_level(level, '#');
+    struct smq_tree_node *child = multi ? allowed(r, smq_tree_first(&r->tree, c->node)) : down(r, c->node, level);
+    if (child == NULL) {
+        return false;
+    }
+    if (!multi) {
+        c->from += level.len + 1;
+    } else if (c->top == NULL) {
+        c->top = c->node;
+    }
+    c->node = child;
+    return true;
+}
+
+/* To the next sibling, of it or of the nearest one above that has one where the filter has a wildcard. */
+static bool go_on(const struct smq_retain *r, struct smq_retain_cursor *c)
+{
+    while (c->node->parent != 0) {
+        c->top = c->top == c->node ? NULL : c->top;
+        size_t before = c->top == NULL ? level_before(c->filter, c->from) : c->from;
+        bool wild = c->top != NULL || is_level(level_at(c->filter, before), '+');
+        struct smq_tree_node *sibling = wild ? allowed(r, smq_tree_next(&r->tree, c->node)) : NULL;
+        if (sibling != NULL) {
+            c->node = sibling;
+            return true;
+        }
+        c->from = before;
+        c->node = smq_tree_parent(&r->tree, c->node);
+    }
+    return false;
+}
+
+void smq_retain_open(struct smq_retain *r, struct smq_retain_cursor *c, smq_span filter)
+{
+    *c = (struct smq_retain_cursor){.filter = filter, .node = r->tree.root, .fresh = true};
+    smq_list_push_back(&r->cursors, &c->of_retain);
+}
+
+void smq_retain_close(struct smq_retain_cursor *c)
+{
+    if (c->node != NULL) {
+        smq_list_remove(&c->of_retain);
+        c->node = NULL;
+    }
+}
+
+struct smq_refbuf *smq_retain_next(struct smq_retain *r, struct smq_retain_cursor *c, unsigned *budget)
+{
+    while (c->node != NULL && *budget != 0) {
+        if (!c->fresh && !descend(r, c) && !go_on(r, c)) {
+            smq_retain_close(c);
+            return NULL;
+        }
+        --*budget;
+        c->fresh = false;
+        struct smq_refbuf *msg = node_of(c->node)->msg;
+        if (msg != NULL && (c->from > c->filter.len || is_level(level_at(c->filter, c->from), '#'))) {
+            return msg;
         }
     }
-    return true;
+    return NULL;
+}
+
+/* The node goes: cursors that stand on it go on before. It has no children. */
+static void move_cursors(struct smq_retain *r, const struct smq_tree_node *node)
+{
+    struct smq_list *next;
+    for (struct smq_list *at = r->cursors.next; at != &r->cursors; at = next) {
+        struct smq_retain_cursor *c = SMQ_CONTAINER_OF(at, struct smq_retain_cursor, of_retain);
+        next = at->next;
+        if (c->node != node) {
+            continue;
+        }
+        if (go_on(r, c)) {
+            c->fresh = true; /* nobody has looked at that one */
+        } else {
+            smq_retain_close(c);
+        }
+    }
 }
 
 void smq_retain_match(struct smq_retain *r, smq_span filter, bool (*fn)(void *ctx, struct smq_refbuf *msg), void *ctx)
 {
-    struct walk w = {r, fn, ctx};
-    struct smq_tree_node *node = r->tree.root;
-    size_t from = 0;
-    for (;;) {
-        smq_span level = level_at(filter, from);
-        bool last = from + level.len == filter.len;
-        struct smq_tree_node *next = NULL;
-        if (is_level(level, '#')) {
-            if (!show_all(&w, node)) {
-                return;
-            }
-        } else {
-            next = down(r, node, level);
-            if (last) {
-                if (!show_ends(&w, next, is_level(level, '+'))) {
-                    return;
-                }
-                next = NULL;
-            }
-        }
-        if (next != NULL) {
-            node = next;
-            from += level.len + 1;
-            continue;
-        }
-        /* Back to the nearest `+` whose next sibling was not looked at yet. */
-        struct smq_tree_node *other = NULL;
-        while (other == NULL && node->parent != 0) {
-            from = level_before(filter, from);
-            other = is_level(level_at(filter, from), '+') ? allowed(r, smq_tree_next(&r->tree, node)) : NULL;
-            node = smq_tree_parent(&r->tree, node);
-        }
-        if (other == NULL) {
-            return;
-        }
-        from += level_at(filter, from).len + 1;
-        node = other;
+    struct smq_retain_cursor c;
+    struct smq_refbuf *msg;
+    unsigned budget = UINT_MAX;
+    smq_retain_open(r, &c, filter);
+    while ((msg = smq_retain_next(r, &c, &budget)) != NULL && fn(ctx, msg)) {
+        budget = UINT_MAX;
     }
+    smq_retain_close(&c);
 }

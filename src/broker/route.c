@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/route.h"
 #include "broker/internal.h"
+#include "broker/share.h"
 
 enum { MANY_IDS = 64 };
 
@@ -11,6 +12,8 @@ void smq_routing_init(struct smq_routing *r, const struct smq_content *content, 
     r->msg = NULL;
     r->from = from;
     r->origin = 0;
+    r->share = NULL;
+    r->from_peer = false;
     r->checked = checked;
     r->n_receivers = 0;
     for (size_t i = 0; i < SMQ_ARRAY_LEN(r->templates); i++) {
@@ -36,12 +39,11 @@ struct smq_refbuf *smq_routing_msg(struct smq_worker *w, struct smq_routing *r, 
     if (r->msg != NULL) {
         return r->msg;
     }
-    uint64_t limit = w->config->memory_limit;
-    if (limit != 0 && w->msg_bytes + smq_msg_size(&r->content) > limit) {
+    if (!smq_account_reserve(w->ledger, w->account, smq_msg_size(&r->content), w->config->memory_limit)) {
         *err = SMQTT_E_QUOTA;
         return NULL;
     }
-    r->msg = smq_msg_new(w->mem, &r->content, r->checked, &w->msg_bytes);
+    r->msg = smq_msg_new(w->mem, &r->content, r->checked, w->account);
     if (r->msg == NULL) {
         *err = SMQTT_E_NOMEM;
         return NULL;
@@ -63,10 +65,19 @@ static bool needs_msg(const struct smq_worker *w, const struct smq_routing *r, c
     return m->n != 0;
 }
 
-static smqtt_err retain(struct smq_worker *w, struct smq_routing *r)
+/* What was removed is remembered for a while, so that an older message that another worker is still to tell of does not
+ * come back. */
+smqtt_err smq_route_retain(struct smq_worker *w, struct smq_routing *r)
 {
-    if (r->content.payload.len == 0) {
-        smq_retain_remove(&w->retain, r->content.topic);
+    const struct smq_content *c = &r->content;
+    if (smq_peers_keeper(w, c->topic) != w->index) {
+        return SMQTT_OK;
+    }
+    if (c->payload.len == 0) {
+        smq_retain_remove(&w->retain, c->topic, c->version);
+        return w->count > 1 ? smq_tombs_add(&w->tombs, c->topic, c->version, w->now.mono) : SMQTT_OK;
+    }
+    if (w->count > 1 && smq_tombs_get(&w->tombs, c->topic) > c->version) {
         return SMQTT_OK;
     }
     smqtt_err err = SMQTT_OK;
@@ -74,9 +85,24 @@ static smqtt_err retain(struct smq_worker *w, struct smq_routing *r)
     return msg != NULL ? smq_retain_set(&w->retain, msg, w->config->max_retained) : err;
 }
 
+/* It gets its place among all that are published to be retained, on whatever worker. */
+static void set_version(struct smq_worker *w, struct smq_routing *r)
+{
+    if (r->content.version == 0) {
+        r->content.version = smq_ledger_version(w->ledger, (uint64_t)w->now.wall * 1000000);
+        if (r->msg != NULL) {
+            smq_msg_of(r->msg)->version = r->content.version; /* nobody else has it yet */
+        }
+    }
+}
+
 static void deliver(struct smq_worker *w, struct smq_routing *r, const struct smq_match *m,
                     const struct smq_receiver *to)
 {
+    if (to->who->is_group) {
+        smq_group_give(w, smq_group_of(to->who), r);
+        return;
+    }
     struct smq_session *s = SMQ_CONTAINER_OF(to->who, struct smq_session, sub);
     uint8_t qos = to->qos < r->content.qos || w->config->upgrade_outgoing_qos ? to->qos : r->content.qos;
     uint32_t ids[MANY_IDS];
@@ -101,13 +127,21 @@ smqtt_err smq_route(struct smq_worker *w, struct smq_routing *r)
     const struct smq_match *m;
     SMQ_TRY(smq_trie_match(&w->trie, r->content.topic, r->from, &m));
     smqtt_err err = SMQTT_OK;
+    if (r->content.retain) {
+        set_version(w, r);
+    }
     if (needs_msg(w, r, m) && smq_routing_msg(w, r, &err) == NULL) {
         return err;
     }
     if (r->content.retain) {
-        SMQ_TRY(retain(w, r));
+        SMQ_TRY(smq_route_retain(w, r));
     }
     r->n_receivers = m->n;
+    if (w->count > 1 && !r->from_peer) {
+        uint64_t others = smq_peers_interested(w, r->content.topic);
+        SMQ_TRY(smq_peers_publish(w, r, others));
+        r->n_receivers += (size_t)__builtin_popcountll(others);
+    }
     for (size_t i = 0; i < m->n; i++) {
         deliver(w, r, m, &m->receivers[i]);
     }

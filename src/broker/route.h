@@ -18,6 +18,8 @@ struct smq_routing {
     struct smq_refbuf *msg;            /* NULL until somebody needs it */
     const struct smq_subscriber *from; /* publisher, for No Local; NULL: nobody */
     uint64_t origin;                   /* of a message of another worker (broker/hold.h); 0: `from` is here */
+    struct smq_shared *share;          /* while it is given to one member of a group: through which subscription */
+    bool from_peer;                    /* another worker has it from its publisher: it is not told to others */
     bool checked;                      /* all of it came through the codec */
     size_t n_receivers;                /* out: how many matched */
     struct smq_template templates[4];  /* by version (3.x, 5) and by having a packet identifier */
@@ -38,5 +40,8 @@ struct smq_refbuf *smq_routing_msg(struct smq_worker *w, struct smq_routing *r, 
  * @retval SMQTT_E_QUOTA, SMQTT_E_NOMEM  nobody got it
  */
 SMQ_MUST_USE smqtt_err smq_route(struct smq_worker *w, struct smq_routing *r);
+
+/** Only the first part of that: retains it, if this worker keeps its topic. SMQTT_E_QUOTA, SMQTT_E_NOMEM. */
+SMQ_MUST_USE smqtt_err smq_route_retain(struct smq_worker *w, struct smq_routing *r);
 
 #endif

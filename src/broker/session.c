@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/session.h"
 #include "broker/internal.h"
+#include "broker/pull.h"
+#include "broker/share.h"
 #include "broker/slow.h"
 #include "broker/will.h"
 
@@ -67,6 +69,10 @@ void smq_session_free(struct smq_worker *w, struct smq_session *s)
 {
     smq_slow_end(w, s);
     smq_will_drop(w, s);
+    smq_pull_end(w, s);
+    if (s->shares != NULL) {
+        smq_share_free(w, s);
+    }
     smq_trie_drop(&w->trie, &s->sub);
     struct smq_out_slot *slot = NULL;
     while ((slot = smq_inflight_next(&s->out, slot)) != NULL) {
@@ -82,6 +88,9 @@ void smq_session_free(struct smq_worker *w, struct smq_session *s)
 
 void smq_session_end(struct smq_worker *w, struct smq_session *s)
 {
+    if (s->shares != NULL) {
+        smq_share_end(w, s); /* first: its groups do not give it its own will */
+    }
     smq_will_fire(w, s);
     smq_map_del(&w->sessions, smq_session_id(s));
     smq_session_free(w, s);
@@ -99,6 +108,9 @@ void smq_session_detach(struct smq_worker *w, struct smq_session *s, bool with_w
     if (s->expiry_s == 0) {
         smq_session_end(w, s);
         return;
+    }
+    if (s->shares != NULL) {
+        smq_share_away(w, s);
     }
     smq_will_lost(w, s);
     if (s->expiry_s != UINT32_MAX) {

@@ -12,6 +12,9 @@ struct smq_conn;
 struct smq_worker;
 struct smq_will_due;
 struct smq_slow;
+struct smq_pulls;
+struct smq_shares;
+struct smq_shared;
 
 /** A message that waits for its turn. */
 struct smq_queued {
@@ -37,8 +40,10 @@ struct smq_session {
     struct smq_qos2_in in;
     struct smq_queue queue;
     struct smq_will_due *will;
-    struct smq_slow *slow;   /* NULL: takes its messages fast enough */
-    uint64_t inflight_bytes; /* of the messages in `out` */
+    struct smq_slow *slow;     /* NULL: takes its messages fast enough */
+    struct smq_pulls *pulls;   /* retained messages that it is to get; NULL: none */
+    struct smq_shares *shares; /* its shared subscriptions; NULL: none */
+    uint64_t inflight_bytes;   /* of the messages in `out` */
     struct smq_timer expiry;
     char *user; /* who logged in; NULL: nobody in particular */
     uint32_t user_len;
@@ -81,6 +86,15 @@ void smq_session_deliver(struct smq_worker *w, struct smq_session *s, struct smq
 void smq_session_pump(struct smq_worker *w, struct smq_session *s);
 /** A new connection of this session: what is in flight is to be sent again [MQTT-4.4.0-1]. */
 void smq_session_resume(struct smq_worker *w, struct smq_session *s);
+
+/** Can it send one more message of this QoS now? */
+bool smq_session_is_ready(const struct smq_worker *w, const struct smq_session *s, uint8_t qos);
+/** Takes out of the queue what came through the shared subscription `only`, or through any (NULL). *taken is an array
+ * of as many deliveries as are returned, the caller's to free; on 0 it is NULL. Without memory nothing is taken. */
+uint32_t smq_session_take_shared(struct smq_worker *w, struct smq_session *s, const struct smq_shared *only,
+                                 void ***taken);
+/** What is left in the queue of that shared subscription is ordinary from now on. */
+void smq_session_forget_share(struct smq_session *s, const struct smq_shared *sh);
 
 /** A slot is done with: its delivery is let go. */
 void smq_session_let_go(struct smq_worker *w, struct smq_session *s, struct smq_out_slot *slot);

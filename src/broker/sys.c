@@ -120,6 +120,7 @@ static void tell_all(struct smq_worker *w, struct smq_sys *sys)
     struct smq_worker_stats s;
     char text[VALUE_MAX];
     smq_worker_stats_all(w, &s);
+    smq_worker_ask_stats(w); /* for the next time */
     sys->highest.sessions = s.sessions > sys->highest.sessions ? s.sessions : sys->highest.sessions;
     sys->highest.memory_bytes = s.memory_bytes > sys->highest.memory_bytes ? s.memory_bytes : sys->highest.memory_bytes;
     if (!sys->told) {

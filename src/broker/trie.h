@@ -19,6 +19,7 @@ struct smq_subscriber {
     uint32_t n;
     uint32_t mark, index; /* stamp of the last match, and where it stands in its result */
     bool online;          /* kept by the owner; shared groups prefer those */
+    bool is_group;        /* not a session: broker/share.h */
 };
 
 /* Subscriptions, groups and nodes live in pools and name each other by 32 bits, 0: none. */

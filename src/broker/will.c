@@ -27,9 +27,8 @@ smqtt_err smq_will_new(struct smq_worker *w, const struct smq_connect *connect, 
                                       .qos = will->qos,
                                       .retain = will->retain,
                                       .has_text = smq_props_num(&will->props, SMQ_PROP_PAYLOAD_FORMAT, 0) == 1};
-        uint64_t limit = w->config->memory_limit;
-        bool room = limit == 0 || w->msg_bytes + smq_msg_size(&content) <= limit;
-        msg = room ? smq_msg_new(w->mem, &content, true, &w->msg_bytes) : NULL;
+        bool room = smq_account_reserve(w->ledger, w->account, smq_msg_size(&content), w->config->memory_limit);
+        msg = room ? smq_msg_new(w->mem, &content, true, w->account) : NULL;
     }
     smq_mem_free(w->mem, raw);
     if (msg == NULL) {

@@ -2,9 +2,12 @@
 #include "broker/worker.h"
 #include "base/mem.h"
 #include "base/siphash.h"
+#include "broker/held.h"
 #include "broker/internal.h"
+#include "broker/pull.h"
 #include "broker/relay.h"
 #include "broker/say.h"
+#include "broker/share.h"
 
 static void on_retained_expired(struct smq_worker *w, struct smq_timer *timer)
 {
@@ -19,6 +22,8 @@ smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_brok
         return SMQTT_E_NOMEM;
     }
     w->mem = env->mem;
+    w->ledger = env->ledger != NULL ? env->ledger : &w->own_ledger;
+    w->account = &w->ledger->accounts[env->index % SMQ_WORKERS_MAX];
     w->rng = env->rng;
     w->log = env->log;
     w->defer = env->defer;
@@ -35,12 +40,21 @@ smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_brok
     smq_map_init(&w->servers, w->mem, w->key);
     smq_map_init(&w->relays, w->mem, w->key);
     smq_map_init(&w->origins, w->mem, w->key);
+    smq_map_init(&w->shareds, w->mem, w->key);
+    smq_map_init(&w->groups, w->mem, w->key);
+    smq_map_init(&w->members, w->mem, w->key);
+    smq_handles_init(&w->handles, w->mem);
+    smq_tombs_init(&w->tombs, w->mem, w->key);
+    smq_list_init(&w->helds);
+    smq_list_init(&w->pulls);
+    smq_list_init(&w->questions);
     smq_list_init(&w->conns);
     smq_list_init(&w->dirty);
     smq_chunk_pool_init(&w->chunks, w->mem);
     smqtt_err err = smq_trie_init(&w->trie, w->mem, w->key);
     if (err == SMQTT_OK) {
         err = smq_retain_init(&w->retain, w->mem, w->key, &w->wheel, on_retained_expired);
+        w->retain.total = &w->ledger->retained;
     }
     if (err == SMQTT_OK) {
         err = smq_peers_init(w);
@@ -64,14 +78,22 @@ void smq_worker_free(struct smq_worker *w)
     if (w == NULL) {
         return;
     }
+    w->ending = true;
+    w->trie.changed = NULL;
     smq_own_deinit(w);
     smq_sys_deinit(w);
+    smq_held_deinit(w);
+    smq_pull_deinit(w);
     struct smq_map_iter it = smq_map_iterate(&w->sessions);
     struct smq_session *s;
     while ((s = smq_map_next(&w->sessions, &it)) != NULL) {
         smq_map_del_at(&w->sessions, &it);
         smq_session_free(w, s);
     }
+    smq_group_deinit(w);
+    smq_map_deinit(&w->shareds);
+    smq_handles_deinit(&w->handles);
+    smq_tombs_deinit(&w->tombs);
     smq_map_deinit(&w->sessions);
     smq_map_deinit(&w->servers);
     smq_map_deinit(&w->relays);
@@ -152,6 +174,11 @@ void smq_worker_feed(struct smq_worker *w, struct smq_conn *conn, smq_span bytes
             return;
         }
         *need = 0;
+        if (w->peers.full != 0 && !first && frame.header >> 4 == SMQ_PUBLISH) {
+            conn->stalled = true; /* other workers have no room for it */
+            smq_conn_make_dirty(conn);
+            break;
+        }
         w->frame = &frame;
         take_packet(w, conn, &frame);
         w->frame = NULL;
@@ -197,12 +224,19 @@ void smq_worker_tick(struct smq_worker *w, struct smqtt_now now)
         timer->fire(w, timer);
     }
     smq_own_tick(w);
+    if (w->has_more) {
+        smq_pull_tick(w);
+    }
+    smq_tombs_tick(&w->tombs, now.mono);
+    smq_account_trim(w->ledger, w->account);
 }
 
 smqtt_ms smq_worker_deadline(const struct smq_worker *w)
 {
     smqtt_ms wheel = smq_wheel_next(&w->wheel);
     smqtt_ms own = smq_own_deadline(w);
+    smqtt_ms other = w->has_more ? w->now.mono : smq_tombs_deadline(&w->tombs);
+    own = other < own ? other : own;
     return own < wheel ? own : wheel;
 }
 
@@ -243,13 +277,8 @@ void smq_worker_stats(const struct smq_worker *w, struct smq_worker_stats *out)
 {
     *out = w->stats;
     out->sessions = smq_map_count(&w->sessions);
-    out->subscriptions = w->trie.n - w->trie.n_shared;
-    out->shared_subscriptions = w->trie.n_shared;
+    out->subscriptions = w->trie.n - smq_map_count(&w->groups);
+    out->shared_subscriptions = smq_map_count(&w->shareds);
     out->retained = w->retain.n;
-    out->memory_bytes = w->msg_bytes;
-}
-
-void smq_worker_stats_all(const struct smq_worker *w, struct smq_worker_stats *out)
-{
-    smq_worker_stats(w, out);
+    out->memory_bytes = smq_account_used(w->account);
 }

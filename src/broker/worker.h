@@ -126,7 +126,9 @@ struct smq_worker_stats {
     uint64_t payload_in, payload_out;
 };
 void smq_worker_stats(const struct smq_worker *w, struct smq_worker_stats *out);
-/** Of all workers together, as far as this one was told: at most a few seconds old. */
+/** Asks all other workers for theirs, which come with their batches. */
+void smq_worker_ask_stats(struct smq_worker *w);
+/** Of all workers together: its own as they are, and those of the others as they last came. */
 void smq_worker_stats_all(const struct smq_worker *w, struct smq_worker_stats *out);
 
 #endif

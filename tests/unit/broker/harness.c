@@ -116,7 +116,7 @@ void bed_leave_stored(struct bed *bed, const char *client_id, const char *topic,
                                   .expires = SMQTT_NEVER,
                                   .qos = 1,
                                   .retain = client_id == NULL};
-    struct smq_refbuf *msg = smq_msg_new(&bed->mem.mem, &content, false, &bed->w->msg_bytes);
+    struct smq_refbuf *msg = smq_msg_new(&bed->mem.mem, &content, false, bed->w->account);
     assert_non_null(msg);
     if (client_id == NULL) {
         assert_int_equal(smq_retain_set(&bed->w->retain, msg, 0), SMQTT_OK);

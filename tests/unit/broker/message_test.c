@@ -16,7 +16,7 @@ static void a_block_holds_all_of_it(void **state)
     (void)state;
     struct failing_mem fm;
     failing_mem_init(&fm);
-    uint64_t total = 100;
+    struct smq_account total = {.made = 100};
     char topic[] = "a/b", payload[] = "payload";
     uint8_t props[] = {0x01, 0x01};
     struct smq_content in = content_of(topic, smq_span_of(props, sizeof props), payload);
@@ -26,7 +26,7 @@ static void a_block_holds_all_of_it(void **state)
     in.has_text = true;
     struct smq_refbuf *msg = smq_msg_new(&fm.mem, &in, true, &total);
     assert_non_null(msg);
-    assert_int_equal(total, 100 + smq_msg_size(&in));
+    assert_int_equal(smq_account_used(&total), 100 + smq_msg_size(&in));
     /* it is a copy */
     memset(topic, 'x', 3);
     memset(payload, 'x', 7);
@@ -43,9 +43,9 @@ static void a_block_holds_all_of_it(void **state)
     assert_memory_equal(smq_msg_of(msg)->bytes, "\0\3a/b\1\1payload", 14);
     smq_refbuf_ref(msg);
     smq_msg_unref(msg);
-    assert_int_equal(total, 100 + smq_msg_size(&in));
+    assert_int_equal(smq_account_used(&total), 100 + smq_msg_size(&in));
     smq_msg_unref(msg);
-    assert_int_equal(total, 100);
+    assert_int_equal(smq_account_used(&total), 100);
     assert_int_equal(fm.live, 0);
     smq_msg_unref(NULL);
 }
@@ -53,7 +53,7 @@ static void a_block_holds_all_of_it(void **state)
 static void empty_parts(void **state)
 {
     (void)state;
-    uint64_t total = 0;
+    struct smq_account total = {.made = 0};
     struct smq_content in = content_of("", (smq_span){NULL, 0}, NULL);
     struct smq_refbuf *msg = smq_msg_new(NULL, &in, false, &total);
     assert_non_null(msg);
@@ -65,14 +65,14 @@ static void empty_parts(void **state)
     assert_false(out.retain);
     assert_false(out.has_text);
     smq_msg_unref(msg);
-    assert_int_equal(total, 0);
+    assert_int_equal(smq_account_used(&total), 0);
 }
 
 static void what_fits_in_no_packet_is_refused(void **state)
 {
     (void)state;
     static uint8_t bytes[UINT16_MAX + 1];
-    uint64_t total = 0;
+    struct smq_account total = {.made = 0};
     struct smq_content c = content_of("a", (smq_span){NULL, 0}, "x");
     c.topic = smq_span_of(bytes, UINT16_MAX + 1);
     assert_null(smq_msg_new(NULL, &c, true, &total));
@@ -86,13 +86,13 @@ static void what_fits_in_no_packet_is_refused(void **state)
     c.payload.len = 1;
     c.props = (smq_span){bytes, 268435456};
     assert_null(smq_msg_new(NULL, &c, true, &total));
-    assert_int_equal(total, 0);
+    assert_int_equal(smq_account_used(&total), 0);
     struct failing_mem fm;
     failing_mem_init(&fm);
     failing_mem_arm(&fm, 1);
     c.props.len = 0;
     assert_null(smq_msg_new(&fm.mem, &c, true, &total));
-    assert_int_equal(total, 0);
+    assert_int_equal(smq_account_used(&total), 0);
 }
 
 #define PROPS(text)                               \
@@ -142,7 +142,7 @@ static void soundness_of_every_string(void **state)
 {
     (void)state;
     for (size_t i = 0; i < SMQ_ARRAY_LEN(samples); i++) {
-        uint64_t total = 0;
+        struct smq_account total = {.made = 0};
         struct smq_content c = content_of(samples[i].topic, samples[i].props, samples[i].payload);
         assert_int_equal(smq_content_is_sound(&c, SMQ_TEXT_STRICT, LEVELS), samples[i].strict);
         assert_int_equal(smq_content_is_sound(&c, SMQ_TEXT_STANDARD, LEVELS), samples[i].standard);
@@ -157,7 +157,7 @@ static void soundness_of_every_string(void **state)
         assert_non_null(msg);
         assert_true(smq_msg_is_sound(msg, SMQ_TEXT_STRICT, LEVELS)); /* the codec looked at it already */
         smq_msg_unref(msg);
-        assert_int_equal(total, 0);
+        assert_int_equal(smq_account_used(&total), 0);
     }
 }
 
@@ -175,14 +175,14 @@ static void deliveries(void **state)
     static const uint32_t ids[] = {1, 268435455, 7};
     struct failing_mem fm;
     failing_mem_init(&fm);
-    uint64_t total = 0;
+    struct smq_account total = {.made = 0};
     struct smq_content c = content_of("a", (smq_span){NULL, 0}, "x");
     struct smq_refbuf *msg = smq_msg_new(&fm.mem, &c, true, &total);
     assert_non_null(msg);
     for (size_t n = 0; n <= SMQ_ARRAY_LEN(ids); n++) {
         for (int retain = 0; retain < 2; retain++) {
             smq_refbuf_ref(msg);
-            void *d = smq_delivery_new(&fm.mem, msg, retain != 0, n != 0 ? ids : NULL, n);
+            void *d = smq_delivery_new(&fm.mem, msg, retain != 0, n != 0 ? ids : NULL, n, NULL);
             assert_non_null(d);
             const uint32_t *got = ids;
             assert_ptr_equal(smq_delivery_msg(d), msg);
@@ -198,14 +198,14 @@ static void deliveries(void **state)
     }
     /* Without memory the ownership stays with the caller. */
     failing_mem_arm(&fm, 1);
-    assert_null(smq_delivery_new(&fm.mem, msg, true, NULL, 0));
+    assert_null(smq_delivery_new(&fm.mem, msg, true, NULL, 0, NULL));
     assert_true(smq_refbuf_is_sole(msg));
     failing_mem_arm(&fm, 0);
     /* The last owner frees all. */
-    void *d = smq_delivery_new(&fm.mem, msg, true, ids, 1);
+    void *d = smq_delivery_new(&fm.mem, msg, true, ids, 1, NULL);
     assert_non_null(d);
     smq_delivery_free(&fm.mem, d);
-    assert_int_equal(total, 0);
+    assert_int_equal(smq_account_used(&total), 0);
     assert_int_equal(fm.live, 0);
     smq_delivery_free(&fm.mem, NULL);
 }

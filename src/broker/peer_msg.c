@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages between workers. A small one stands in the note itself: no allocation, nothing shared. */
+#include "broker/hold.h"
+#include "broker/internal.h"
+#include "broker/route.h"
+
+enum { INLINE_MAX = 512 };
+
+static uint64_t bit_of(unsigned worker)
+{
+    return UINT64_C(1) << worker;
+}
+
+uint64_t smq_peers_interested(struct smq_worker *w, smq_span topic)
+{
+    return w->count > 1 ? smq_interest_match(&w->peers.interest, topic) : 0;
+}
+
+unsigned smq_peers_keeper(const struct smq_worker *w, smq_span topic)
+{
+    return w->count > 1 ? smq_worker_owner(w, topic) : w->index;
+}
+
+/* ------------------------------------------------------------ writing */
+
+/* Bytes of the note, and the block when the message is to be referred to. */
+static smqtt_err prepare(struct smq_worker *w, struct smq_routing *r, size_t *size)
+{
+    const struct smq_content *c = &r->content;
+    size_t bytes = c->topic.len + c->props.len + c->payload.len;
+    smqtt_err err = SMQTT_OK;
+    if (bytes > INLINE_MAX && smq_routing_msg(w, r, &err) == NULL) {
+        return err;
+    }
+    *size = sizeof(struct smq_note_msg) + (bytes <= INLINE_MAX ? bytes : 0);
+    return SMQTT_OK;
+}
+
+static void put_bytes(struct smq_note_msg *note, const struct smq_content *c)
+{
+    uint8_t *at = note->bytes;
+    note->topic_len = (uint16_t)c->topic.len;
+    note->props_len = (uint32_t)c->props.len;
+    note->payload_len = (uint32_t)c->payload.len;
+    memcpy(at, c->topic.data, c->topic.len);
+    if (c->props.len != 0) {
+        memcpy(at + c->topic.len, c->props.data, c->props.len);
+    }
+    if (c->payload.len != 0) {
+        memcpy(at + c->topic.len + c->props.len, c->payload.data, c->payload.len);
+    }
+}
+
+/* Room was reserved. */
+static void put(struct smq_worker *w, unsigned to, enum smq_note_type type, struct smq_routing *r, size_t size,
+                const struct smq_note_msg *fields)
+{
+    const struct smq_content *c = &r->content;
+    struct smq_note_msg *note = (void *)smq_outbox_add(&w->peers.of[to].box, (uint32_t)type, size);
+    struct smq_note head = note->head;
+    *note = *fields;
+    note->head = head;
+    note->expires = c->expires;
+    note->version = c->version;
+    note->qos = c->qos;
+    note->flags = (uint8_t)(fields->flags | (c->retain ? SMQ_FLAG_RETAIN : 0) | (c->has_text ? SMQ_FLAG_TEXT : 0));
+    if (size == sizeof *note) {
+        note->msg = smq_refbuf_ref(r->msg);
+    } else {
+        put_bytes(note, c);
+    }
+}
+
+smqtt_err smq_peer_send(struct smq_worker *w, unsigned to, enum smq_note_type type, struct smq_routing *r,
+                        const struct smq_note_msg *msg)
+{
+    size_t size = 0;
+    SMQ_TRY(prepare(w, r, &size));
+    if (!smq_outbox_reserve(&w->peers.of[to].box, &w->peers.pool, size, false)) {
+        return SMQTT_E_NOMEM;
+    }
+    put(w, to, type, r, size, msg);
+    return SMQTT_OK;
+}
+
+smqtt_err smq_peers_publish(struct smq_worker *w, struct smq_routing *r, uint64_t interested)
+{
+    struct smq_note_msg fields = {.origin = 0};
+    unsigned keeper = r->content.version != 0 ? smq_peers_keeper(w, r->content.topic) : w->index;
+    uint64_t to = keeper != w->index ? interested | bit_of(keeper) : interested;
+    size_t size = 0;
+    if (to == 0) {
+        return SMQTT_OK;
+    }
+    SMQ_TRY(prepare(w, r, &size));
+    for (uint64_t left = to; left != 0; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+        if (!smq_outbox_reserve(&w->peers.of[i].box, &w->peers.pool, size, false)) {
+            return SMQTT_E_NOMEM;
+        }
+    }
+    if (r->content.qos != 0 && w->config->slow_policy == SMQ_SLOW_BACKPRESSURE) {
+        fields.origin = smq_origin_of_routing(r);
+    }
+    if (keeper != w->index) {
+        fields.kept = ++w->peers.of[keeper].kept_out;
+    }
+    for (uint64_t left = to; left != 0; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+        put(w, i, (interested & bit_of(i)) != 0 ? SMQ_NOTE_PUBLISH : SMQ_NOTE_KEEP, r, size, &fields);
+    }
+    return SMQTT_OK;
+}
+
+/* ------------------------------------------------------------ reading */
+
+void smq_peer_open(struct smq_note_msg *note, struct smq_routing *r)
+{
+    if (note->msg != NULL) {
+        smq_routing_init_msg(r, note->msg);
+        smq_msg_unref(note->msg);
+    } else {
+        const uint8_t *at = note->bytes;
+        struct smq_content c = {.topic = {at, note->topic_len},
+                                .props = {at + note->topic_len, note->props_len},
+                                .payload = {at + note->topic_len + note->props_len, note->payload_len},
+                                .expires = note->expires,
+                                .version = note->version,
+                                .qos = note->qos,
+                                .retain = (note->flags & SMQ_FLAG_RETAIN) != 0,
+                                .has_text = (note->flags & SMQ_FLAG_TEXT) != 0};
+        smq_routing_init(r, &c, NULL, true);
+    }
+    r->origin = note->origin;
+    r->from_peer = true;
+}
+
+/* What is known of who has to keep what, for questions asked later. */
+static void learn_kept(struct smq_worker *w, unsigned from, const struct smq_note_msg *note, smq_span topic)
+{
+    if (note->version == 0 || note->kept == 0) {
+        return;
+    }
+    unsigned keeper = smq_peers_keeper(w, topic);
+    if (keeper == w->index) {
+        w->peers.of[from].kept_in = note->kept;
+    } else {
+        w->peers.of[from].kept_by[keeper] = note->kept;
+    }
+}
+
+void smq_peer_on_publish(struct smq_worker *w, unsigned from, struct smq_note *head)
+{
+    struct smq_note_msg *note = (struct smq_note_msg *)head;
+    struct smq_routing r;
+    smq_peer_open(note, &r);
+    learn_kept(w, from, note, r.content.topic);
+    if (smq_route(w, &r) != SMQTT_OK) {
+        w->stats.publish_dropped++;
+    }
+    smq_routing_deinit(&r);
+}
+
+void smq_peer_on_keep(struct smq_worker *w, unsigned from, struct smq_note *head)
+{
+    struct smq_note_msg *note = (struct smq_note_msg *)head;
+    struct smq_routing r;
+    smq_peer_open(note, &r);
+    learn_kept(w, from, note, r.content.topic);
+    if (smq_route_retain(w, &r) != SMQTT_OK) {
+        w->stats.publish_dropped++;
+    }
+    smq_routing_deinit(&r);
+}
