@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The output of mosquitto_sub 2.0.11, letter by letter, and two letters more: %Z and %z. Two things differ by intent: a
  * field width never cuts a payload (there it does, its manual says it is a least width), and %j carries on behind a
- * zero byte. Packet identifiers stay inside the library: %m is 0 and JSON has no "mid". */
+ * zero byte. */
 #define _GNU_SOURCE
 #include "fmt.h"
 
@@ -12,13 +12,12 @@
 
 #include "base/rd.h"
 #include "codec/prop.h"
-#include "json.h"
 #include "say.h"
 
 const char fmt_help[] =
     "Format (-F):\n"
     "  %t topic       %p payload          %l its length        %x %X payload in hex\n"
-    "  %q QoS         %r retained         %m packet id (0)     %% a percent sign\n"
+    "  %q QoS         %r retained         %m packet id        %% a percent sign\n"
     "  %Z protection: PLAIN, PEER_ANON, PEER, RETAINED_REPLAY  %z verified name of who sealed it\n"
     "  %I %U time     %j %J JSON, payload as text or as JSON   @X strftime's %X, @N nanoseconds, @@\n"
     "  version 5: %A topic alias, %C content type, %D correlation data, %E expiry, %F payload format,\n"
@@ -41,6 +40,7 @@ struct piece {
 /** One message while it is printed. */
 struct message {
     const struct smqtt_client_event *event;
+    bool pretty;
     struct timespec time;
     struct tm tm;
 };
@@ -214,80 +214,26 @@ static void put_time(const struct message *m, char letter)
 
 /* ---------------------------------------------------------------- properties */
 
-/** One property of a message. */
-struct prop {
-    enum smq_prop which;
-    uint32_t num;
-    smq_span key, text; /* key: of a user property */
-};
-
-static uint32_t read_varint(struct smq_rd *rd)
+/** The first of these in the message; false when there is none, and its value is empty then. */
+static bool find_prop(const struct message *m, enum smq_prop which, union smq_prop_value *out)
 {
-    uint32_t v = 0;
-    for (unsigned shift = 0; shift < 28; shift += 7) {
-        uint8_t byte = smq_rd_u8(rd);
-        v |= (uint32_t)(byte & 0x7F) << shift;
-        if ((byte & 0x80) == 0) {
-            return v;
-        }
-    }
-    smq_rd_fail(rd);
-    return 0;
-}
-
-/** The next property in wire form; false at the end. */
-static bool next_prop(struct smq_rd *rd, struct prop *out)
-{
-    if (smq_rd_left(rd) == 0) {
-        return false;
-    }
-    *out = (struct prop){.which = smq_prop_by_id(smq_rd_u8(rd))};
-    if (out->which == SMQ_PROP_COUNT) {
-        return false;
-    }
-    switch (smq_prop_row(out->which)->wire) {
-    case SMQ_WIRE_BYTE:
-        out->num = smq_rd_u8(rd);
-        break;
-    case SMQ_WIRE_U16:
-        out->num = smq_rd_u16(rd);
-        break;
-    case SMQ_WIRE_U32:
-        out->num = smq_rd_u32(rd);
-        break;
-    case SMQ_WIRE_VARINT:
-        out->num = read_varint(rd);
-        break;
-    case SMQ_WIRE_PAIR:
-        out->key = smq_rd_blob16(rd);
-        out->text = smq_rd_blob16(rd);
-        break;
-    case SMQ_WIRE_STRING:
-    case SMQ_WIRE_BINARY:
-        out->text = smq_rd_blob16(rd);
-        break;
-    }
-    return smq_rd_ok(rd);
-}
-
-/** The first of these in the message; false when there is none. */
-static bool find_prop(const struct message *m, enum smq_prop which, struct prop *out)
-{
-    struct smq_rd rd = smq_rd_of(m->event->props);
-    while (next_prop(&rd, out)) {
-        if (out->which == which) {
+    struct smq_rd it = smq_rd_of(m->event->props);
+    enum smq_prop found;
+    smq_span second;
+    while (smq_props_next(&it, &found, out, &second)) {
+        if (found == which) {
             return true;
         }
     }
-    *out = (struct prop){.which = which};
+    out->bytes = (smq_span){NULL, 0};
     return false;
 }
 
 static void put_prop_number(const struct message *m, const struct piece *p, enum smq_prop which)
 {
-    struct prop prop;
-    if (find_prop(m, which, &prop)) {
-        put_number(p, prop.num);
+    union smq_prop_value value;
+    if (find_prop(m, which, &value)) {
+        put_number(p, value.num);
     } else {
         put_field(p, (smq_span){NULL, 0}, true);
     }
@@ -295,123 +241,25 @@ static void put_prop_number(const struct message *m, const struct piece *p, enum
 
 static void put_prop_text(const struct message *m, const struct piece *p, enum smq_prop which)
 {
-    struct prop prop;
-    if (find_prop(m, which, &prop) || which == SMQ_PROP_CONTENT_TYPE) {
-        put_text(p, prop.text); /* an absent content type is padded, others are not, as there */
+    union smq_prop_value value;
+    if (find_prop(m, which, &value) || which == SMQ_PROP_CONTENT_TYPE) {
+        put_text(p, value.bytes); /* an absent content type is padded, others are not, as there */
     }
 }
 
 static void put_user_props(const struct message *m)
 {
-    struct smq_rd rd = smq_rd_of(m->event->props);
-    struct prop prop;
+    struct smq_rd it = smq_rd_of(m->event->props);
+    smq_span name;
+    smq_span value;
     bool first = true;
-    while (next_prop(&rd, &prop)) {
-        if (prop.which != SMQ_PROP_USER_PROPERTY) {
-            continue;
-        }
+    while (smq_props_next_user(&it, &name, &value)) {
         fputs(first ? "" : " ", stdout);
-        put(prop.key);
+        put(name);
         putchar(':');
-        put(prop.text);
+        put(value);
         first = false;
     }
-}
-
-/* ---------------------------------------------------------------- JSON */
-
-static void put_json_user_props(const struct message *m)
-{
-    struct smq_rd rd = smq_rd_of(m->event->props);
-    struct prop prop;
-    const char *between = "\"user-properties\":{";
-    while (next_prop(&rd, &prop)) {
-        if (prop.which == SMQ_PROP_USER_PROPERTY) {
-            fputs(between, stdout);
-            json_print_text(prop.key);
-            putchar(':');
-            json_print_text(prop.text);
-            between = ",";
-        }
-    }
-    putchar('}');
-}
-
-static const char *json_name(enum smq_prop which)
-{
-    static const struct {
-        enum smq_prop which;
-        const char *name;
-    } names[] = {{SMQ_PROP_PAYLOAD_FORMAT, "payload-format-indicator"},
-                 {SMQ_PROP_MESSAGE_EXPIRY, "message-expiry-interval"},
-                 {SMQ_PROP_CONTENT_TYPE, "content-type"},
-                 {SMQ_PROP_RESPONSE_TOPIC, "response-topic"},
-                 {SMQ_PROP_CORRELATION_DATA, "correlation-data"},
-                 {SMQ_PROP_SUBSCRIPTION_ID, "subscription-identifier"},
-                 {SMQ_PROP_TOPIC_ALIAS, "topic-alias"},
-                 {SMQ_PROP_USER_PROPERTY, "user-properties"}};
-    for (size_t i = 0; i < SMQ_ARRAY_LEN(names); i++) {
-        if (names[i].which == which) {
-            return names[i].name;
-        }
-    }
-    return NULL;
-}
-
-static void put_json_props(const struct message *m)
-{
-    struct smq_rd rd = smq_rd_of(m->event->props);
-    struct prop prop;
-    const char *between = ",\"properties\":{";
-    uint32_t seen = 0;
-    while (next_prop(&rd, &prop)) {
-        const char *name = json_name(prop.which);
-        if (name == NULL || ((seen >> prop.which) & 1) != 0) {
-            continue;
-        }
-        seen |= 1u << prop.which;
-        fputs(between, stdout);
-        between = ",";
-        if (prop.which == SMQ_PROP_USER_PROPERTY) {
-            put_json_user_props(m);
-            continue;
-        }
-        printf("\"%s\":", name);
-        enum smq_prop_wire wire = smq_prop_row(prop.which)->wire;
-        if (wire == SMQ_WIRE_STRING || wire == SMQ_WIRE_BINARY) {
-            json_print_text(prop.text);
-        } else {
-            printf("%u", prop.num);
-        }
-    }
-    fputs(seen != 0 ? "}" : "", stdout);
-}
-
-static void put_json(const struct message *m, bool payload_is_json)
-{
-    const struct smqtt_client_event *ev = m->event;
-    if (payload_is_json && ev->payload.len != 0 && !json_is_valid(ev->payload)) {
-        say("the payload on topic '%.*s' is not valid JSON, so %%J prints nothing: take %%j.", (int)ev->topic.len,
-            (const char *)ev->topic.data);
-        return;
-    }
-    char date[32];
-    char zone[16];
-    strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &m->tm);
-    strftime(zone, sizeof(zone), "%z", &m->tm);
-    printf("{\"tst\":\"%s.%06ldZ%s\",\"topic\":", date, m->time.tv_nsec / 1000, zone);
-    json_print_text(ev->topic);
-    printf(",\"qos\":%u,\"retain\":%d,\"payloadlen\":%zu", ev->qos, ev->retain ? 1 : 0, ev->payload.len);
-    put_json_props(m);
-    fputs(",\"payload\":", stdout);
-    if (ev->payload.len == 0) {
-        fputs("null", stdout);
-    } else if (payload_is_json) {
-        json_print_compact(ev->payload);
-    } else {
-        json_print_text(ev->payload);
-    }
-    putchar('}');
 }
 
 /* ---------------------------------------------------------------- one message */
@@ -480,7 +328,7 @@ static void put_letter(const struct message *m, const struct piece *p)
         break;
     case 'j':
     case 'J':
-        put_json(m, p->letter == 'J');
+        fmt_json(ev, &m->time, &m->tm, p->letter == 'J', m->pretty);
         break;
     case 'l':
         put_number(p, ev->payload.len);
@@ -540,7 +388,7 @@ void fmt_print(const struct opts *o, const struct smqtt_client_event *event)
 {
     const char *end = o->end_of_line ? "\n" : "";
     if (o->format != NULL) {
-        struct message m = {.event = event};
+        struct message m = {.event = event, .pretty = o->pretty};
         clock_gettime(CLOCK_REALTIME, &m.time);
         localtime_r(&m.time.tv_sec, &m.tm);
         put_formatted(&m, o->format);

@@ -89,11 +89,15 @@ static bool read_seconds(const char *text, uint32_t *out_ms)
     return true;
 }
 
-/** -1 and the sign for infinity mean for ever. */
+/** -1 and the sign for infinity mean for ever; a number may be hexadecimal, as there. */
 static bool read_expiry(const char *text, uint32_t *out)
 {
-    unsigned long v = UINT32_MAX;
-    if (strcmp(text, "-1") != 0 && strcmp(text, "\xE2\x88\x9E") != 0 && !read_number(text, UINT32_MAX, &v)) {
+    char *end = NULL;
+    errno = 0;
+    unsigned long v = strtoul(text, &end, 0);
+    if (strcmp(text, "-1") == 0 || strcmp(text, "\xE2\x88\x9E") == 0) {
+        v = UINT32_MAX;
+    } else if (errno != 0 || end == text || *end != 0 || v > UINT32_MAX || text[0] == '-') {
         return false;
     }
     *out = (uint32_t)v;

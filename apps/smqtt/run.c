@@ -89,10 +89,12 @@ static void feed_traced(struct run *run, smq_span bytes)
         return;
     }
     smq_span rest = smq_bytebuf_span(&run->raw);
-    for (size_t size = 0; (size = trace_input(&run->trace, rest)) != 0; rest = smq_bytebuf_span(&run->raw)) {
+    size_t size = 0;
+    while (!run->stop && (size = trace_input(&run->trace, rest)) != 0) {
         smqtt_client_feed(run->client, smq_span_of(rest.data, size), smq_clock_now());
         smq_bytebuf_consume(&run->raw, size);
         pull_events(run);
+        rest = smq_bytebuf_span(&run->raw);
     }
 }
 

@@ -100,10 +100,13 @@ static void tell_received(struct trace *t, const struct smq_packet *pkt)
     case SMQ_DISCONNECT:
         printf("Received DISCONNECT (%u)\n", pkt->reasoned.reason);
         break;
+    case SMQ_SUBACK:
+        t->suback = pkt->suback.id;
+        printf("Client %s received SUBACK\n", t->id);
+        break;
     case SMQ_CONNECT:
     case SMQ_PINGREQ:
     case SMQ_DETECT:
-    case SMQ_SUBACK:
     case SMQ_UNSUBACK:
     case SMQ_PINGRESP:
     case SMQ_SUBSCRIBE:
@@ -162,7 +165,7 @@ void trace_subscribed(const struct trace *t, smq_span codes)
     if (!t->on) {
         return;
     }
-    printf("Subscribed (mid: %u): ", t->last);
+    printf("Subscribed (mid: %u): ", t->suback);
     for (size_t i = 0; i < codes.len; i++) {
         printf("%s%u", i != 0 ? ", " : "", codes.data[i]);
     }

@@ -9,9 +9,10 @@
 struct trace {
     bool on;
     enum smqtt_version version;
-    char id[256];  /* the client id, as far as it is known */
-    uint16_t last; /* packet identifier that was used last */
-    size_t seen;   /* bytes of the output that were told already */
+    char id[256];    /* the client id, as far as it is known */
+    uint16_t last;   /* packet identifier that was used last */
+    uint16_t suback; /* that of the SUBACK that came last */
+    size_t seen;     /* bytes of the output that were told already */
 };
 
 /** Starts anew with a connection. */

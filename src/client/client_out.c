@@ -248,16 +248,25 @@ smqtt_err smqtt_client_publish(struct smqtt_client *c, struct smqtt_span topic, 
     return SMQTT_OK;
 }
 
-/** An identifier that no request under way has. */
+/** An identifier that no request under way has. While nothing is in flight all are of one row, so that they rise in the
+ * order of sending, which is what people read in traces. */
 static uint16_t free_request_id(struct smqtt_client *c)
 {
+    bool in_row = c->inflight.count == 0;
+    if (in_row) {
+        c->next_request_id = (uint16_t)(c->inflight.next_id - 1);
+    }
     for (;;) {
         c->next_request_id = (uint16_t)(c->next_request_id + 1);
         bool used = c->next_request_id == 0 || smq_inflight_find(&c->inflight, c->next_request_id) != NULL;
         if (!used && !is_request_id(c, c->next_request_id)) {
-            return c->next_request_id;
+            break;
         }
     }
+    if (in_row) {
+        c->inflight.next_id = c->next_request_id == UINT16_MAX ? 1 : (uint16_t)(c->next_request_id + 1);
+    }
+    return c->next_request_id;
 }
 
 smqtt_err smq_client_request(struct smqtt_client *c, bool unsubscribe, const struct smq_filter *filters, uint32_t n,
