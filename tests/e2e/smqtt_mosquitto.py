@@ -21,7 +21,8 @@ RETAINED = [("kept/text", ["-m", "hello"]), ("kept/utf8", ["-m", "grüß あ"]),
             ("kept/number", ["-m", "27.50"]), ("kept/quotes", ["-m", 'q"\\/\b\f\n\r\t\x01é'])]
 JSON = ['{"a":[1,2.5,null,true,false],"b":"c","d":{},"e":[]}', "[]", "{}", '"text"', "null", " [ 1 , 2 ] ", "1e3",
         "-0.5", "27.0", "12345678901234567890", "1e400", '"\\u00e9\\ud83d\\ude00\\/"', '{"k":{"n":[[1],{"x":[]}]}}',
-        "0.1", "1e-7", "3.14159265358979", "100000000000000000000000", "01", "-", "1.", "nonsense", '{"a":1} x', '"\\q"',
+        "0.1",
+        "1e-7", "3.14159265358979", "100000000000000000000000", "01", "-", "1.", "nonsense", '{"a":1} x', '"\\q"',
         '{"a"}', "[1,]", "tru", '"\\ud83d"']
 
 
@@ -123,7 +124,8 @@ def test_publishing(broker):
 def test_request_and_response(broker):
     for where in brokers(broker):
         rr = [*at(where), "-t", "rr/a", "-e", "rr/a", "-m", "question"]
-        for args in ([], ["-v"], ["-V", "311"], ["-V", "31"], ["-q", "1"], ["-q", "2", "-v"], ["-N"], ["-F", "%t %R %p"],
+        for args in ([], ["-v"], ["-V", "311"], ["-V", "31"], ["-q", "1"], ["-q", "2", "-v"], ["-N"],
+                     ["-F", "%t %R %p"],
                      ["-F", "%j", "--pretty"], ["-D", "publish", "user-property", "a", "b", "-F", "%P"], ["-W", "5"]):
             same("rr", [*rr, *args], code=0)
         same("rr", [*at(where), "-t", "rr/a", "-e", "rr/b", "-n", "-W", "1"], code=27)
