@@ -40,6 +40,7 @@ want_run() {
     need libc6-dev test -e /usr/include/stdlib.h
     need libssl-dev has_library libssl
     need libargon2-dev has_library libargon2
+    need libcjson-dev has_library libcjson
 }
 
 want_fuzz() {

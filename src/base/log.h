@@ -2,6 +2,8 @@
 #ifndef SMQTT_BASE_LOG_H
 #define SMQTT_BASE_LOG_H
 /* Log lines to whoever wants them. No clock and no stream: the sink adds the time and writes. */
+#include <stdatomic.h>
+
 #include "base/span.h"
 
 /** Kinds of lines; the first five are levels, most important first. SUBSCRIBE and UNSUBSCRIBE are Mosquitto's short
@@ -33,7 +35,7 @@ struct smq_log_about {
 };
 
 struct smq_log {
-    unsigned wanted; /* bits 1 << enum smq_log_level */
+    atomic_uint wanted; /* bits 1 << enum smq_log_level; may change while other threads log */
     /** text: one line without line end, zero-terminated, borrowed during the call. about: NULL when there is nothing
      * more to say than the line. Called from any thread that has the log. */
     void (*sink)(void *ctx, enum smq_log_level level, const struct smq_log_about *about, const char *text, size_t len);
@@ -43,7 +45,8 @@ struct smq_log {
 /** Would a line of this kind be written? To save the work of making its arguments. */
 static inline bool smq_log_is_on(const struct smq_log *log, enum smq_log_level level)
 {
-    return log != NULL && log->sink != NULL && (log->wanted & 1u << (unsigned)level) != 0;
+    return log != NULL && log->sink != NULL &&
+           (atomic_load_explicit(&log->wanted, memory_order_relaxed) & 1u << (unsigned)level) != 0;
 }
 /** Formats one line, as printf does, and gives it to the sink. `log` may be NULL: nothing happens. A line with anything
  * that a terminal could obey (but a tab in front) goes through smq_text_escape as a whole; text from strangers should

@@ -211,6 +211,9 @@ void smq_say_sending(const struct smq_conn *conn, const struct smq_packet *pkt)
 
 void smq_say_sending_publish(const struct smq_conn *conn, const struct smq_send *send)
 {
+    if (smq_span_starts(send->content->topic, smq_span_str("$SYS/broker/log/"))) {
+        return; /* a line about each line would have no end */
+    }
     const struct smq_publish p = {.dup = send->dup,
                                   .retain = send->retain,
                                   .qos = send->qos,
