@@ -167,7 +167,7 @@ class Broker:
             self.port = free_port()
             argv = ["/usr/sbin/mosquitto", "-v", "-c", self.write("mosquitto.conf", self._conf(conf or ""))]
         self.child = Child(argv, preexec=preexec, name="broker")
-        self.child.wait_line(rb" running$", 5)
+        self.child.wait_line(rb" running(\"})?$", 5)
         opened = rb"Opening ipv%d listen socket on port (\d+)"
         self.port = int(self.child.wait_line(opened % 4, 1).group(1))
         self.port6 = self.port
