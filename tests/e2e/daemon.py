@@ -95,7 +95,7 @@ def test_the_log_for_machines():
     assert seen["peer"].startswith("127.0.0.1:") and seen["message"].startswith("New client connected"), seen
     assert seen["time"].endswith("Z"), seen
     mosquitto_pub(broker, "-t", "x", "-m", "x", "-u", "j\"x\\n")
-    assert json.loads(broker.child.wait_line(rb'{.*"user":"j.*', 3).group(0))["user"].startswith('j"x')
+    assert json.loads(broker.child.wait_line(rb'{.*"user":"j[^o].*', 3).group(0))["user"].startswith('j"x')
     assert broker.child.stop() == 0
 
 
