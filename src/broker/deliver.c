@@ -121,6 +121,42 @@ static uint16_t window_of(const struct smq_worker *w, const struct smq_conn *con
     return max != 0 && max < conn->receive_max ? (uint16_t)max : conn->receive_max;
 }
 
+enum { SHARED_BY = 4 }; /* receivers from which on a packet of QoS 0 stands in memory once for all of them */
+
+/* Without an identifier in it a packet is the same for all. */
+static bool share_template(struct smq_conn *conn, const struct smq_routing *r, struct smq_template *t)
+{
+    struct smq_chunk_pool *pool = &conn->worker->chunks;
+    if (r->n_receivers < SHARED_BY) {
+        return false;
+    }
+    if (t->shared == NULL || t->shared_round != pool->shared_round) {
+        uint8_t *at = smq_chunk_pool_share(pool, t->len);
+        if (at == NULL) {
+            return false;
+        }
+        memcpy(at, t->bytes, t->len);
+        t->shared = at;
+        t->shared_round = pool->shared_round;
+    }
+    return smq_outq_share(&conn->out, pool, t->shared, t->len);
+}
+
+static bool copy_template(struct smq_conn *conn, const struct smq_template *t, const struct smq_send *send)
+{
+    uint8_t *at = smq_outq_append(&conn->out, &conn->worker->chunks, t->len);
+    if (at == NULL) {
+        return false;
+    }
+    memcpy(at, t->bytes, t->len);
+    at[0] = (uint8_t)(SMQ_PUBLISH << 4 | send->qos << 1 | (send->retain ? 1 : 0));
+    if (send->qos != 0) {
+        at[t->id_at] = (uint8_t)(send->id >> 8);
+        at[t->id_at + 1] = (uint8_t)send->id;
+    }
+    return true;
+}
+
 /* A packet that others of its kind have been made from before is copied and gets its identifier. */
 static bool send_template(struct smq_conn *conn, struct smq_routing *r, const struct smq_send *send)
 {
@@ -140,15 +176,9 @@ static bool send_template(struct smq_conn *conn, struct smq_routing *r, const st
     if (conn->max_packet_out != 0 && t->len > conn->max_packet_out) {
         return false;
     }
-    uint8_t *at = smq_outq_append(&conn->out, &w->chunks, t->len);
-    if (at == NULL) {
+    bool shared = send->qos == 0 && !send->retain && share_template(conn, r, t);
+    if (!shared && !copy_template(conn, t, send)) {
         return false;
-    }
-    memcpy(at, t->bytes, t->len);
-    at[0] = (uint8_t)(SMQ_PUBLISH << 4 | send->qos << 1 | (send->retain ? 1 : 0));
-    if (send->qos != 0) {
-        at[t->id_at] = (uint8_t)(send->id >> 8);
-        at[t->id_at + 1] = (uint8_t)send->id;
     }
     if (smq_say_packets(w->log)) {
         smq_say_sending_publish(conn, send);

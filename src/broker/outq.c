@@ -3,15 +3,21 @@
 #include "base/mem.h"
 #include "broker/message.h"
 
-enum { SMALL = 1000, LARGE = 16000, KEPT_SMALL = 256, KEPT_LARGE = 32, FIRST_SEGS = 8 };
+enum { SMALL = 1000, LARGE = 16000, KEPT_SMALL = 256, KEPT_LARGE = 32, FIRST_SEGS = 8, SHARING_SEGS = 16 };
 
 void smq_chunk_pool_init(struct smq_chunk_pool *pool, const struct smqtt_mem *mem)
 {
     *pool = (struct smq_chunk_pool){.mem = mem};
 }
 
+static void chunk_unref(struct smq_chunk_pool *pool, struct smq_chunk *c);
+
 void smq_chunk_pool_deinit(struct smq_chunk_pool *pool)
 {
+    if (pool->shared != NULL) {
+        chunk_unref(pool, pool->shared);
+        pool->shared = NULL;
+    }
     for (size_t i = 0; i < 2; i++) {
         while (pool->free[i] != NULL) {
             struct smq_chunk *c = pool->free[i];
@@ -40,6 +46,7 @@ static struct smq_chunk *chunk_new(struct smq_chunk_pool *pool, size_t n, bool l
     }
     c->refs = 0;
     c->fill = 0;
+    c->is_shared = false;
     return c;
 }
 
@@ -125,11 +132,11 @@ uint8_t *smq_outq_append(struct smq_outq *q, struct smq_chunk_pool *pool, size_t
 {
     struct smq_seg *last = q->n != 0 ? seg_at(q, q->n - 1) : NULL;
     struct smq_chunk *c = last != NULL ? last->chunk : NULL;
-    if (c == NULL && q->n > 1) {
+    if ((c == NULL || c->is_shared) && q->n > 1) {
         c = seg_at(q, q->n - 2)->chunk; /* behind a message: go on in the chunk before it */
         last = NULL;
     }
-    if (c == NULL || c->cap - c->fill < n) {
+    if (c == NULL || c->is_shared || c->cap - c->fill < n) {
         last = NULL;
         c = chunk_new(pool, n, q->n > 0);
         if (c == NULL) {
@@ -152,6 +159,49 @@ uint8_t *smq_outq_append(struct smq_outq *q, struct smq_chunk_pool *pool, size_t
     last->len += n;
     q->bytes += n;
     return at;
+}
+
+uint8_t *smq_chunk_pool_share(struct smq_chunk_pool *pool, size_t n)
+{
+    struct smq_chunk *c = pool->shared;
+    if (c != NULL && c->refs == 1 && c->fill != 0) {
+        c->fill = 0; /* all of it has left */
+        pool->shared_round++;
+    }
+    if (c == NULL || c->cap - c->fill < n) {
+        struct smq_chunk *fresh = chunk_new(pool, n, true);
+        if (fresh == NULL) {
+            return NULL;
+        }
+        fresh->refs = 1;
+        fresh->is_shared = true;
+        if (c != NULL) {
+            chunk_unref(pool, c);
+        }
+        pool->shared = c = fresh;
+        pool->shared_round++;
+    }
+    uint8_t *at = c->data + c->fill;
+    c->fill += (uint32_t)n;
+    return at;
+}
+
+bool smq_outq_share(struct smq_outq *q, struct smq_chunk_pool *pool, const uint8_t *at, size_t n)
+{
+    struct smq_chunk *c = pool->shared;
+    struct smq_seg *last = q->n != 0 ? seg_at(q, q->n - 1) : NULL;
+    if (last == NULL || last->chunk != c || last->data + last->len != at) {
+        if (q->n >= SHARING_SEGS || !make_room(q, pool->mem, 1)) {
+            return false;
+        }
+        last = seg_at(q, q->n);
+        *last = (struct smq_seg){.data = at, .chunk = c};
+        c->refs++;
+        q->n++;
+    }
+    last->len += n;
+    q->bytes += n;
+    return true;
 }
 
 bool smq_outq_reserve_msg(struct smq_outq *q, struct smq_chunk_pool *pool)

@@ -18,6 +18,7 @@ void smq_routing_init(struct smq_routing *r, const struct smq_content *content, 
     r->n_receivers = 0;
     for (size_t i = 0; i < SMQ_ARRAY_LEN(r->templates); i++) {
         r->templates[i].len = 0;
+        r->templates[i].shared = NULL;
     }
 }
 

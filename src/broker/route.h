@@ -10,6 +10,8 @@
 struct smq_template {
     uint16_t len; /* 0: not made yet */
     uint16_t id_at;
+    const uint8_t *shared; /* QoS 0 for many: where it stands in the pool's shared chunk; NULL: nowhere */
+    uint64_t shared_round; /* as long as the pool's is this */
     uint8_t bytes[SMQ_COPY_MAX + 32];
 };
 

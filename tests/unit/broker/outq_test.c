@@ -33,7 +33,8 @@ static void end(struct world *w)
     assert_int_equal(w->q.bytes, 0);
     assert_int_equal(w->q.n, 0);
     assert_int_equal(smq_account_used(&w->total), 0);
-    assert_int_equal(w->mem.live, w->pool.n[0] + w->pool.n[1]); /* nothing but what the pool keeps */
+    /* nothing but what the pool keeps */
+    assert_int_equal(w->mem.live, w->pool.n[0] + w->pool.n[1] + (w->pool.shared != NULL ? 1 : 0));
     smq_chunk_pool_deinit(&w->pool);
     assert_int_equal(w->mem.live, 0);
 }
@@ -312,6 +313,106 @@ static void a_chunk_without_a_place_goes_back(void **state)
     end(&w);
 }
 
+/* ------------------------------------------------------------ the same bytes in many queues */
+
+static const uint8_t *share_one(struct world *w, size_t n)
+{
+    uint8_t *at = smq_chunk_pool_share(&w->pool, n);
+    assert_non_null(at);
+    fill(w, at, n);
+    return at;
+}
+
+static bool share(struct world *w, size_t n)
+{
+    const uint8_t *at = share_one(w, n);
+    bool ok = smq_outq_share(&w->q, &w->pool, at, n);
+    if (ok) {
+        model_put(w, at, n);
+    }
+    return ok;
+}
+
+static void shared_bytes_behind_each_other_are_one_span(void **state)
+{
+    (void)state;
+    static struct world w;
+    begin(&w);
+    for (int i = 0; i < 100; i++) {
+        assert_true(share(&w, 80));
+    }
+    struct smqtt_span spans[SPANS];
+    assert_int_equal(smq_outq_spans(&w.q, spans, SPANS), 1);
+    assert_int_equal(w.mem.live, 1); /* no list, one chunk */
+    compare(&w);
+    end(&w);
+}
+
+/* What a queue writes for itself does not run into what others send, in both orders. */
+static void own_bytes_keep_out_of_the_shared(void **state)
+{
+    (void)state;
+    static struct world w;
+    begin(&w);
+    struct smq_outq other;
+    smq_outq_init(&other);
+    for (int i = 0; i < 5; i++) {
+        const uint8_t *at = share_one(&w, 50);
+        assert_true(smq_outq_share(&w.q, &w.pool, at, 50));
+        model_put(&w, at, 50);
+        assert_true(smq_outq_share(&other, &w.pool, at, 50));
+        assert_true(append(&w, 4));
+        assert_true(append(&w, 6));
+    }
+    compare(&w);
+    struct smqtt_span one;
+    assert_int_equal(smq_outq_spans(&other, &one, 1), 1);
+    assert_int_equal(one.len, 250);
+    smq_outq_clear(&other, &w.pool);
+    end(&w);
+}
+
+/* A queue that has waited for long refers to a bounded number of chunks, others go on. */
+static void who_waits_keeps_few_chunks(void **state)
+{
+    (void)state;
+    static struct world w;
+    begin(&w);
+    unsigned n = 0;
+    bool took = true;
+    for (; took && n < 1000; n++) {
+        (void)share_one(&w, 15000); /* of others, so that nothing is adjacent */
+        took = share(&w, 100);
+    }
+    assert_true(n > 8 && n < 40);
+    assert_true(append(&w, 100));
+    compare(&w);
+    end(&w);
+}
+
+/* When all has left, the chunk begins anew, and the round tells those who remember places in it. */
+static void a_chunk_begins_anew(void **state)
+{
+    (void)state;
+    static struct world w;
+    begin(&w);
+    assert_true(share(&w, 100));
+    uint64_t round = w.pool.shared_round;
+    assert_true(share(&w, 100));
+    assert_true(w.pool.shared_round == round);
+    smq_outq_clear(&w.q, &w.pool);
+    w.len = 0;
+    assert_true(share(&w, 100));
+    assert_true(w.pool.shared_round != round);
+    assert_int_equal(w.pool.shared->fill, 100);
+    compare(&w);
+    failing_mem_arm(&w.mem, 1);
+    assert_null(smq_chunk_pool_share(&w.pool, 15990));
+    failing_mem_arm(&w.mem, 0);
+    compare(&w);
+    end(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +424,10 @@ int main(void)
         cmocka_unit_test(random_against_an_array),
         cmocka_unit_test(a_chunk_without_a_place_goes_back),
         cmocka_unit_test(without_memory_nothing_changes),
+        cmocka_unit_test(shared_bytes_behind_each_other_are_one_span),
+        cmocka_unit_test(own_bytes_keep_out_of_the_shared),
+        cmocka_unit_test(who_waits_keeps_few_chunks),
+        cmocka_unit_test(a_chunk_begins_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
