@@ -44,6 +44,7 @@ struct smq_conf {
     char *pid_file;
     char *user;
     bool set_tcp_nodelay;
+    uint32_t retain_expiry_interval_s; /* nothing follows from it: what expires goes at that moment */
     char *identity_file, *identity_policy_file, *state_dir;
 };
 

@@ -102,7 +102,6 @@ struct smq_broker_config {
     enum smq_slow_policy slow_policy;
     uint32_t slow_timeout_s;     /* 30 */
     uint64_t max_inflight_bytes; /* towards a client; 0: no limit */
-    uint32_t retain_expiry_s;    /* retain_expiry_interval; 0: never */
     bool check_retain_source;    /* default true */
     uint32_t sys_interval_s;     /* 10; 0: no $SYS */
     char *server_reference;      /* `smqtt_server_reference`: new clients are sent there (0x9C); NULL: none */

@@ -237,7 +237,7 @@ static void units_of_sizes_and_ages(void **state)
     assert_int_equal(conf->broker.persistent_client_expiration_s, 14 * 86400);
     assert_int_equal(conf->broker.max_queued_messages, 0);
     assert_int_equal(conf->broker.max_inflight_bytes, 0);
-    assert_int_equal(conf->broker.retain_expiry_s, 180);
+    assert_int_equal(conf->retain_expiry_interval_s, 180);
     assert_int_equal(conf->broker.max_packet_size, 0);
     smq_conf_free(conf);
     static const struct {
