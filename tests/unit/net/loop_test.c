@@ -136,6 +136,14 @@ void smq_worker_lost(struct smq_worker *w, struct smq_conn *conn, smqtt_err err,
     w->lost_err = err;
 }
 
+void smq_worker_login_ready(struct smq_worker *w, uint64_t ticket, smqtt_err answer, struct smqtt_now now)
+{
+    (void)w;
+    (void)ticket;
+    (void)answer;
+    (void)now;
+}
+
 void smq_worker_tick(struct smq_worker *w, struct smqtt_now now)
 {
     (void)w;
