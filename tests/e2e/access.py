@@ -289,7 +289,8 @@ def test_expensive_passwords_hold_nobody_up():
     waiting = []
     for i in range(12):
         raw = Raw(server)
-        raw.send(connect_packet(V311, client_id="x%d" % i, user=("slow", "many")[i % 2], password="wrong") + b"\xc0\x00")
+        user = ("slow", "many")[i % 2]
+        raw.send(connect_packet(V311, client_id="x%d" % i, user=user, password="wrong") + b"\xc0\x00")
         waiting.append(raw)
     right = Raw(server)
     right.send(connect_packet(V311, client_id="right", user="many", password="m") + b"\xc0\x00")
