@@ -196,7 +196,7 @@ static void an_answer_of_an_old_table_does_not_count(void **state)
 /* Counts: the client must send "1", "2", … up to as many rounds as its first data say; then it is "user-of-method". */
 struct counting {
     unsigned round, rounds;
-    char text[8];
+    char text[16];
 };
 
 static unsigned n_states, n_again;
