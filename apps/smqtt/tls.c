@@ -54,14 +54,18 @@ static unsigned give_psk(SSL *ssl, const char *hint, char *identity, unsigned id
     return (unsigned)psk_len;
 }
 
-/** As brokers read their files of keys: a number, so zeros in front do not count. */
+/** As brokers read their files of keys: pairs of digits; with an odd number of them the first one stands alone. */
 static bool read_psk(const struct opts *o)
 {
     BIGNUM *number = NULL;
+    size_t zeros = 0;
+    while (strncmp(o->psk + 2 * zeros, "00", 2) == 0) {
+        zeros++;
+    }
     int digits = BN_hex2bn(&number, o->psk);
-    bool ok = digits > 0 && (size_t)digits == strlen(o->psk) && BN_num_bytes(number) <= PSK_MAX && !BN_is_zero(number);
+    bool ok = digits > 0 && (size_t)digits == strlen(o->psk) && zeros + (size_t)BN_num_bytes(number) <= PSK_MAX;
     if (ok) {
-        psk_len = (size_t)BN_bn2bin(number, psk);
+        psk_len = zeros + (size_t)BN_bn2bin(number, psk + zeros); /* psk starts as zeros */
     }
     BN_free(number);
     if (!ok) {
