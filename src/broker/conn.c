@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/conn.h"
+#include "broker/alias.h"
 #include "broker/held.h"
 #include "broker/hold.h"
 #include "broker/internal.h"
+#include "broker/mount.h"
 #include "broker/relay.h"
 #include "broker/say.h"
 #include "broker/slow.h"
@@ -85,16 +87,18 @@ struct layout {
     uint32_t props; /* Property Length */
     uint32_t body;  /* Remaining Length */
     size_t total;
+    smq_span topic; /* as this client knows it; empty: by its alias */
+    uint16_t alias; /* 0: none */
     bool v5;
 };
 
-static struct layout lay_out(const struct smq_send *s, bool v5)
+static struct layout lay_out(const struct smq_send *s, bool v5, smq_span topic, uint16_t alias)
 {
     const struct smq_content *c = s->content;
-    struct layout l = {.v5 = v5};
-    size_t body = 2 + c->topic.len + (s->qos != 0 ? 2 : 0) + c->payload.len;
+    struct layout l = {.topic = topic, .alias = alias, .v5 = v5};
+    size_t body = 2 + topic.len + (s->qos != 0 ? 2 : 0) + c->payload.len;
     if (v5) {
-        size_t props = c->props.len + (c->expires != SMQTT_NEVER ? 5 : 0);
+        size_t props = c->props.len + (c->expires != SMQTT_NEVER ? 5 : 0) + (alias != 0 ? 3 : 0);
         for (size_t i = 0; i < s->n_ids; i++) {
             props += 1 + smq_varint_size(s->ids[i]);
         }
@@ -112,7 +116,7 @@ static size_t write_head(const struct smq_send *s, const struct layout *l, smqtt
     const struct smq_content *c = s->content;
     smq_wr_u8(wr, (uint8_t)(SMQ_PUBLISH << 4 | (s->dup ? 8 : 0) | s->qos << 1 | (s->retain ? 1 : 0)));
     smq_varint_write(wr, l->body);
-    smq_wr_blob16(wr, c->topic);
+    smq_wr_blob16(wr, l->topic);
     size_t id_at = wr->len;
     if (s->qos != 0) {
         smq_wr_u16(wr, s->id);
@@ -123,6 +127,10 @@ static size_t write_head(const struct smq_send *s, const struct layout *l, smqtt
             smq_wr_u8(wr, smq_prop_row(SMQ_PROP_MESSAGE_EXPIRY)->id);
             smq_wr_u32(wr, seconds_left(c->expires, mono)); /* [MQTT-3.3.2-6] */
         }
+        if (l->alias != 0) {
+            smq_wr_u8(wr, smq_prop_row(SMQ_PROP_TOPIC_ALIAS)->id);
+            smq_wr_u16(wr, l->alias);
+        }
         for (size_t i = 0; i < s->n_ids; i++) {
             smq_props_put_subid(wr, s->ids[i]);
         }
@@ -132,7 +140,7 @@ static size_t write_head(const struct smq_send *s, const struct layout *l, smqtt
 
 size_t smq_send_write(const struct smq_send *send, bool v5, smqtt_ms mono, uint8_t *out, size_t cap, size_t *id_at)
 {
-    struct layout l = lay_out(send, v5);
+    struct layout l = lay_out(send, v5, send->content->topic, 0);
     struct smq_wr wr = smq_wr_of(out, cap);
     *id_at = write_head(send, &l, mono, &wr);
     if (v5) {
@@ -142,36 +150,56 @@ size_t smq_send_write(const struct smq_send *send, bool v5, smqtt_ms mono, uint8
     return smq_wr_ok(&wr) ? wr.len : 0;
 }
 
-smqtt_err smq_conn_send(struct smq_conn *conn, const struct smq_send *send)
+/* Head, and behind it properties and payload, copied or referred to. */
+static smqtt_err append(struct smq_conn *conn, const struct smq_send *send, const struct layout *l)
 {
     struct smq_worker *w = conn->worker;
-    bool v5 = smq_conn_is_v5(conn);
-    struct layout l = lay_out(send, v5);
-    if (l.total == SIZE_MAX || is_too_large(conn, l.total)) {
-        return SMQTT_E_TOO_LARGE;
-    }
     const struct smq_content *c = send->content;
-    size_t shared = c->payload.len + (v5 ? c->props.len : 0);
+    size_t shared = c->payload.len + (l->v5 ? c->props.len : 0);
     bool refer = send->msg != NULL && shared > SMQ_COPY_MAX;
     if (refer && !smq_outq_reserve_msg(&conn->out, &w->chunks)) {
         return SMQTT_E_NOMEM;
     }
-    size_t own = refer ? l.total - shared : l.total;
+    size_t own = refer ? l->total - shared : l->total;
     uint8_t *at = smq_outq_append(&conn->out, &w->chunks, own);
     if (at == NULL) {
         return SMQTT_E_NOMEM;
     }
     struct smq_wr wr = smq_wr_of(at, own);
-    write_head(send, &l, w->now.mono, &wr);
+    write_head(send, l, w->now.mono, &wr);
     if (refer) {
         /* In the block the payload stands behind the properties. */
-        smq_span part = {v5 ? c->props.data : c->payload.data, shared};
+        smq_span part = {l->v5 ? c->props.data : c->payload.data, shared};
         smq_outq_put_msg(&conn->out, send->msg, part);
-    } else {
-        if (v5) {
-            smq_wr_put(&wr, c->props);
+        return SMQTT_OK;
+    }
+    if (l->v5) {
+        smq_wr_put(&wr, c->props);
+    }
+    smq_wr_put(&wr, c->payload);
+    return SMQTT_OK;
+}
+
+smqtt_err smq_conn_send(struct smq_conn *conn, const struct smq_send *send)
+{
+    struct smq_worker *w = conn->worker;
+    smq_span topic = send->content->topic;
+    uint16_t alias = 0;
+    bool is_known = false;
+    if (conn->own_form) {
+        if (smq_is_mounted(conn) && !send->as_it_is && !smq_mount_strip(conn, &topic)) {
+            return SMQTT_E_NOT_AUTHORIZED;
         }
-        smq_wr_put(&wr, c->payload);
+        alias = conn->aliases_out != NULL ? smq_alias_pick(conn, topic, &is_known) : 0;
+        topic.len = is_known ? 0 : topic.len;
+    }
+    struct layout l = lay_out(send, smq_conn_is_v5(conn), topic, alias);
+    if (l.total == SIZE_MAX || is_too_large(conn, l.total)) {
+        return SMQTT_E_TOO_LARGE;
+    }
+    SMQ_TRY(append(conn, send, &l));
+    if (alias != 0 && !is_known) {
+        smq_alias_sent(conn, alias);
     }
     if (smq_say_packets(w->log)) {
         smq_say_sending_publish(conn, send);
@@ -201,7 +229,7 @@ void smq_conn_end(struct smq_conn *conn, enum smq_conn_fate fate, bool with_will
     smq_detect_drop(conn);
     smq_hold_drop(conn);
     smq_held_drop(w, conn);
-    smq_conn_drop_aliases(conn);
+    smq_alias_drop(conn);
     smq_auth_drop(conn);
     struct smq_session *s = conn->session;
     conn->session = NULL;
@@ -371,6 +399,8 @@ smqtt_err smq_worker_open(struct smq_worker *w, const struct smq_listener_config
         memcpy(conn->peer, peer.data, peer.len);
     }
     conn->peer[peer.len] = '\0';
+    conn->mount_len = (uint16_t)(listener->mount_point != NULL ? strlen(listener->mount_point) : 0);
+    conn->own_form = conn->mount_len != 0;
     smq_outq_init(&conn->out);
     smq_list_init(&conn->dirty);
     smq_list_init(&conn->of_worker);
@@ -469,62 +499,4 @@ void smq_conn_sent(struct smq_worker *w, struct smq_conn *conn, size_t n, struct
 void *smq_conn_user(const struct smq_conn *conn)
 {
     return conn->user;
-}
-
-/* ------------------------------------------------------------ topic aliases */
-
-struct smq_aliases {
-    uint32_t n;
-    struct smq_alias {
-        uint8_t *topic;
-        size_t len;
-    } of[];
-};
-
-void smq_conn_drop_aliases(struct smq_conn *conn)
-{
-    for (uint32_t i = 0; conn->aliases != NULL && i < conn->aliases->n; i++) {
-        smq_mem_free(conn->worker->mem, conn->aliases->of[i].topic);
-    }
-    smq_mem_free(conn->worker->mem, conn->aliases);
-    conn->aliases = NULL;
-}
-
-smqtt_err smq_conn_set_alias(struct smq_conn *conn, uint32_t alias, smq_span topic)
-{
-    const struct smqtt_mem *mem = conn->worker->mem;
-    uint32_t max = conn->listener->topic_alias_in;
-    if (conn->aliases == NULL) {
-        if (alias == 0 || alias > max) {
-            return SMQTT_E_BAD_ALIAS; /* [MQTT-3.3.2-9] */
-        }
-        conn->aliases = smq_mem_zalloc(mem, 1, sizeof *conn->aliases + max * sizeof(struct smq_alias));
-        if (conn->aliases == NULL) {
-            return SMQTT_E_NOMEM;
-        }
-        conn->aliases->n = max;
-    }
-    if (alias == 0 || alias > conn->aliases->n) {
-        return SMQTT_E_BAD_ALIAS;
-    }
-    struct smq_alias *a = &conn->aliases->of[alias - 1];
-    if (a->topic != NULL && smq_span_equal(smq_span_of(a->topic, a->len), topic)) {
-        return SMQTT_OK;
-    }
-    uint8_t *copy = smq_mem_dup(mem, topic);
-    if (copy == NULL) {
-        return SMQTT_E_NOMEM;
-    }
-    smq_mem_free(mem, a->topic);
-    *a = (struct smq_alias){copy, topic.len};
-    return SMQTT_OK;
-}
-
-smq_span smq_conn_alias(const struct smq_conn *conn, uint32_t alias)
-{
-    if (conn->aliases == NULL || alias == 0 || alias > conn->aliases->n) {
-        return (smq_span){NULL, 0};
-    }
-    const struct smq_alias *a = &conn->aliases->of[alias - 1];
-    return smq_span_of(a->topic, a->len);
 }

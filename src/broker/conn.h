@@ -10,6 +10,7 @@
 
 struct smq_session;
 struct smq_aliases;
+struct smq_out_aliases;
 struct smq_detect_side;
 struct smq_listener_count;
 struct smq_hold;
@@ -27,12 +28,13 @@ struct smq_conn {
     void *user;
     const struct smq_listener_config *listener; /* borrowed */
     struct smq_listener_count *of_listener;
-    struct smq_session *session;    /* from CONNECT to the end */
-    struct smq_aliases *aliases;    /* topics that the client gave numbers to; NULL until the first */
-    struct smq_detect_side *detect; /* NULL until the first DETECT or registration */
-    struct smq_hold *hold;          /* acknowledgements that wait (broker/hold.h); NULL until the first */
-    struct smq_exchange *exchange;  /* a login that is under way, or that may be repeated (on_auth.c); NULL: none */
-    uint64_t stamp;                 /* what its login rests on: see struct smq_auth */
+    struct smq_session *session;         /* from CONNECT to the end */
+    struct smq_aliases *aliases;         /* topics that the client gave numbers to; NULL until the first */
+    struct smq_out_aliases *aliases_out; /* topics that we gave numbers to; NULL: the client takes none */
+    struct smq_detect_side *detect;      /* NULL until the first DETECT or registration */
+    struct smq_hold *hold;               /* acknowledgements that wait (broker/hold.h); NULL until the first */
+    struct smq_exchange *exchange; /* a login that is under way, or that may be repeated (on_auth.c); NULL: none */
+    uint64_t stamp;                /* what its login rests on: see struct smq_auth */
     struct smq_list of_worker, dirty;
     struct smq_timer timer; /* the nearest of the deadlines; reckoned anew when it fires */
     struct smq_outq out;
@@ -42,6 +44,8 @@ struct smq_conn {
     uint32_t keep_alive_ms;  /* one and a half times [MQTT-3.1.2-22]; 0: none */
     uint32_t max_packet_out; /* what the client takes [MQTT-3.1.2-24]; 0: everything */
     uint16_t receive_max;    /* messages of QoS 1 and 2 that the client takes at a time */
+    uint16_t mount_len;      /* bytes of the listener's mount_point; 0: none */
+    bool own_form;           /* topics are written in a way of its own: packets cannot be shared */
     uint16_t next_owner;     /* with SMQ_FATE_HANDOVER */
     uint8_t doom;            /* smqtt_err that it is to be ended for when nothing else is under way */
     uint8_t state;           /* enum smq_conn_state */
@@ -83,6 +87,7 @@ struct smq_send {
     uint16_t id; /* packet identifier with QoS 1 and 2 */
     uint8_t qos;
     bool dup, retain;
+    bool as_it_is; /* the topic is not one of the broker's tree: no mount point belongs to it */
 };
 enum { SMQ_COPY_MAX = 256 }; /* messages up to here are copied rather than referred to */
 
@@ -106,11 +111,5 @@ void smq_conn_kick(struct smq_conn *conn, uint8_t reason, const char *why);
 void smq_conn_end(struct smq_conn *conn, enum smq_conn_fate fate, bool with_will);
 /** Sets the timer to the nearest deadline. */
 void smq_conn_arm(struct smq_conn *conn);
-/** Frees the numbers of topics. */
-void smq_conn_drop_aliases(struct smq_conn *conn);
-/** Sets number `alias` (1..topic_alias_in of the listener) to the topic. SMQTT_E_BAD_ALIAS, SMQTT_E_NOMEM. */
-SMQ_MUST_USE smqtt_err smq_conn_set_alias(struct smq_conn *conn, uint32_t alias, smq_span topic);
-/** The topic of a number; empty span when there is none. */
-smq_span smq_conn_alias(const struct smq_conn *conn, uint32_t alias);
 
 #endif

@@ -214,7 +214,7 @@ bool smq_session_is_ready(const struct smq_worker *w, const struct smq_session *
 static smqtt_err send_now(struct smq_conn *conn, struct smq_routing *r, const struct smq_send *send)
 {
     size_t size = r->content.topic.len + r->content.props.len + r->content.payload.len;
-    bool small = size <= SMQ_COPY_MAX && (send->n_ids == 0 || !smq_conn_is_v5(conn));
+    bool small = size <= SMQ_COPY_MAX && !conn->own_form && (send->n_ids == 0 || !smq_conn_is_v5(conn));
     if (small && send_template(conn, r, send)) {
         return SMQTT_OK;
     }
@@ -280,7 +280,7 @@ static bool deliver_at_once(struct smq_worker *w, struct smq_session *s, struct 
         slot->sent = SMQ_MUST_RESEND; /* when there is memory again */
         s->n_unsent++;
     } else if (err != SMQTT_OK) {
-        /* Larger than the client takes: as if delivered [MQTT-3.1.2-25]. */
+        /* Larger than the client takes [MQTT-3.1.2-25], or outside its mount point: as if delivered. */
         smq_session_let_go(w, s, slot);
         smq_inflight_remove(&s->out, w->mem, slot);
         drop(w);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/hex.h"
 #include "broker/admit.h"
+#include "broker/alias.h"
 #include "broker/internal.h"
+#include "broker/mount.h"
 #include "broker/relay.h"
 #include "broker/say.h"
 #include "broker/will.h"
@@ -72,6 +74,19 @@ void smq_connect_refuse_unread(struct smq_conn *conn, const struct smq_frame *fr
 
 /* ------------------------------------------------------------ what is checked before there is a session */
 
+/* The right is asked for the whole topic. */
+static bool may_write(const struct smq_conn *conn, const struct smq_auth *auth, const struct smq_principal *who,
+                      smq_span topic)
+{
+    struct smq_mounted mounted;
+    if (smq_mount_topic(conn, topic, &mounted) != SMQTT_OK) {
+        return false;
+    }
+    bool may = auth->access(auth->ctx, who, mounted.topic, SMQ_ACCESS_WRITE);
+    smq_mount_free(conn, &mounted);
+    return may;
+}
+
 static bool may_have_will(struct smq_worker *w, struct smq_conn *conn, const struct smq_connect *c, uint8_t *reason)
 {
     const struct smq_will *will = &c->will;
@@ -85,7 +100,7 @@ static bool may_have_will(struct smq_worker *w, struct smq_conn *conn, const str
         *reason = REASON_BAD_RETAIN; /* [MQTT-3.2.2-13] */
     } else if (will->topic.len != 0 && will->topic.data[0] == '$') {
         *reason = REASON_BAD_TOPIC;
-    } else if (auth != NULL && auth->access != NULL && !auth->access(auth->ctx, &who, will->topic, SMQ_ACCESS_WRITE)) {
+    } else if (auth != NULL && auth->access != NULL && !may_write(conn, auth, &who, will->topic)) {
         *reason = smqtt_err_reason(SMQTT_E_NOT_AUTHORIZED);
     } else if (w->config->message_size_limit != 0 && will->payload.len > w->config->message_size_limit) {
         *reason = smqtt_err_reason(SMQTT_E_TOO_LARGE);
@@ -180,7 +195,7 @@ static smqtt_err enter(struct smq_worker *w, struct smq_conn *conn, const struct
         }
     }
     struct smq_will_due *will = NULL;
-    smqtt_err err = c->has_will ? smq_will_new(w, c, &will) : SMQTT_OK;
+    smqtt_err err = c->has_will ? smq_will_new(conn, c, &will) : SMQTT_OK;
     struct smq_session *s = smq_session_find(w, id);
     if (err == SMQTT_OK && s != NULL) {
         take_over(s);
@@ -266,6 +281,7 @@ static void settle(const struct smq_worker *w, struct smq_conn *conn, const stru
 {
     conn->codec.max_packet = w->config->max_packet_size;
     conn->max_packet_out = smq_props_num(&c->props, SMQ_PROP_MAXIMUM_PACKET_SIZE, 0);
+    smq_alias_begin_out(conn, smq_props_num(&c->props, SMQ_PROP_TOPIC_ALIAS_MAXIMUM, 0));
     conn->receive_max = (uint16_t)smq_props_num(&c->props, SMQ_PROP_RECEIVE_MAXIMUM, UINT16_MAX);
 }
 

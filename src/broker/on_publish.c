@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/admit.h"
+#include "broker/alias.h"
 #include "broker/hold.h"
 #include "broker/internal.h"
+#include "broker/mount.h"
 #include "broker/relay.h"
 #include "broker/route.h"
 #include "broker/say.h"
@@ -19,9 +21,9 @@ static smqtt_err resolve_alias(struct smq_conn *conn, struct smq_publish *p)
         return SMQTT_E_BAD_ALIAS;
     }
     if (p->topic.len != 0) {
-        return smq_conn_set_alias(conn, alias, p->topic);
+        return smq_alias_set(conn, alias, p->topic);
     }
-    p->topic = smq_conn_alias(conn, alias);
+    p->topic = smq_alias_get(conn, alias);
     return p->topic.len != 0 ? SMQTT_OK : SMQTT_E_PROTOCOL;
 }
 
@@ -139,6 +141,29 @@ static smqtt_err publish(struct smq_worker *w, struct smq_conn *conn, const stru
     return answer(conn, p, n_receivers != 0 ? 0 : REASON_NO_SUBSCRIBERS);
 }
 
+static smqtt_err publish_allowed(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p)
+{
+    if (!smq_session_may(w, conn->session, p->topic, SMQ_ACCESS_WRITE)) {
+        return refuse(w, conn, p, smqtt_err_reason(SMQTT_E_NOT_AUTHORIZED));
+    }
+    return publish(w, conn, p);
+}
+
+/* Rights are those of the whole topic, as with Mosquitto. */
+static smqtt_err publish_mounted(struct smq_worker *w, struct smq_conn *conn, struct smq_publish *p)
+{
+    struct smq_mounted mounted;
+    smqtt_err err = smq_mount_topic(conn, p->topic, &mounted);
+    if (err == SMQTT_E_BAD_TOPIC && (smq_conn_is_v5(conn) || p->qos == 0)) {
+        return refuse(w, conn, p, smqtt_err_reason(err));
+    }
+    SMQ_TRY(err);
+    p->topic = mounted.topic;
+    err = publish_allowed(w, conn, p);
+    smq_mount_free(conn, &mounted);
+    return err;
+}
+
 smqtt_err smq_on_publish(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt)
 {
     struct smq_publish *p = &pkt->publish;
@@ -166,8 +191,5 @@ smqtt_err smq_on_publish(struct smq_worker *w, struct smq_conn *conn, struct smq
         bool tell = smq_conn_is_v5(conn) && p->qos != 0;
         return tell ? refuse(w, conn, p, smqtt_err_reason(SMQTT_E_NOT_AUTHORIZED)) : SMQTT_E_NOT_AUTHORIZED;
     }
-    if (!smq_session_may(w, conn->session, p->topic, SMQ_ACCESS_WRITE)) {
-        return refuse(w, conn, p, smqtt_err_reason(SMQTT_E_NOT_AUTHORIZED));
-    }
-    return publish(w, conn, p);
+    return smq_is_mounted(conn) ? publish_mounted(w, conn, p) : publish_allowed(w, conn, p);
 }

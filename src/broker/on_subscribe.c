@@ -2,6 +2,7 @@
 #include "broker/admit.h"
 #include "broker/held.h"
 #include "broker/internal.h"
+#include "broker/mount.h"
 #include "broker/pull.h"
 #include "broker/relay.h"
 #include "broker/say.h"
@@ -10,16 +11,19 @@
 
 enum { CODE_FAILURE_V3 = 0x80, CODE_NONE_EXISTED = 0x11, RETAIN_ALWAYS = 0, RETAIN_IF_NEW = 1 };
 
-/* What may not be subscribed to; SMQTT_OK for what may. */
-static smqtt_err check(struct smq_worker *w, struct smq_conn *conn, smq_span inner)
+/* What may not be subscribed to; SMQTT_OK for what may. Rights are those of the whole filter, behind its group. */
+static smqtt_err check(struct smq_worker *w, struct smq_conn *conn, smq_span filter, smq_span whole)
 {
+    smq_span group, inner, right;
+    smq_topic_split_share(filter, &group, &inner);
+    smq_topic_split_share(whole, &group, &right);
     if (smq_span_starts(inner, smq_span_str(SMQ_REGISTER_TOPIC_PREFIX))) {
         return SMQTT_E_NOT_AUTHORIZED; /* the broker keeps these to itself */
     }
     if (!smq_detect_is_satisfied(conn, inner, true)) {
         return SMQTT_E_NOT_AUTHORIZED;
     }
-    return smq_session_may(w, conn->session, inner, SMQ_ACCESS_SUBSCRIBE) ? SMQTT_OK : SMQTT_E_NOT_AUTHORIZED;
+    return smq_session_may(w, conn->session, right, SMQ_ACCESS_SUBSCRIBE) ? SMQTT_OK : SMQTT_E_NOT_AUTHORIZED;
 }
 
 static bool is_full(const struct smq_worker *w, const struct smq_session *s, smq_span filter, bool shared)
@@ -39,7 +43,7 @@ static smqtt_err add(struct smq_worker *w, struct smq_session *s, smq_span filte
     return smq_trie_subscribe(&w->trie, &s->sub, filter, options, id, existed);
 }
 
-/* One filter; its code is number `at` of the acknowledgement. */
+/* One filter, with its mount point; its code is number `at` of the acknowledgement. */
 static smqtt_err subscribe_one(struct smq_worker *w, struct smq_held *held, uint32_t at, const struct smq_filter *f,
                                uint32_t id)
 {
@@ -47,7 +51,6 @@ static smqtt_err subscribe_one(struct smq_worker *w, struct smq_held *held, uint
     struct smq_session *s = conn->session;
     smq_span group, inner;
     bool shared = smq_topic_split_share(f->filter, &group, &inner);
-    SMQ_TRY(check(w, conn, inner));
     uint8_t qos = f->options & SMQ_SUB_QOS;
     qos = smq_admit_qos(conn->listener, qos) ? qos : (uint8_t)(conn->listener->first_bad_qos - 1);
     uint8_t options = (uint8_t)((f->options & (SMQ_SUB_NO_LOCAL | SMQ_SUB_RAP)) | qos);
@@ -73,7 +76,14 @@ static smqtt_err subscribe(struct smq_worker *w, struct smq_held *held, const st
     struct smq_rd it = smq_rd_of(p->list);
     struct smq_filter f;
     for (uint32_t i = 0; smq_filters_next(&conn->codec, &it, true, &f); i++) {
-        smqtt_err err = subscribe_one(w, held, i, &f, id);
+        struct smq_mounted mounted;
+        smqtt_err err = smq_mount_filter(conn, f.filter, &mounted);
+        if (err == SMQTT_OK) {
+            err = check(w, held->conn, f.filter, mounted.topic);
+            f.filter = mounted.topic;
+            err = err == SMQTT_OK ? subscribe_one(w, held, i, &f, id) : err;
+            smq_mount_free(conn, &mounted);
+        }
         if (err == SMQTT_E_NOMEM) {
             return err;
         }
@@ -96,6 +106,20 @@ smqtt_err smq_on_subscribe(struct smq_worker *w, struct smq_conn *conn, struct s
     return smq_held_finish(w, held);
 }
 
+static bool unsubscribe_one(struct smq_worker *w, struct smq_conn *conn, smq_span filter)
+{
+    struct smq_mounted mounted;
+    if (smq_mount_filter(conn, filter, &mounted) != SMQTT_OK) {
+        return false;
+    }
+    smq_span group, inner;
+    bool was = smq_topic_split_share(mounted.topic, &group, &inner)
+                   ? smq_share_unsubscribe(w, conn->session, mounted.topic)
+                   : smq_trie_unsubscribe(&w->trie, &conn->session->sub, mounted.topic);
+    smq_mount_free(conn, &mounted);
+    return was;
+}
+
 smqtt_err smq_on_unsubscribe(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt)
 {
     const struct smq_subscribe *p = &pkt->subscribe;
@@ -104,10 +128,7 @@ smqtt_err smq_on_unsubscribe(struct smq_worker *w, struct smq_conn *conn, struct
     struct smq_rd it = smq_rd_of(p->list);
     struct smq_filter f;
     for (uint32_t i = 0; smq_filters_next(&conn->codec, &it, false, &f); i++) {
-        smq_span group, inner;
-        bool was = smq_topic_split_share(f.filter, &group, &inner)
-                       ? smq_share_unsubscribe(w, conn->session, f.filter)
-                       : smq_trie_unsubscribe(&w->trie, &conn->session->sub, f.filter);
+        bool was = unsubscribe_one(w, conn, f.filter);
         held->codes[i] = was ? 0 : CODE_NONE_EXISTED;
         if (smq_log_is_on(w->log, SMQ_LOG_UNSUBSCRIBE)) {
             smq_say_unsubscribed(conn, f.filter);

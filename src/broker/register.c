@@ -8,7 +8,7 @@ static smqtt_err tell(struct smq_conn *conn, const char *topic, const uint8_t *p
 {
     struct smq_content content = {
         .topic = smq_span_str(topic), .payload = smq_span_of(payload, len), .expires = SMQTT_NEVER};
-    struct smq_send send = {.content = &content};
+    struct smq_send send = {.content = &content, .as_it_is = true};
     smqtt_err err = smq_conn_send(conn, &send);
     return err == SMQTT_E_NOMEM ? err : SMQTT_OK;
 }

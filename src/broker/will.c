@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/will.h"
 #include "broker/internal.h"
+#include "broker/mount.h"
 #include "broker/route.h"
 
 static void on_due(struct smq_worker *w, struct smq_timer *timer)
@@ -8,8 +9,11 @@ static void on_due(struct smq_worker *w, struct smq_timer *timer)
     smq_will_fire(w, SMQ_CONTAINER_OF(timer, struct smq_will_due, timer)->session);
 }
 
-smqtt_err smq_will_new(struct smq_worker *w, const struct smq_connect *connect, struct smq_will_due **out)
+smqtt_err smq_will_new(struct smq_conn *conn, const struct smq_connect *connect, struct smq_will_due **out)
 {
+    struct smq_worker *w = conn->worker;
+    struct smq_mounted mounted;
+    SMQ_TRY(smq_mount_topic(conn, connect->will.topic, &mounted));
     const struct smq_will *will = &connect->will;
     struct smq_wr wr = smq_wr_measure();
     smq_props_copy_raw(&will->props, SMQ_FORWARDED, &wr);
@@ -20,7 +24,7 @@ smqtt_err smq_will_new(struct smq_worker *w, const struct smq_connect *connect, 
     if (raw != NULL && due != NULL) {
         wr = smq_wr_of(raw, raw_len);
         smq_props_copy_raw(&will->props, SMQ_FORWARDED, &wr);
-        struct smq_content content = {.topic = will->topic,
+        struct smq_content content = {.topic = mounted.topic,
                                       .props = smq_wr_span(&wr),
                                       .payload = will->payload,
                                       .expires = SMQTT_NEVER,
@@ -30,6 +34,7 @@ smqtt_err smq_will_new(struct smq_worker *w, const struct smq_connect *connect, 
         bool room = smq_account_reserve(w->ledger, w->account, smq_msg_size(&content), w->config->memory_limit);
         msg = room ? smq_msg_new(w->mem, &content, true, w->account) : NULL;
     }
+    smq_mount_free(conn, &mounted);
     smq_mem_free(w->mem, raw);
     if (msg == NULL) {
         smq_mem_free(w->mem, due);

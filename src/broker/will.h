@@ -4,6 +4,7 @@
 /* Wills: kept from CONNECT on, fired when the connection ends without a farewell, maybe some time later. */
 #include "broker/session.h"
 
+struct smq_conn;
 struct smq_connect;
 
 struct smq_will_due {
@@ -14,8 +15,9 @@ struct smq_will_due {
     uint32_t expiry_s; /* of the message; UINT32_MAX: none */
 };
 
-/** The will of a CONNECT. SMQTT_E_NOMEM, SMQTT_E_QUOTA. */
-SMQ_MUST_USE smqtt_err smq_will_new(struct smq_worker *w, const struct smq_connect *connect, struct smq_will_due **out);
+/** The will of a CONNECT, on its whole topic. SMQTT_E_NOMEM, SMQTT_E_BAD_TOPIC (its mount point makes it too long). */
+SMQ_MUST_USE smqtt_err smq_will_new(struct smq_conn *conn, const struct smq_connect *connect,
+                                    struct smq_will_due **out);
 /** NULL allowed. */
 void smq_will_free(struct smq_worker *w, struct smq_will_due *will);
 /** Forgets the session's will. */
