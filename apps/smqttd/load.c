@@ -149,8 +149,6 @@ static smqtt_err check_listeners(const struct smq_conf *conf, struct smq_why *wh
             bool is_set;
             const char *name, *value, *mend;
         } lacks[] = {
-            {l->mount_point != NULL, "mount_point", l->mount_point,
-             "renames no topics and its clients would share those of all others: remove the line if they may"},
             {l->unix_path != NULL, "a path", l->unix_path, "cannot open Unix sockets: name a port"},
             {l->bind_device != NULL, "bind_interface", l->bind_device,
              "cannot bind to an interface: name its address behind the port of listener"},
