@@ -206,7 +206,7 @@ smqtt_err smq_conn_send(struct smq_conn *conn, const struct smq_send *send)
     }
     w->stats.packets_out++;
     w->stats.publish_out++;
-    w->stats.payload_out += c->payload.len;
+    w->stats.payload_out += send->content->payload.len;
     smq_conn_make_dirty(conn);
     return SMQTT_OK;
 }
