@@ -109,14 +109,15 @@ bool bench_run_until(struct bench *b, bool (*done)(struct bench *b), uint64_t un
         int connect_ms = connect_step(b);
         int wait_ms = load_step(b);
         keep_alive_step(b);
-        link_flush(b);
         phase_progress(b);
         if (done(b)) {
+            link_flush(b);
             return true;
         }
         if (until_ns != 0 && b->now_ns >= until_ns) {
             return false;
         }
+        link_flush(b);
         turn(b, connect_ms < wait_ms ? connect_ms : wait_ms);
         if (b->flags.sealed != NULL) {
             sealed_tick(b);
