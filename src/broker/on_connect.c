@@ -273,7 +273,9 @@ static smqtt_err accept(struct smq_worker *w, struct smq_conn *conn, bool presen
             smq_props_set_num(props, SMQ_PROP_SERVER_KEEP_ALIVE, server_keep_alive);
         }
     }
-    return smq_conn_write(conn, &pkt);
+    uint64_t before = w->stats.packets_out;
+    SMQ_TRY(smq_conn_write(conn, &pkt));
+    return w->stats.packets_out != before ? SMQTT_OK : SMQTT_E_TOO_LARGE;
 }
 
 /* What the codec is to read and write from now on. */
@@ -344,7 +346,13 @@ smqtt_err smq_connect_finish(struct smq_worker *w, struct smq_conn *conn, struct
     }
     conn->state = SMQ_CONN_AWAITS_PACKETS;
     smq_say_connected(conn, c);
-    SMQ_TRY(accept(w, conn, present, nameless ? id : (smq_span){NULL, 0}, server_keep_alive));
+    err = accept(w, conn, present, nameless ? id : (smq_span){NULL, 0}, server_keep_alive);
+    if (err == SMQTT_E_TOO_LARGE) {
+        /* It takes no CONNACK and would wait for ever; nor may anything else be said before one [MQTT-3.2.0-1]. */
+        smq_conn_end(conn, SMQ_FATE_CLOSE_NOW, false);
+        return SMQTT_OK;
+    }
+    SMQ_TRY(err);
     smq_auth_settled(conn);
     smq_session_resume(w, conn->session);
     return SMQTT_OK;

@@ -3,14 +3,14 @@
 import time
 
 import wire
-from bench import covers, main
+from lab import covers, main
 from fake import Server
 from wire import (CONNECT, DISCONNECT, PINGREQ, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBSCRIBE, UNSUBSCRIBE, V5,
                   packet, props, string, u16)
 
 
 def with_server(test):
-    """The test gets a scripted server in place of the bench."""
+    """The test gets a scripted server in place of a broker."""
     def run(t, version):
         server = Server(version)
         try:

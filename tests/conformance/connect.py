@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """CONNECT and CONNACK."""
 import wire
-from bench import conf, covers, main
+from lab import conf, covers, main
 from wire import CONNACK, DISCONNECT, PINGRESP, V31, V311, V5, harness, packet, props, string, u16
 
 BAD_UTF8 = b"a\xed\xa0\x80b"
@@ -369,9 +369,10 @@ def words_of_connack_give_way(t, version):
         peer = t.raw(version)
         peer.send(wire.connect(version, t.id(), maximum_packet_size=size) + wire.PING)
         seen = peer.see()
-        assert len(seen.body) + 2 <= size, (size, seen)
-        if seen.type == CONNACK:
-            assert seen.reason == 0 and seen.prop("reason_string") is None
+        # Who takes no CONNACK at all gets nothing, and does not wait for ever.
+        assert seen is not None if size >= 20 else seen is None or seen.type == CONNACK, (size, seen)
+        if seen:
+            assert len(seen.body) + 2 <= size and seen.reason == 0 and seen.prop("reason_string") is None, seen
         bad = t.raw(version)
         bad.send(wire.connect(version, t.id(), maximum_packet_size=size, auth_method="nobody's"))
         for p in bad.seen_until_close():

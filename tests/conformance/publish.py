@@ -3,7 +3,7 @@
 import time
 
 import wire
-from bench import conf, covers, main
+from lab import conf, covers, main
 from wire import PUBACK, PUBLISH, PUBREC, SUBACK, V31, V311, V5, packet, props, string, u16
 
 BAD_UTF8 = b"a\xed\xa0\x80b"

@@ -3,7 +3,7 @@
 import time
 
 import wire
-from bench import conf, covers, main
+from lab import conf, covers, main
 from wire import CONNACK, DISCONNECT, V31, V311, V5, packet, props
 
 MALFORMED, PROTOCOL = 0x81, 0x82

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SUBSCRIBE and UNSUBSCRIBE, what matches, shared subscriptions."""
 import wire
-from bench import collect, conf, covers, main
+from lab import collect, conf, covers, main
 from wire import PUBLISH, SUBACK, UNSUBACK, V31, V311, V5, harness, packet, props, string, u16
 
 BAD_UTF8 = b"a\xed\xa0\x80b"
