@@ -18,12 +18,11 @@ import statements  # noqa: E402
 
 HEAD = """# Differences to mosquitto
 
-The test `differential` sends the same exchanges of raw packets to Debian's mosquitto 2.0.11 and to smqttd and compares what
-every connection gets. This is the list of all differences, each with the sentence of the standard behind it; the test
-fails when there is another one and when one of these is gone. Made by `tools/differences.py` from
+The test `differential` sends the same exchanges of raw packets to Debian's mosquitto 2.0.11 and to smqttd and compares
+what every connection gets. This is the list of all differences, each with the statement of the standard behind it;
+the test fails when there is another one and when one of these is gone. Made by `tools/differences.py` from
 `tests/differential/decisions.txt`.
-Words for people, identifiers that a server assigns and limits that it
-announces are not compared.
+Words for people, identifiers that a server assigns and limits that it announces are not compared.
 
 | what | why | statement | in |
 |---|---|---|---|
@@ -31,8 +30,11 @@ announces are not compared.
 
 
 def document():
-    rows = ["| %s | %s | %s | %s |" % (d["name"], d["why"].rstrip("."), d["statement"].replace("[", "").replace("]", ""),
-                                       " ".join("`%s`" % s for s in d["scripts"].split())) for d in decisions.read()]
+    rows = []
+    for d in decisions.read():
+        where = " ".join("`%s`" % s for s in d["scripts"].split())
+        statement = d["statement"].replace("[", "").replace("]", "")
+        rows.append("| %s | %s | %s | %s |" % (d["name"], d["why"].rstrip("."), statement, where))
     return HEAD + "\n".join(rows) + "\n"
 
 

@@ -4,7 +4,7 @@ import time
 
 import wire
 from lab import conf, covers, main
-from wire import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, V31, V311, V5, packet, props, u16
+from wire import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, V31, V5, packet, props, u16
 
 MALFORMED, PROTOCOL, TOO_LARGE, RECEIVE_MAXIMUM = 0x81, 0x82, 0x95, 0x93
 

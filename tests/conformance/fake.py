@@ -3,7 +3,7 @@
 import socket
 
 import wire
-from wire import CONNACK, CONNECT, SUBSCRIBE, V5, V311, harness
+from wire import CONNECT, SUBSCRIBE, harness
 
 NAMES = {3: "31", 4: "311", 5: "5"}
 

@@ -4,7 +4,7 @@ import time
 
 import wire
 from lab import conf, covers, main
-from wire import PUBACK, PUBLISH, PUBREC, SUBACK, V31, V311, V5, packet, props, string, u16
+from wire import PUBACK, PUBREC, V5, packet, props, string, u16
 
 BAD_UTF8 = b"a\xed\xa0\x80b"
 MALFORMED, PROTOCOL, ALIAS_INVALID = 0x81, 0x82, 0x94

@@ -4,7 +4,7 @@ import time
 
 import wire
 from lab import conf, covers, main
-from wire import CONNACK, DISCONNECT, V31, V311, V5, packet, props
+from wire import CONNACK, DISCONNECT, V5, props
 
 MALFORMED, PROTOCOL = 0x81, 0x82
 

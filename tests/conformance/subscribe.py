@@ -2,7 +2,7 @@
 """SUBSCRIBE and UNSUBSCRIBE, what matches, shared subscriptions."""
 import wire
 from lab import collect, conf, covers, main
-from wire import PUBLISH, SUBACK, UNSUBACK, V31, V311, V5, harness, packet, props, string, u16
+from wire import PUBLISH, SUBACK, UNSUBACK, V31, V5, harness, packet, string, u16
 
 BAD_UTF8 = b"a\xed\xa0\x80b"
 MALFORMED, PROTOCOL = 0x81, 0x82

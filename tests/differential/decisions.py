@@ -11,7 +11,7 @@ FIELDS = ("statement", "why", "scripts", "mosquitto", "smqttd")
 @functools.lru_cache(None)
 def read():
     """[{name, statement, why, scripts, mosquitto, smqttd}]"""
-    found = []
+    found, last = [], None
     with open(os.path.join(HERE, "decisions.txt"), encoding="utf-8") as f:
         for number, line in enumerate(f, 1):
             line = line.rstrip("\n")

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same exchanges with Debian's mosquitto and with smqttd: every difference is a decision, or a fault.
 
-    differential.py [PATTERN…]     play all, or those whose name has a pattern; print the differences that nobody decided
+    differential.py [PATTERN…]     play all, or those whose name has a pattern; print what nobody decided
     differential.py --list         names of the scripts
     differential.py --signatures   all differences, in the form of decisions.txt
 

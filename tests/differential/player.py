@@ -3,13 +3,12 @@
 be compared: what may differ between two right brokers (identifiers they choose, words, limits they announce) is
 left out or made the same."""
 import os
-import socket
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "conformance"))
 import wire  # noqa: E402
-from wire import CONNACK, PINGRESP, PUBLISH, PUBREC, PUBREL, SUBACK, V5, V311, harness  # noqa: E402
+from wire import CONNACK, PINGRESP, PUBLISH, PUBREC, PUBREL, SUBACK, V311, harness  # noqa: E402
 
 QUIET_S = 0.012
 ENDS = (wire.PUBACK, wire.PUBREC, wire.PUBREL, wire.PUBCOMP)

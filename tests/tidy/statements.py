@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every numbered statement of MQTT has a test, and docs/conformance.md says which; docs/differences.md is up to date."""
+"""Every numbered statement of MQTT has a test, and docs/conformance.md says which; docs/differences.md is of today."""
 import subprocess
 import sys
 
