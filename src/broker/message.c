@@ -6,14 +6,15 @@
 
 size_t smq_msg_size(const struct smq_content *c)
 {
-    return sizeof(struct smq_msg) + 2 + c->topic.len + c->props.len + c->payload.len;
+    return sizeof(struct smq_msg) + 2 + c->topic.len + c->props.len + c->payload.len + c->source.len;
 }
 
 struct smq_refbuf *smq_msg_new(const struct smqtt_mem *mem, const struct smq_content *c, bool checked,
                                struct smq_account *account)
 {
     size_t size = smq_msg_size(c);
-    if (c->topic.len > UINT16_MAX || c->props.len > SMQ_VARINT_MAX || c->payload.len > SMQ_VARINT_MAX) {
+    if (c->topic.len > UINT16_MAX || c->source.len > UINT16_MAX || c->props.len > SMQ_VARINT_MAX ||
+        c->payload.len > SMQ_VARINT_MAX) {
         return NULL;
     }
     struct smq_refbuf *buf = smq_refbuf_new(mem, size);
@@ -24,7 +25,8 @@ struct smq_refbuf *smq_msg_new(const struct smqtt_mem *mem, const struct smq_con
     *m = (struct smq_msg){.expires = c->expires,
                           .account = account,
                           .version = c->version,
-                          .topic_len = (uint32_t)c->topic.len,
+                          .topic_len = (uint16_t)c->topic.len,
+                          .source_len = (uint16_t)c->source.len,
                           .props_len = (uint32_t)c->props.len,
                           .payload_len = (uint32_t)c->payload.len,
                           .qos = c->qos,
@@ -35,6 +37,7 @@ struct smq_refbuf *smq_msg_new(const struct smqtt_mem *mem, const struct smq_con
     smq_wr_blob16(&wr, c->topic);
     smq_wr_put(&wr, c->props);
     smq_wr_put(&wr, c->payload);
+    smq_wr_put(&wr, c->source);
     account->made += size;
     return buf;
 }
@@ -54,6 +57,7 @@ struct smq_content smq_msg_content(const struct smq_refbuf *buf)
     return (struct smq_content){.topic = {at, m->topic_len},
                                 .props = {at + m->topic_len, m->props_len},
                                 .payload = {at + m->topic_len + m->props_len, m->payload_len},
+                                .source = {at + m->topic_len + m->props_len + m->payload_len, m->source_len},
                                 .expires = m->expires,
                                 .version = m->version,
                                 .qos = m->qos,

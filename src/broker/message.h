@@ -10,13 +10,14 @@
 
 struct smq_shared;
 
-/** What stands at the start of the block; behind it topic (with its u16 length), properties, payload. The bytes are on
- * the account of the worker that made it, whoever drops the last reference. */
+/** What stands at the start of the block; behind it topic (with its u16 length), properties, payload, source. The bytes
+ * are on the account of the worker that made it, whoever drops the last reference. */
 struct smq_msg {
     smqtt_ms expires; /* monotonic; SMQTT_NEVER: does not */
     struct smq_account *account;
     uint64_t version; /* of one that was published to be retained; 0: was not */
-    uint32_t topic_len, props_len, payload_len;
+    uint32_t props_len, payload_len;
+    uint16_t topic_len, source_len;
     uint8_t qos; /* as published */
     bool retain; /* as published */
     bool has_text, checked;
@@ -28,6 +29,7 @@ struct smq_content {
     smq_span topic;
     smq_span props; /* wire form of those that are forwarded, without expiry; empty if none */
     smq_span payload;
+    smq_span source;  /* who had it retained (broker/source.h); empty: nobody asks */
     smqtt_ms expires; /* monotonic; SMQTT_NEVER */
     uint64_t version; /* of one that was published to be retained: later ones have higher ones; 0: was not */
     uint8_t qos;

@@ -6,6 +6,7 @@
 #include "broker/mount.h"
 #include "broker/relay.h"
 #include "broker/route.h"
+#include "broker/source.h"
 #include "broker/say.h"
 
 enum { REASON_NO_SUBSCRIBERS = 0x10, REASON_BAD_TOPIC = 0x90, REASON_BAD_RETAIN = 0x9A, PROPS_ON_STACK = 512 };
@@ -56,6 +57,13 @@ static smqtt_err check_detect(const struct smq_conn *conn, const struct smq_publ
     return smq_detect_is_satisfied(conn, p->topic, false) ? SMQTT_OK : SMQTT_E_NOT_AUTHORIZED;
 }
 
+/* Who publishes it, for the time when the right to it is asked for again. */
+static smqtt_err source_of(struct smq_worker *w, const struct smq_session *s, uint8_t **bytes, smq_span *source)
+{
+    struct smq_principal who = smq_session_principal(s);
+    return smq_source_new(w, s->auth, &who, s->listener_id, bytes, source);
+}
+
 static smqtt_err route(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p, smq_span props,
                        size_t *n_receivers)
 {
@@ -72,11 +80,16 @@ static smqtt_err route(struct smq_worker *w, struct smq_conn *conn, const struct
         *n_receivers = 1; /* the broker itself */
         return SMQTT_OK;
     }
+    uint8_t *source = NULL;
+    if (p->retain) {
+        SMQ_TRY(source_of(w, conn->session, &source, &content.source));
+    }
     struct smq_routing r;
     smq_routing_init(&r, &content, &conn->session->sub, true);
     smqtt_err err = smq_route(w, &r);
     *n_receivers = r.n_receivers;
     smq_routing_deinit(&r);
+    smq_mem_free(w->mem, source);
     return err;
 }
 

@@ -40,9 +40,9 @@ struct smq_note_msg {
     struct smq_handle to, group; /* GIVE: the member's subscription and the group; BACK: the group */
     struct smq_refbuf *msg;      /* the message, and the note is an owner of it; NULL: it stands behind the note */
     uint32_t props_len, payload_len;
-    uint16_t topic_len;
+    uint16_t topic_len, source_len;
     uint8_t qos, flags; /* SMQ_FLAG_* */
-    uint8_t bytes[];    /* topic, properties, payload */
+    uint8_t bytes[];    /* topic, properties, payload, source */
 };
 enum { SMQ_FLAG_RETAIN = 1, SMQ_FLAG_TEXT = 2, SMQ_FLAG_MUST_SHIFT = 4 };
 

@@ -27,7 +27,7 @@ unsigned smq_peers_keeper(const struct smq_worker *w, smq_span topic)
 static smqtt_err prepare(struct smq_worker *w, struct smq_routing *r, size_t *size)
 {
     const struct smq_content *c = &r->content;
-    size_t bytes = c->topic.len + c->props.len + c->payload.len;
+    size_t bytes = c->topic.len + c->props.len + c->payload.len + c->source.len;
     smqtt_err err = SMQTT_OK;
     if (bytes > INLINE_MAX && smq_routing_msg(w, r, &err) == NULL) {
         return err;
@@ -40,6 +40,7 @@ static void put_bytes(struct smq_note_msg *note, const struct smq_content *c)
 {
     uint8_t *at = note->bytes;
     note->topic_len = (uint16_t)c->topic.len;
+    note->source_len = (uint16_t)c->source.len;
     note->props_len = (uint32_t)c->props.len;
     note->payload_len = (uint32_t)c->payload.len;
     memcpy(at, c->topic.data, c->topic.len);
@@ -48,6 +49,9 @@ static void put_bytes(struct smq_note_msg *note, const struct smq_content *c)
     }
     if (c->payload.len != 0) {
         memcpy(at + c->topic.len + c->props.len, c->payload.data, c->payload.len);
+    }
+    if (c->source.len != 0) {
+        memcpy(at + c->topic.len + c->props.len + c->payload.len, c->source.data, c->source.len);
     }
 }
 
@@ -121,14 +125,16 @@ void smq_peer_open(struct smq_note_msg *note, struct smq_routing *r)
         smq_msg_unref(note->msg);
     } else {
         const uint8_t *at = note->bytes;
-        struct smq_content c = {.topic = {at, note->topic_len},
-                                .props = {at + note->topic_len, note->props_len},
-                                .payload = {at + note->topic_len + note->props_len, note->payload_len},
-                                .expires = note->expires,
-                                .version = note->version,
-                                .qos = note->qos,
-                                .retain = (note->flags & SMQ_FLAG_RETAIN) != 0,
-                                .has_text = (note->flags & SMQ_FLAG_TEXT) != 0};
+        struct smq_content c = {
+            .topic = {at, note->topic_len},
+            .props = {at + note->topic_len, note->props_len},
+            .payload = {at + note->topic_len + note->props_len, note->payload_len},
+            .source = {at + note->topic_len + note->props_len + note->payload_len, note->source_len},
+            .expires = note->expires,
+            .version = note->version,
+            .qos = note->qos,
+            .retain = (note->flags & SMQ_FLAG_RETAIN) != 0,
+            .has_text = (note->flags & SMQ_FLAG_TEXT) != 0};
         smq_routing_init(r, &c, NULL, true);
     }
     r->origin = note->origin;

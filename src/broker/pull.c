@@ -3,6 +3,7 @@
 #include "base/siphash.h"
 #include "broker/internal.h"
 #include "broker/route.h"
+#include "broker/source.h"
 
 enum { STEPS = 10000, OUTPUT = 256 * 1024, FIRST_LIVE = 16, FIRST_MSGS = 16 };
 
@@ -241,7 +242,7 @@ static bool is_overtaken(struct smq_worker *w, const struct smq_pull *pull, cons
 static void send(struct smq_worker *w, struct smq_pull *pull, struct smq_refbuf *msg)
 {
     struct smq_content c = smq_msg_content(msg);
-    if (c.expires <= w->now.mono || is_overtaken(w, pull, &c)) {
+    if (c.expires <= w->now.mono || is_overtaken(w, pull, &c) || !smq_source_may(w, c.source, c.topic)) {
         return;
     }
     if (!smq_msg_is_sound(msg, w->config->text_policy, w->config->max_topic_levels)) {

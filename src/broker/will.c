@@ -3,6 +3,7 @@
 #include "broker/internal.h"
 #include "broker/mount.h"
 #include "broker/route.h"
+#include "broker/source.h"
 
 static void on_due(struct smq_worker *w, struct smq_timer *timer)
 {
@@ -63,6 +64,27 @@ void smq_will_drop(struct smq_worker *w, struct smq_session *s)
     s->will = NULL;
 }
 
+/* It knows who published it, if somebody will ask: then it needs a block of its own. */
+static smqtt_err route_allowed(struct smq_worker *w, struct smq_session *s, struct smq_refbuf *msg)
+{
+    struct smq_content content = smq_msg_content(msg);
+    struct smq_principal who = smq_session_principal(s);
+    uint8_t *source = NULL;
+    struct smq_routing r;
+    if (content.retain) {
+        SMQ_TRY(smq_source_new(w, s->auth, &who, s->listener_id, &source, &content.source));
+    }
+    if (source != NULL) {
+        smq_routing_init(&r, &content, NULL, true);
+    } else {
+        smq_routing_init_msg(&r, msg);
+    }
+    smqtt_err err = smq_route(w, &r);
+    smq_routing_deinit(&r);
+    smq_mem_free(w->mem, source);
+    return err;
+}
+
 void smq_will_fire(struct smq_worker *w, struct smq_session *s)
 {
     struct smq_will_due *will = s->will;
@@ -74,14 +96,11 @@ void smq_will_fire(struct smq_worker *w, struct smq_session *s)
     if (will->expiry_s != UINT32_MAX) {
         msg->expires = w->now.mono + (smqtt_ms)will->expiry_s * 1000; /* counts from now on */
     }
-    struct smq_routing r;
-    smq_routing_init_msg(&r, will->msg);
     /* Rights may have gone since CONNECT; a will that cannot be kept has nobody to be told. */
-    bool may = smq_session_may(w, s, r.content.topic, SMQ_ACCESS_WRITE);
-    if (!may || smq_route(w, &r) != SMQTT_OK) {
+    bool may = smq_session_may(w, s, smq_msg_content(will->msg).topic, SMQ_ACCESS_WRITE);
+    if (!may || route_allowed(w, s, will->msg) != SMQTT_OK) {
         w->stats.publish_dropped++;
     }
-    smq_routing_deinit(&r);
     smq_will_free(w, will);
 }
 

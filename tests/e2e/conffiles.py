@@ -3,10 +3,12 @@
 has, and what is never opened."""
 import os
 import re
+import signal
 import socket
 import subprocess
 
-from harness import V5, V31, V311, CONNACK, Child, Raw, connect_packet, free_port, is_smqttd, main, program, skip
+from harness import V5, V31, V311, CONNACK, PUBACK, Child, Raw, connect_packet, free_port, is_smqttd, main, program
+from harness import skip
 
 
 def ports(n):
@@ -124,6 +126,41 @@ def test_listeners_with_rights_of_their_own(helper):
         writer.publish("secret/a", "not allowed", qos=1)
         assert reader.packet().publish(V5)[:2] == (b"plant/a", b"allowed")
         reader.expect_nothing()
+    served.stop()
+
+
+def test_retained_messages_go_with_the_right_to_publish_them(helper):
+    """check_retain_source: who may not publish any more is not heard of any more."""
+    port = free_port()
+    acl = helper.write("one.acl", "user alice\ntopic write news/#\ntopic read #\n")
+    os.chmod(acl, 0o600)
+    passwords = os.path.join(helper.folder, "pw")
+    subprocess.run([program("smqtt"), "passwd", "-b", "-c", passwords, "alice", "secret"], check=True)
+    subprocess.run([program("smqtt"), "passwd", "-b", passwords, "bob", "secret"], check=True)
+    text = "listener %d 127.0.0.1\npassword_file %s\nacl_file %s\n" % (port, passwords, acl)
+    served = Served(helper, text)
+    with served.at(port) as raw:
+        raw.connect(V311, client_id="a", user="alice", password="secret")
+        raw.publish("news/1", "kept", qos=1, retain=True)
+        raw.packet(3, PUBACK)
+
+    def is_heard(times):
+        with served.at(port) as raw:
+            raw.connect(V311, client_id="b", user="alice", password="secret")
+            raw.subscribe("news/#")
+            if times:
+                assert raw.packet().publish(V311)[1] == b"kept"
+            raw.expect_nothing()
+
+    is_heard(1)
+    helper.write("one.acl", "user alice\ntopic read #\n")
+    served.child.process.send_signal(signal.SIGHUP)
+    served.child.wait_line(rb"Reloaded", 3)
+    is_heard(0)
+    helper.write("served.conf", text + "check_retain_source false\n")
+    served.child.process.send_signal(signal.SIGHUP)
+    served.child.wait_line(rb"Reloaded", 3, 2)
+    is_heard(1)
     served.stop()
 
 
@@ -250,6 +287,7 @@ def test_a_dump_is_the_same_file(helper):
 
 if not is_smqttd():
     skip("about smqttd alone")
-main(test_home_assistant, test_listeners_with_rights_of_their_own, test_what_2_1_has, test_clients_that_are_away_count,
+main(test_home_assistant, test_listeners_with_rights_of_their_own,
+     test_retained_messages_go_with_the_right_to_publish_them, test_what_2_1_has, test_clients_that_are_away_count,
      test_identifiers, test_less_protection_than_the_file_says, test_settings_go_with_their_listener,
      test_a_dump_is_the_same_file)
