@@ -255,10 +255,16 @@ static void say_goodbye(struct smq_conn *conn, uint8_t reason, const char *why)
     if (!may) {
         return;
     }
+    enum { SHUTTING_DOWN = 0x8B, USE_ANOTHER = 0x9C };
     struct smq_packet pkt = {.type = SMQ_DISCONNECT};
     pkt.reasoned.reason = reason;
     smq_props_clear(&pkt.reasoned.props);
     smq_conn_explain(conn, &pkt.reasoned.props, why);
+    const char *elsewhere = conn->worker->config->server_reference;
+    if (reason == SHUTTING_DOWN && elsewhere != NULL) {
+        pkt.reasoned.reason = USE_ANOTHER; /* MQTT 5.0 section 4.11 */
+        smq_props_set_bytes(&pkt.reasoned.props, SMQ_PROP_SERVER_REFERENCE, smq_span_str(elsewhere));
+    }
     (void)!smq_conn_write(conn, &pkt); /* without memory it is closed without a word */
 }
 

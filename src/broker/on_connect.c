@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "base/hex.h"
+#include "base/siphash.h"
 #include "broker/admit.h"
 #include "broker/alias.h"
 #include "broker/internal.h"
@@ -17,7 +21,9 @@ enum {
     RETURN_BAD_ID = 2,
     REASON_BUSY = 0x89,
     ASSIGNED_RANDOM = 15,
-    ASSIGNED_MAX = 96 /* with the longest auto_id_prefix */
+    REASON_ELSEWHERE = 0x9C,
+    RESPONSE_LEN = 32, /* with its zero */
+    ASSIGNED_MAX = 96  /* with the longest auto_id_prefix */
 };
 
 /* ------------------------------------------------------------ refusing */
@@ -30,6 +36,10 @@ static void write_connack(struct smq_conn *conn, uint8_t reason, uint8_t code_v3
     smq_props_clear(&pkt.connack.props);
     if (smq_conn_is_v5(conn)) {
         smq_conn_explain(conn, &pkt.connack.props, why);
+        if (reason == REASON_ELSEWHERE) {
+            smq_props_set_bytes(&pkt.connack.props, SMQ_PROP_SERVER_REFERENCE,
+                                smq_span_str(conn->worker->config->server_reference));
+        }
     }
     (void)!smq_conn_write(conn, &pkt); /* without memory it is closed without a word */
 }
@@ -160,14 +170,11 @@ static bool is_same_user(const struct smq_session *s, const struct smq_connect *
 
 static uint32_t expiry_of(const struct smq_worker *w, const struct smq_connect *c)
 {
-    if (c->version == SMQTT_V5) {
-        return smq_props_num(&c->props, SMQ_PROP_SESSION_EXPIRY, 0);
+    uint32_t asked = smq_props_num(&c->props, SMQ_PROP_SESSION_EXPIRY, 0);
+    if (c->version != SMQTT_V5) {
+        asked = c->clean_start ? 0 : UINT32_MAX;
     }
-    if (c->clean_start) {
-        return 0;
-    }
-    uint32_t limit = w->config->persistent_client_expiration_s;
-    return limit != 0 ? limit : UINT32_MAX;
+    return smq_session_expiry(w, asked);
 }
 
 static void take_over(struct smq_session *s)
@@ -233,49 +240,73 @@ static smqtt_err enter(struct smq_worker *w, struct smq_conn *conn, const struct
 
 /* ------------------------------------------------------------ the answer */
 
-static smqtt_err accept(struct smq_worker *w, struct smq_conn *conn, bool present, smq_span assigned,
+/* What the server allows. */
+static void put_limits(const struct smq_conn *conn, struct smq_props *props)
+{
+    const struct smq_broker_config *config = conn->worker->config;
+    if (config->receive_maximum != 0 && config->receive_maximum != UINT16_MAX) {
+        smq_props_set_num(props, SMQ_PROP_RECEIVE_MAXIMUM, config->receive_maximum);
+    }
+    if (!smq_admit_qos(conn->listener, 2)) {
+        smq_props_set_num(props, SMQ_PROP_MAXIMUM_QOS, conn->listener->first_bad_qos - 1u);
+    }
+    if (!config->retain_available) {
+        smq_props_set_num(props, SMQ_PROP_RETAIN_AVAILABLE, 0);
+    }
+    if (config->max_packet_size != 0) {
+        smq_props_set_num(props, SMQ_PROP_MAXIMUM_PACKET_SIZE, config->max_packet_size);
+    }
+    if (conn->listener->topic_alias_in != 0) {
+        smq_props_set_num(props, SMQ_PROP_TOPIC_ALIAS_MAXIMUM, conn->listener->topic_alias_in);
+    }
+}
+
+/* A part of the topic tree for the answers to one client (MQTT 5.0 section 3.2.2.3.15). The same for a client
+ * identifier on every server and after each restart, so that a session that lives on keeps its own. */
+static void put_response_information(const struct smq_conn *conn, struct smq_props *props, char text[RESPONSE_LEN])
+{
+    static const uint8_t key[16] = "smqtt/response/";
+    uint64_t hash = smq_siphash13(key, smq_session_id(conn->session));
+    snprintf(text, RESPONSE_LEN, "smqtt/response/%016" PRIx64, hash);
+    smq_props_set_bytes(props, SMQ_PROP_RESPONSE_INFO, smq_span_str(text));
+}
+
+static smqtt_err accept(struct smq_conn *conn, const struct smq_connect *c, bool present, smq_span assigned,
                         uint16_t server_keep_alive)
 {
-    const struct smq_broker_config *config = w->config;
+    const struct smq_broker_config *config = conn->worker->config;
     struct smq_packet pkt = {.type = SMQ_CONNACK};
     pkt.connack.session_present = present;
-    pkt.connack.reason = 0;
     struct smq_props *props = &pkt.connack.props;
     smq_props_clear(props);
-    uint8_t raw[64];
-    if (smq_conn_is_v5(conn)) {
-        struct smq_wr wr = smq_wr_of(raw, sizeof raw);
-        bool room = conn->max_packet_out == 0 || conn->max_packet_out >= SMQ_ROOM_FOR_WORDS;
-        if (config->detect && room) {                                                 /* [MQTT-3.2.2-20] */
-            smq_props_put_user(&wr, smq_span_str("smqtt-detect"), smq_span_str("1")); /* protocol.md 9.1 */
-        }
-        props->raw = smq_wr_span(&wr);
-        if (config->receive_maximum != 0 && config->receive_maximum != UINT16_MAX) {
-            smq_props_set_num(props, SMQ_PROP_RECEIVE_MAXIMUM, config->receive_maximum);
-        }
-        if (!smq_admit_qos(conn->listener, 2)) {
-            smq_props_set_num(props, SMQ_PROP_MAXIMUM_QOS, conn->listener->first_bad_qos - 1u);
-        }
-        if (!config->retain_available) {
-            smq_props_set_num(props, SMQ_PROP_RETAIN_AVAILABLE, 0);
-        }
-        if (config->max_packet_size != 0) {
-            smq_props_set_num(props, SMQ_PROP_MAXIMUM_PACKET_SIZE, config->max_packet_size);
-        }
-        if (conn->listener->topic_alias_in != 0) {
-            smq_props_set_num(props, SMQ_PROP_TOPIC_ALIAS_MAXIMUM, conn->listener->topic_alias_in);
-        }
-        if (assigned.len != 0) {
-            smq_props_set_bytes(props, SMQ_PROP_ASSIGNED_CLIENT_ID, assigned); /* [MQTT-3.1.3-7] */
-        }
-        smq_auth_put_props(conn, props);
-        if (server_keep_alive != 0) {
-            smq_props_set_num(props, SMQ_PROP_SERVER_KEEP_ALIVE, server_keep_alive);
-        }
+    if (!smq_conn_is_v5(conn)) {
+        return smq_conn_write(conn, &pkt);
     }
-    uint64_t before = w->stats.packets_out;
+    uint8_t raw[64];
+    char response[RESPONSE_LEN];
+    struct smq_wr wr = smq_wr_of(raw, sizeof raw);
+    bool room = conn->max_packet_out == 0 || conn->max_packet_out >= SMQ_ROOM_FOR_WORDS;
+    if (config->detect && room) {                                                 /* [MQTT-3.2.2-20] */
+        smq_props_put_user(&wr, smq_span_str("smqtt-detect"), smq_span_str("1")); /* protocol.md 9.1 */
+    }
+    props->raw = smq_wr_span(&wr);
+    put_limits(conn, props);
+    if (conn->session->expiry_s != smq_props_num(&c->props, SMQ_PROP_SESSION_EXPIRY, 0)) {
+        smq_props_set_num(props, SMQ_PROP_SESSION_EXPIRY, conn->session->expiry_s);
+    }
+    if (assigned.len != 0) {
+        smq_props_set_bytes(props, SMQ_PROP_ASSIGNED_CLIENT_ID, assigned); /* [MQTT-3.1.3-7] */
+    }
+    smq_auth_put_props(conn, props);
+    if (server_keep_alive != 0) {
+        smq_props_set_num(props, SMQ_PROP_SERVER_KEEP_ALIVE, server_keep_alive); /* [MQTT-3.2.2-21] */
+    }
+    if (config->response_information && smq_props_num(&c->props, SMQ_PROP_REQUEST_RESPONSE_INFO, 0) == 1) {
+        put_response_information(conn, props, response); /* [MQTT-3.1.2-28] */
+    }
+    uint64_t before = conn->worker->stats.packets_out;
     SMQ_TRY(smq_conn_write(conn, &pkt));
-    return w->stats.packets_out != before ? SMQTT_OK : SMQTT_E_TOO_LARGE;
+    return conn->worker->stats.packets_out != before ? SMQTT_OK : SMQTT_E_TOO_LARGE;
 }
 
 /* What the codec is to read and write from now on. */
@@ -346,7 +377,7 @@ smqtt_err smq_connect_finish(struct smq_worker *w, struct smq_conn *conn, struct
     }
     conn->state = SMQ_CONN_AWAITS_PACKETS;
     smq_say_connected(conn, c);
-    err = accept(w, conn, present, nameless ? id : (smq_span){NULL, 0}, server_keep_alive);
+    err = accept(conn, c, present, nameless ? id : (smq_span){NULL, 0}, server_keep_alive);
     if (err == SMQTT_E_TOO_LARGE) {
         /* It takes no CONNACK and would wait for ever; nor may anything else be said before one [MQTT-3.2.0-1]. */
         smq_conn_end(conn, SMQ_FATE_CLOSE_NOW, false);
@@ -363,6 +394,10 @@ smqtt_err smq_on_connect(struct smq_worker *w, struct smq_conn *conn, struct smq
     struct smq_connect *c = &pkt->connect;
     conn->codec.version = c->version;
     settle(w, conn, c);
+    if (w->config->server_reference != NULL) {
+        refuse(conn, REASON_ELSEWHERE, "clients are sent to another server");
+        return SMQTT_OK;
+    }
     bool nameless = c->client_id.len == 0;
     const char *why = "";
     uint8_t reason = smq_admit(conn->listener, c, &why);

@@ -31,6 +31,12 @@ bool smq_session_may(struct smq_worker *w, struct smq_session *s, smq_span topic
     return s->auth->access(s->auth->ctx, &who, topic, kind);
 }
 
+uint32_t smq_session_expiry(const struct smq_worker *w, uint32_t asked_s)
+{
+    uint32_t max = w->config->persistent_client_expiration_s;
+    return max != 0 && max < asked_s ? max : asked_s;
+}
+
 struct smq_session *smq_session_find(const struct smq_worker *w, smq_span client_id)
 {
     return smq_map_get(&w->sessions, client_id);

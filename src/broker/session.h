@@ -66,6 +66,10 @@ struct smq_principal smq_session_principal(const struct smq_session *s);
  * that is gone allows nothing. */
 bool smq_session_may(struct smq_worker *w, struct smq_session *s, smq_span topic, enum smq_access kind);
 
+/** How long the session of a client that asks for `asked_s` seconds is kept without connection:
+ * `persistent_client_expiration` is the most. UINT32_MAX: for ever. */
+uint32_t smq_session_expiry(const struct smq_worker *w, uint32_t asked_s);
+
 /** The session of a client identifier, or NULL. */
 struct smq_session *smq_session_find(const struct smq_worker *w, smq_span client_id);
 /** SMQTT_E_NOMEM. */
