@@ -292,6 +292,9 @@ static void expect_auth(struct client *c, uint8_t reason, const char *data)
     assert_int_equal(r->reason, reason);
     assert_true(span_is(smq_props_bytes(&r->props, SMQ_PROP_AUTH_METHOD), "COUNT"));
     assert_true(span_is(smq_props_bytes(&r->props, SMQ_PROP_AUTH_DATA), data));
+    /* What would have to give way to the client's Maximum Packet Size is never there. */
+    assert_false(smq_props_has(&r->props, SMQ_PROP_REASON_STRING));
+    assert_false(smq_props_has(&r->props, SMQ_PROP_USER_PROPERTY));
 }
 
 static struct client *begin(const char *data)
@@ -318,6 +321,7 @@ static struct client *connected(void)
     return c;
 }
 
+/* v5 [MQTT-4.12.0-2] [MQTT-4.12.0-5] [MQTT-3.15.2-2] [MQTT-3.15.2-3] */
 static void rounds_in_connect(void **state)
 {
     (void)state;
@@ -332,6 +336,7 @@ static void rounds_in_connect(void **state)
     bed_stop(&bed);
 }
 
+/* v5 [MQTT-4.12.0-1] */
 static void methods_that_are_not_there(void **state)
 {
     (void)state;
@@ -347,6 +352,7 @@ static void methods_that_are_not_there(void **state)
     bed_stop(&bed);
 }
 
+/* v5 [MQTT-4.12.0-4] [MQTT-3.2.2-7] */
 static void who_fails_is_refused(void **state)
 {
     (void)state;
@@ -364,6 +370,7 @@ static void who_fails_is_refused(void **state)
     bed_stop(&bed);
 }
 
+/* v5 [MQTT-3.14.0-1] */
 static void nothing_else_comes_before_connack(void **state)
 {
     (void)state;
@@ -404,6 +411,7 @@ static void nothing_else_comes_before_connack(void **state)
     bed_stop(&bed);
 }
 
+/* v5 [MQTT-4.12.0-6] */
 static void auth_needs_a_method_in_connect(void **state)
 {
     (void)state;
@@ -440,6 +448,7 @@ static void a_login_is_repeated(void **state)
     bed_stop(&bed);
 }
 
+/* v5 [MQTT-4.12.1-2] */
 static void a_repeated_login_fails(void **state)
 {
     (void)state;

@@ -30,6 +30,8 @@ static const struct {
     {SMQ_PINGREQ, SMQ_FROM_ANY, {0xFF}},
 };
 
+/* v5 [MQTT-3.15.2-1] [MQTT-3.14.2-1] [MQTT-3.2.2-8] [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-3.6.2-1] [MQTT-3.7.2-1]
+ * [MQTT-3.9.3-2] [MQTT-3.11.3-2] */
 static void codes_are_the_standard(void **state)
 {
     (void)state;
