@@ -578,6 +578,67 @@ static void sessions_are_judged_by_the_listener_they_came_through(void **state)
     bed_stop(&bed);
 }
 
+static char no_writer[16];
+
+static bool may_write(void *ctx, const struct smq_principal *who, smq_span topic, enum smq_access kind)
+{
+    (void)ctx;
+    (void)topic;
+    bool who_matters = kind == SMQ_ACCESS_WRITE;
+    return !who_matters || (!span_is(who->client_id, no_writer) && !(who->has_user && span_is(who->user, no_writer)));
+}
+
+/* check_retain_source: what may no longer be written is no longer given to new subscribers. */
+static void retained_messages_need_their_source(void **state)
+{
+    (void)state;
+    static const struct smq_auth auth = {.access = may_write};
+    bed.listener.auth = &auth;
+    no_writer[0] = 0;
+    bed_start(&bed);
+    struct client *one = client_connect(&bed, SMQTT_V311, "one", true);
+    client_publish(one, "r/1", "1", 1, true);
+    struct smq_packet pkt = login_packet("two", "x");
+    struct client *two = client_connect_pkt(&bed, &pkt);
+    client_publish(two, "r/2", "2", 1, true);
+    pkt = packet_connect(SMQTT_V5, "three", true);
+    pkt.connect.has_will = true;
+    pkt.connect.will.topic = smq_span_str("r/3");
+    pkt.connect.will.payload = smq_span_str("3");
+    pkt.connect.will.retain = true;
+    client_break(client_connect_pkt(&bed, &pkt));
+    struct client *c = client_connect(&bed, SMQTT_V311, "reader", true);
+    static const struct {
+        const char *no_writer;
+        bool check;
+        const char *left;
+    } rows[] = {{"", true, "123"},       {"one", true, "23"},   {"u", true, "13"},   {"three", true, "12"},
+                {"three", false, "123"}, {"one", false, "123"}, {"two", true, "13"}, {"reader", true, "123"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        snprintf(no_writer, sizeof no_writer, "%s", rows[i].no_writer);
+        bed.config.check_retain_source = rows[i].check;
+        client_subscribe(c, "r/#", 0);
+        char got[4] = "";
+        const struct smq_packet *p;
+        while ((p = client_next(c)) != NULL) {
+            got[p->publish.payload.data[0] - '1'] = '!';
+        }
+        for (size_t j = 0; j < 3; j++) {
+            bool want = strchr(rows[i].left, (int)('1' + j)) != NULL;
+            assert_int_equal(got[j] == '!', want);
+        }
+    }
+    /* Its listener is gone: nobody can tell what it may. */
+    struct smq_listener_config other = {.id = 2, .allow_anonymous = true};
+    struct smq_broker_config config = bed.config;
+    config.listeners = &other;
+    smq_worker_configure(bed.w, &config, bed.now);
+    bed_turn(&bed);
+    client_subscribe(c, "r/#", 0);
+    client_expect_none(c);
+    bed_stop(&bed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -596,6 +657,7 @@ int main(void)
         cmocka_unit_test_setup(a_repeated_login_fails, setup),
         cmocka_unit_test_setup(who_would_not_be_let_in_goes, setup),
         cmocka_unit_test_setup(sessions_are_judged_by_the_listener_they_came_through, setup),
+        cmocka_unit_test_setup(retained_messages_need_their_source, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
