@@ -30,7 +30,7 @@ BUILD = sys.argv[1] if len(sys.argv) > 1 else "build"
 SMQTT, SMQTTD = os.path.join(BUILD, "bin/smqtt"), os.path.join(BUILD, "bin/smqttd")
 ROUNDS, SECONDS, WARMUP = (1, 0.6, 0.2) if QUICK else (3, 2.0, 0.4)
 CONNECTIONS = min(8000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 500)
-FILTERS = {"smqttd": 100000 if QUICK else 1000000, "mosquitto": 10000 if QUICK else 50000, "flashmq": 100000}
+FILTERS = {"smqttd": 100000 if QUICK else 1000000, "mosquitto": 10000 if QUICK else 100000, "flashmq": 100000}
 MESSAGES = 20000 if QUICK else 100000
 
 # Nothing may be lost for want of room, and no log is written: both would measure something else.

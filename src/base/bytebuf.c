@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #define CAP_MIN 256
+#define MAX_MAX (1u << 30)
 
 void smq_bytebuf_init(struct smq_bytebuf *buf, const struct smqtt_mem *mem, size_t max_len)
 {
@@ -22,7 +23,7 @@ void smq_bytebuf_deinit(struct smq_bytebuf *buf)
 
 void smq_bytebuf_set_max(struct smq_bytebuf *buf, size_t max_len)
 {
-    buf->max = max_len < SIZE_MAX / 4 ? max_len : SIZE_MAX / 4; /* sums below cannot overflow */
+    buf->max = max_len < MAX_MAX ? (uint32_t)max_len : MAX_MAX; /* the sizes below stay within 32 bits */
 }
 
 static void move_to_front(struct smq_bytebuf *buf)
@@ -35,9 +36,9 @@ static void move_to_front(struct smq_bytebuf *buf)
 static smqtt_err grow(struct smq_bytebuf *buf, size_t need)
 {
     size_t cap = need + need / 4;
-    cap = cap > 2 * buf->cap ? cap : 2 * buf->cap;
+    cap = cap > 2 * (size_t)buf->cap ? cap : 2 * (size_t)buf->cap;
     cap = cap > CAP_MIN ? cap : CAP_MIN;
-    size_t most = buf->max + buf->max / 4;
+    size_t most = (size_t)buf->max + buf->max / 4;
     cap = cap < most ? cap : most;
     uint8_t *block = NULL;
     if (buf->start == 0 && buf->block != NULL) {
@@ -53,7 +54,7 @@ static smqtt_err grow(struct smq_bytebuf *buf, size_t need)
         smq_mem_free(buf->mem, buf->block);
     }
     buf->block = block;
-    buf->cap = cap;
+    buf->cap = (uint32_t)cap;
     buf->start = 0;
     return SMQTT_OK;
 }
@@ -78,7 +79,7 @@ smqtt_err smq_bytebuf_reserve(struct smq_bytebuf *buf, size_t len, uint8_t **at)
 
 void smq_bytebuf_commit(struct smq_bytebuf *buf, size_t len)
 {
-    buf->len += len;
+    buf->len += (uint32_t)len;
     if (buf->len == 0) {
         smq_bytebuf_deinit(buf);
     }
@@ -102,6 +103,6 @@ void smq_bytebuf_consume(struct smq_bytebuf *buf, size_t len)
         smq_bytebuf_deinit(buf);
         return;
     }
-    buf->start += len;
-    buf->len -= len;
+    buf->start += (uint32_t)len;
+    buf->len -= (uint32_t)len;
 }

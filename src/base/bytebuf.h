@@ -4,18 +4,19 @@
 /* Queue of bytes: appended at the end, consumed from the front, always in one piece. An empty one holds no memory. */
 #include "base/span.h"
 
+/* Sizes have 32 bits: every idle connection has one of these. */
 struct smq_bytebuf {
     const struct smqtt_mem *mem;
     uint8_t *block; /* NULL while empty */
-    size_t cap;
-    size_t start; /* of the bytes in block */
-    size_t len;
-    size_t max;
+    uint32_t cap;
+    uint32_t start; /* of the bytes in block */
+    uint32_t len;
+    uint32_t max;
 };
 
-/** An empty queue of at most `max_len` bytes; allocates nothing. `mem` (NULL: the C library's) is borrowed until
- * deinit. The block may become a quarter larger than max_len, which is what keeps the cost of moving bytes to its front
- * constant per byte. */
+/** An empty queue of at most `max_len` bytes (1 GiB when that is more); allocates nothing. `mem` (NULL: the C
+ * library's) is borrowed until deinit. The block may become a quarter larger than max_len, which is what keeps the cost
+ * of moving bytes to its front constant per byte. */
 void smq_bytebuf_init(struct smq_bytebuf *buf, const struct smqtt_mem *mem, size_t max_len);
 /** Frees the block; the queue is empty and may be used again. */
 void smq_bytebuf_deinit(struct smq_bytebuf *buf);

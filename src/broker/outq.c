@@ -72,10 +72,10 @@ void smq_outq_init(struct smq_outq *q)
 
 static void seg_done(struct smq_chunk_pool *pool, const struct smq_seg *seg)
 {
-    if (seg->chunk != NULL) {
-        chunk_unref(pool, seg->chunk);
-    } else {
+    if (seg->is_msg) {
         smq_msg_unref(seg->msg);
+    } else {
+        chunk_unref(pool, seg->chunk);
     }
 }
 
@@ -84,9 +84,17 @@ static struct smq_seg *seg_at(const struct smq_outq *q, uint32_t i)
     return q->cap == 0 ? (struct smq_seg *)&q->one : &q->segs[q->head + i];
 }
 
+/* The chunk that a segment is a piece of; NULL for a message and for one that others write into. */
+static struct smq_chunk *own_chunk(const struct smq_seg *seg)
+{
+    return seg != NULL && !seg->is_msg && !seg->chunk->is_shared ? seg->chunk : NULL;
+}
+
 static void release_segs(struct smq_outq *q, const struct smqtt_mem *mem)
 {
-    smq_mem_free(mem, q->segs);
+    if (q->cap != 0) {
+        smq_mem_free(mem, q->segs);
+    }
     q->segs = NULL;
     q->head = 0;
     q->n = 0;
@@ -121,7 +129,9 @@ static bool make_room(struct smq_outq *q, const struct smqtt_mem *mem, uint32_t 
     if (q->n != 0) {
         memcpy(segs, seg_at(q, 0), q->n * sizeof *segs);
     }
-    smq_mem_free(mem, q->segs);
+    if (q->cap != 0) {
+        smq_mem_free(mem, q->segs);
+    }
     q->segs = segs;
     q->head = 0;
     q->cap = cap;
@@ -131,12 +141,12 @@ static bool make_room(struct smq_outq *q, const struct smqtt_mem *mem, uint32_t 
 uint8_t *smq_outq_append(struct smq_outq *q, struct smq_chunk_pool *pool, size_t n)
 {
     struct smq_seg *last = q->n != 0 ? seg_at(q, q->n - 1) : NULL;
-    struct smq_chunk *c = last != NULL ? last->chunk : NULL;
-    if ((c == NULL || c->is_shared) && q->n > 1) {
-        c = seg_at(q, q->n - 2)->chunk; /* behind a message: go on in the chunk before it */
+    struct smq_chunk *c = own_chunk(last);
+    if (c == NULL && q->n > 1) {
+        c = own_chunk(seg_at(q, q->n - 2)); /* behind a message: go on in the chunk before it */
         last = NULL;
     }
-    if (c == NULL || c->is_shared || c->cap - c->fill < n) {
+    if (c == NULL || c->cap - c->fill < n) {
         last = NULL;
         c = chunk_new(pool, n, q->n > 0);
         if (c == NULL) {
@@ -156,7 +166,7 @@ uint8_t *smq_outq_append(struct smq_outq *q, struct smq_chunk_pool *pool, size_t
     }
     uint8_t *at = c->data + c->fill;
     c->fill += (uint32_t)n;
-    last->len += n;
+    last->len += (uint32_t)n;
     q->bytes += n;
     return at;
 }
@@ -190,7 +200,7 @@ bool smq_outq_share(struct smq_outq *q, struct smq_chunk_pool *pool, const uint8
 {
     struct smq_chunk *c = pool->shared;
     struct smq_seg *last = q->n != 0 ? seg_at(q, q->n - 1) : NULL;
-    if (last == NULL || last->chunk != c || last->data + last->len != at) {
+    if (last == NULL || last->is_msg || last->chunk != c || last->data + last->len != at) {
         if (q->n >= SHARING_SEGS || !make_room(q, pool->mem, 1)) {
             return false;
         }
@@ -199,7 +209,7 @@ bool smq_outq_share(struct smq_outq *q, struct smq_chunk_pool *pool, const uint8
         c->refs++;
         q->n++;
     }
-    last->len += n;
+    last->len += (uint32_t)n;
     q->bytes += n;
     return true;
 }
@@ -211,7 +221,8 @@ bool smq_outq_reserve_msg(struct smq_outq *q, struct smq_chunk_pool *pool)
 
 void smq_outq_put_msg(struct smq_outq *q, struct smq_refbuf *msg, smq_span part)
 {
-    *seg_at(q, q->n) = (struct smq_seg){.data = part.data, .msg = smq_refbuf_ref(msg), .len = part.len};
+    *seg_at(q, q->n) =
+        (struct smq_seg){.data = part.data, .msg = smq_refbuf_ref(msg), .len = (uint32_t)part.len, .is_msg = true};
     q->n++;
     q->bytes += part.len;
 }
@@ -233,7 +244,7 @@ void smq_outq_consume(struct smq_outq *q, struct smq_chunk_pool *pool, size_t n)
         struct smq_seg *seg = seg_at(q, 0);
         if (n < seg->len) {
             seg->data += n;
-            seg->len -= n;
+            seg->len -= (uint32_t)n;
             return;
         }
         n -= seg->len;

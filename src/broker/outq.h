@@ -21,17 +21,23 @@ struct smq_chunk_pool {
     uint64_t shared_round;    /* grows when what stood in it before is not to be referred to any more */
 };
 
+/* Every idle connection has one place for a segment, so it is kept small. */
 struct smq_seg {
     const uint8_t *data;
-    struct smq_refbuf *msg;  /* a message, or */
-    struct smq_chunk *chunk; /* a piece of a chunk */
-    size_t len;
+    union {
+        struct smq_refbuf *msg;  /* a message, or */
+        struct smq_chunk *chunk; /* a piece of a chunk */
+    };
+    uint32_t len;
+    bool is_msg;
 };
 
 struct smq_outq {
-    struct smq_seg one; /* used while there is one only */
-    struct smq_seg *segs;
-    uint32_t head, n, cap; /* cap 0: `one` */
+    union {
+        struct smq_seg one;   /* cap 0: there is one at most */
+        struct smq_seg *segs; /* else */
+    };
+    uint32_t head, n, cap;
     size_t bytes;
 };
 
