@@ -26,6 +26,9 @@ struct dial_target {
 };
 enum { DIAL_TARGETS_MAX = 16 };
 
+/** The targets in a whole answer of the DNS, best first: the lower priority, then the higher weight. 0 when there are
+ * none, or when it is no answer. */
+size_t dial_srv_read(const uint8_t *answer, size_t len, struct dial_target out[DIAL_TARGETS_MAX]);
 /** Asks the DNS for `service`.host ("_mqtt._tcp"): the targets, best first. 0 after a sentence. */
 size_t dial_srv(const char *service, const char *host, struct dial_target out[DIAL_TARGETS_MAX]);
 

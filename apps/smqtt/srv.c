@@ -32,18 +32,13 @@ static bool is_before(const struct dial_target *a, const struct dial_target *b)
     return a->priority != b->priority ? a->priority < b->priority : a->weight > b->weight;
 }
 
-size_t dial_srv(const char *service, const char *host, struct dial_target out[DIAL_TARGETS_MAX])
+size_t dial_srv_read(const uint8_t *answer, size_t len, struct dial_target out[DIAL_TARGETS_MAX])
 {
-    static unsigned char answer[ANSWER_MAX];
-    char name[512];
-    snprintf(name, sizeof(name), "%s.%s", service, host);
     ns_msg msg;
-    int len = res_query(name, ns_c_in, ns_t_srv, answer, sizeof(answer));
-    if (len < 0 || ns_initparse(answer, len, &msg) != 0) {
-        say("the DNS has no SRV record %s (%s): leave -S out and give host and port.", name, hstrerror(h_errno));
+    size_t n = 0;
+    if (len > ANSWER_MAX || ns_initparse(answer, (int)len, &msg) != 0) {
         return 0;
     }
-    size_t n = 0;
     for (int i = 0; i < ns_msg_count(msg, ns_s_an) && n < DIAL_TARGETS_MAX; i++) {
         struct dial_target found;
         if (!read_record(&msg, i, &found)) {
@@ -55,6 +50,20 @@ size_t dial_srv(const char *service, const char *host, struct dial_target out[DI
         }
         out[at] = found;
     }
+    return n;
+}
+
+size_t dial_srv(const char *service, const char *host, struct dial_target out[DIAL_TARGETS_MAX])
+{
+    static unsigned char answer[ANSWER_MAX];
+    char name[512];
+    snprintf(name, sizeof(name), "%s.%s", service, host);
+    int len = res_query(name, ns_c_in, ns_t_srv, answer, sizeof(answer));
+    if (len < 0) {
+        say("the DNS has no SRV record %s (%s): leave -S out and give host and port.", name, hstrerror(h_errno));
+        return 0;
+    }
+    size_t n = dial_srv_read(answer, (size_t)len, out);
     if (n == 0) {
         say("the SRV record %s names no host: leave -S out and give host and port.", name);
     }

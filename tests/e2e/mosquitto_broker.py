@@ -25,7 +25,7 @@ def write(path, text):
 
 
 class Certificates:
-    """An authority `ca`, another one `other-ca`, certificates of servers and of a client as <name>.crt and <name>.key."""
+    """An authority `ca`, another one `other-ca`; certificates of servers and of a client: <name>.crt and <name>.key."""
 
     def __init__(self):
         self.folder = folder()
