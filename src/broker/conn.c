@@ -213,6 +213,12 @@ smqtt_err smq_conn_send(struct smq_conn *conn, const struct smq_send *send)
 
 /* ------------------------------------------------------------ ending */
 
+static void leave_counts(struct smq_worker *w, struct smq_listener_count *count)
+{
+    smq_ledger_give(&w->ledger->connections, 1);
+    smq_ledger_give(count->n, 1);
+}
+
 void smq_conn_end(struct smq_conn *conn, enum smq_conn_fate fate, bool with_will)
 {
     struct smq_worker *w = conn->worker;
@@ -223,7 +229,7 @@ void smq_conn_end(struct smq_conn *conn, enum smq_conn_fate fate, bool with_will
     conn->fate = (uint8_t)fate;
     if (fate == SMQ_FATE_HANDOVER) {
         conn->handed_over = true; /* its place is the other worker's from now on */
-        smq_ledger_give(&w->ledger->connections, 1);
+        leave_counts(w, conn->of_listener);
     }
     smq_wheel_cancel(&w->wheel, &conn->timer.node);
     smq_detect_drop(conn);
@@ -357,6 +363,8 @@ static struct smq_listener_count *count_of(struct smq_worker *w, const struct sm
         c = smq_mem_zalloc(w->mem, 1, sizeof *c);
         if (c != NULL) {
             *c = (struct smq_listener_count){.next = w->listeners, .listener = listener};
+            c->n = smq_ledger_listener(w->ledger, listener->id);
+            c->n = c->n != NULL ? c->n : &c->own;
             w->listeners = c;
         }
     }
@@ -384,13 +392,16 @@ smqtt_err smq_worker_open(struct smq_worker *w, const struct smq_listener_config
     if (count == NULL) {
         return SMQTT_E_NOMEM;
     }
-    bool listener_full = listener->max_connections != 0 && count->n >= listener->max_connections;
-    if (listener_full || !smq_ledger_take(&w->ledger->connections, 1, config->max_connections)) {
+    if (!smq_ledger_take(count->n, 1, listener->max_connections)) {
+        return SMQTT_E_FULL;
+    }
+    if (!smq_ledger_take(&w->ledger->connections, 1, config->max_connections)) {
+        smq_ledger_give(count->n, 1);
         return SMQTT_E_FULL;
     }
     struct smq_conn *conn = smq_mem_alloc(w->mem, sizeof *conn + peer.len + 1);
     if (conn == NULL) {
-        smq_ledger_give(&w->ledger->connections, 1);
+        leave_counts(w, count);
         return SMQTT_E_NOMEM;
     }
     *conn = (struct smq_conn){.worker = w,
@@ -412,7 +423,6 @@ smqtt_err smq_worker_open(struct smq_worker *w, const struct smq_listener_config
     smq_list_init(&conn->of_worker);
     smq_list_push_back(&w->conns, &conn->of_worker);
     smq_timer_init(&conn->timer, on_timer);
-    count->n++;
     w->stats.connections++;
     w->stats.sockets++;
     smq_conn_arm(conn);
@@ -443,10 +453,9 @@ void smq_conn_release(struct smq_worker *w, struct smq_conn *conn, struct smqtt_
     smq_outq_clear(&conn->out, &w->chunks);
     smq_list_remove(&conn->dirty);
     smq_list_remove(&conn->of_worker);
-    conn->of_listener->n--;
     w->stats.connections--;
     if (!conn->handed_over) {
-        smq_ledger_give(&w->ledger->connections, 1);
+        leave_counts(w, conn->of_listener);
     }
     smq_mem_free(w->mem, conn);
 }

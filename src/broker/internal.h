@@ -15,7 +15,8 @@
 struct smq_listener_count {
     struct smq_listener_count *next;
     const struct smq_listener_config *listener;
-    uint32_t n;
+    atomic_uint_least64_t *n; /* of all workers, or `own` when the listener has no number of its own */
+    atomic_uint_least64_t own;
 };
 
 struct smq_worker {

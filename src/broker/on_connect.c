@@ -187,7 +187,8 @@ static void take_over(struct smq_session *s)
 /* Is there room for one more (`global_max_clients`)? Sessions of clients that are away count, too. */
 static bool is_full(const struct smq_worker *w)
 {
-    return w->config->max_clients != 0 && smq_map_count(&w->sessions) >= w->config->max_clients;
+    return w->config->max_clients != 0 &&
+           atomic_load_explicit(&w->ledger->sessions, memory_order_relaxed) >= w->config->max_clients;
 }
 
 /* Finds or makes the session; what it needs is got before the old one is touched. */

@@ -66,6 +66,7 @@ smqtt_err smq_session_new(struct smq_worker *w, smq_span client_id, struct smq_s
         smq_mem_free(w->mem, s);
         return err;
     }
+    (void)!smq_ledger_take(&w->ledger->sessions, 1, 0); /* whether it may be was asked at CONNECT */
     *out = s;
     return SMQTT_OK;
 }
@@ -73,6 +74,7 @@ smqtt_err smq_session_new(struct smq_worker *w, smq_span client_id, struct smq_s
 /* Everything but its place in the map. */
 void smq_session_free(struct smq_worker *w, struct smq_session *s)
 {
+    smq_ledger_give(&w->ledger->sessions, 1);
     smq_slow_end(w, s);
     smq_will_drop(w, s);
     smq_pull_end(w, s);

@@ -371,7 +371,7 @@ static void an_ill_formed_stored_string_does_not_go_out(void **state)
     client_subscribe(c, "stored/#", 1);
     client_expect_alive(c);
     struct smq_worker_stats stats;
-    smq_worker_stats(bed.w, &stats);
+    bed_stats(&bed, &stats);
     assert_int_equal(stats.refused_text, 4);
     client_drain(healthy);
     stop();

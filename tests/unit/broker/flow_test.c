@@ -210,13 +210,13 @@ static void a_queue_has_an_end(void **state)
     client_break(sub);
     publish_many(pub, "t", 1, 0, 25);
     struct smq_worker_stats stats;
-    smq_worker_stats(bed.w, &stats);
+    bed_stats(&bed, &stats);
     assert_int_equal(stats.publish_dropped, 15);
     assert_int_equal(stats.queued_messages, 10);
     sub = client_connect(&bed, SMQTT_V5, "sub", false);
     take_many(sub, "t", 1, 0, 10); /* the newest were dropped */
     client_expect_none(sub);
-    smq_worker_stats(bed.w, &stats);
+    bed_stats(&bed, &stats);
     assert_int_equal(stats.queued_messages, 0);
     assert_int_equal(stats.memory_bytes, 0);
     bed_stop(&bed);
@@ -244,7 +244,7 @@ static void who_does_not_read_is_bounded(void **state)
     }
     free(text);
     struct smq_worker_stats stats;
-    smq_worker_stats(bed.w, &stats);
+    bed_stats(&bed, &stats);
     assert_true(stats.memory_bytes < 60000);
     /* It asks and asks and does not read the answers: it is no longer listened to. */
     struct smq_packet ping = {.type = SMQ_PINGREQ};
@@ -258,7 +258,7 @@ static void who_does_not_read_is_bounded(void **state)
     client_send(sub, &ping); /* not taken; but the transport is ready now */
     struct smqtt_span spans[8];
     while (smq_conn_output(sub->conn, spans, 8) != 0) {
-        smq_conn_sent(bed.w, sub->conn, spans[0].len, bed.now);
+        smq_conn_sent(sub->w, sub->conn, spans[0].len, bed.now);
     }
     assert_false(smq_conn_paused(sub->conn));
     client_expect_alive(well);
@@ -284,7 +284,7 @@ static void who_takes_bytes_is_alive(void **state)
     for (; smq_conn_paused(slow->conn); rounds++) { /* some bytes in ten seconds, while it cannot be heard */
         bed_pass(&bed, 10000);
         assert_non_null(slow->conn);
-        smq_conn_sent(bed.w, slow->conn, 1000, bed.now);
+        smq_conn_sent(slow->w, slow->conn, 1000, bed.now);
     }
     assert_true(rounds > 5);
     bed_pass(&bed, 15001);
@@ -322,7 +322,7 @@ static void memory_has_an_end(void **state)
     client_send_publish(pub, "elsewhere", "some text", 1, false, 1);
     assert_int_equal(client_expect(pub, SMQ_PUBACK)->ack.reason, 0x10);
     struct smq_worker_stats stats;
-    smq_worker_stats(bed.w, &stats);
+    bed_stats(&bed, &stats);
     assert_true(stats.memory_bytes <= 20000);
     bed_stop(&bed);
 }

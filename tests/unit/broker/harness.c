@@ -22,17 +22,31 @@ void bed_init(struct bed *bed)
     bed->config.sys_interval_s = 0;
     bed->listener.allow_anonymous = true;
     bed->listener.id = 1;
+    bed->listener.id = 1;
     bed->listener.topic_alias_in = 10;
     bed->config.listeners = &bed->listener;
     bed->now = (struct smqtt_now){.wall = (smqtt_ms)WALL * 1000, .mono = 5000};
     failing_mem_init(&bed->mem);
     bed->env = (struct smq_worker_env){.mem = &bed->mem.mem, .rng = {fill_random, bed}, .count = 1};
     memcpy(bed->env.hash_key, "0123456789abcdef", sizeof bed->env.hash_key);
+    const char *count = getenv("SMQTT_TEST_WORKERS");
+    bed->count = count != NULL ? (unsigned)(count[0] - '0') : 1;
 }
 
+/* A test that says in `env` that there are more plays the others itself. */
 void bed_start(struct bed *bed)
 {
-    assert_int_equal(smq_worker_new(&bed->env, &bed->config, bed->now, &bed->w), SMQTT_OK);
+    if (bed->env.count > 1) {
+        bed->count = 1;
+    } else if (bed->count > 1) {
+        bed->env.count = bed->count;
+        bed->env.ledger = &bed->ledger;
+    }
+    for (unsigned i = 0; i < bed->count; i++) {
+        bed->env.index = bed->count > 1 ? i : bed->env.index;
+        assert_int_equal(smq_worker_new(&bed->env, &bed->config, bed->now, &bed->workers[i]), SMQTT_OK);
+    }
+    bed->w = bed->workers[0];
 }
 
 static void client_forget(struct client *c)
@@ -45,9 +59,39 @@ static void client_forget(struct client *c)
 
 static void close_transport(struct client *c)
 {
-    smq_conn_release(c->bed->w, c->conn, c->bed->now);
+    smq_conn_release(c->w, c->conn, c->bed->now);
     c->conn = NULL;
     c->kept = 0;
+}
+
+/* What the broker has not read yet; a copy of just the right size, so that reading behind the end is seen. */
+static void feed_kept(struct client *c)
+{
+    struct bed *bed = c->bed;
+    uint8_t *exact = malloc(c->kept != 0 ? c->kept : 1);
+    memcpy(exact, c->keep, c->kept);
+    size_t used, need;
+    smq_worker_feed(c->w, c->conn, smq_span_of(exact, c->kept), &used, &need, bed->now);
+    free(exact);
+    assert_true(used <= c->kept);
+    memmove(c->keep, c->keep + used, c->kept - used);
+    c->kept -= used;
+}
+
+/* The transport moves to another worker, with what was not read. */
+static void hand_over(struct client *c)
+{
+    struct bed *bed = c->bed;
+    size_t kept = c->kept;
+    close_transport(c);
+    c->kept = kept;
+    c->w = bed->workers[c->owner];
+    if (smq_worker_open(c->w, &bed->listener, smq_span_str("test"), c, bed->now, &c->conn) == SMQTT_OK) {
+        feed_kept(c);
+    } else {
+        c->conn = NULL;
+        c->kept = 0;
+    }
 }
 
 static void serve(struct client *c)
@@ -61,51 +105,212 @@ static void serve(struct client *c)
             assert_int_equal(smq_bytebuf_append(&c->in, spans[i]), SMQTT_OK);
             sent += spans[i].len;
         }
-        smq_conn_sent(bed->w, c->conn, sent, bed->now);
+        smq_conn_sent(c->w, c->conn, sent, bed->now);
     }
     c->fate = smq_conn_fate(c->conn, &c->owner);
-    if (c->fate != SMQ_FATE_KEEP) {
+    if (c->fate == SMQ_FATE_HANDOVER && bed->count > 1) {
+        hand_over(c);
+    } else if (c->fate != SMQ_FATE_KEEP) {
         close_transport(c);
+    } else if (c->was_paused && !smq_conn_paused(c->conn)) {
+        c->was_paused = false;
+        feed_kept(c);
     }
+    c->was_paused = c->conn != NULL && smq_conn_paused(c->conn);
+}
+
+/* ------------------------------------------------------------ turns */
+
+static void channel_put(struct channel *ch, struct smq_batch *batch)
+{
+    if (ch->n == ch->cap) {
+        ch->cap = ch->cap != 0 ? ch->cap * 2 : 8;
+        ch->items = realloc(ch->items, ch->cap * sizeof(struct smq_batch *));
+    }
+    ch->items[ch->n++] = batch;
+}
+
+static struct smq_batch *channel_take(struct channel *ch)
+{
+    struct smq_batch *batch = ch->head < ch->n ? ch->items[ch->head++] : NULL;
+    if (ch->head == ch->n) {
+        ch->head = ch->n = 0;
+    }
+    return batch;
+}
+
+static bool send_batches(struct bed *bed, unsigned from, unsigned to)
+{
+    struct smq_batch *batch = from != to ? smq_worker_take_batch(bed->workers[from], to) : NULL;
+    if (batch != NULL) {
+        assert_true(smq_batch_size(batch) != 0);
+        channel_put(&bed->channels[from][to], batch);
+    }
+    return batch != NULL;
+}
+
+static bool read_batch(struct bed *bed, unsigned from, unsigned to)
+{
+    struct smq_batch *batch = channel_take(&bed->channels[from][to]);
+    if (batch != NULL) {
+        smq_worker_feed_batch(bed->workers[to], from, batch, bed->now);
+    }
+    return batch != NULL;
+}
+
+static bool serve_dirty(struct bed *bed, unsigned worker)
+{
+    struct smq_conn *conn;
+    bool any = false;
+    while ((conn = smq_worker_next_dirty(bed->workers[worker])) != NULL) {
+        struct client *c = smq_conn_user(conn);
+        assert_ptr_equal(c->conn, conn);
+        serve(c);
+        any = true;
+    }
+    return any;
+}
+
+static bool turn_all(struct bed *bed)
+{
+    bool any = false;
+    for (unsigned i = 0; i < bed->count; i++) {
+        for (unsigned from = 0; from < bed->count; from++) {
+            while (read_batch(bed, from, i)) {
+                any = true;
+            }
+        }
+        smq_worker_settle(bed->workers[i], bed->now);
+    }
+    for (unsigned i = 0; i < bed->count; i++) {
+        for (unsigned to = 0; to < bed->count; to++) {
+            any = send_batches(bed, i, to) || any;
+        }
+        any = serve_dirty(bed, i) || any;
+    }
+    return any;
 }
 
 void bed_turn(struct bed *bed)
 {
-    struct smq_conn *conn;
-    while ((conn = smq_worker_next_dirty(bed->w)) != NULL) {
-        struct client *c = smq_conn_user(conn);
-        assert_ptr_equal(c->conn, conn);
-        serve(c);
+    while (!bed->slowly && turn_all(bed)) {
     }
+}
+
+static void step_rings(struct bed *bed, unsigned w, struct turn *t)
+{
+    if (t->at < bed->count) {
+        t->found = read_batch(bed, t->at++, w) || t->found;
+    } else if (t->found) {
+        t->at = 0;
+        t->found = false;
+    } else {
+        smq_worker_settle(bed->workers[w], bed->now);
+        *t = (struct turn){.phase = TURN_SEND};
+    }
+}
+
+void bed_step(struct bed *bed)
+{
+    unsigned w = (unsigned)test_random_below(&bed->rng, bed->count);
+    struct turn *t = &bed->turns[w];
+    switch (t->phase) {
+    case TURN_SOCKETS:
+        for (size_t i = 0; i < BED_CLIENTS; i++) {
+            struct client *c = &bed->clients[i];
+            if (c->conn != NULL && c->w == bed->workers[w] && c->kept != 0 && test_random_below(&bed->rng, 4) != 0) {
+                feed_kept(c);
+            }
+        }
+        *t = (struct turn){.phase = TURN_RINGS};
+        break;
+    case TURN_RINGS:
+        step_rings(bed, w, t);
+        break;
+    case TURN_SEND:
+        if (t->at == 0) {
+            smq_worker_tick(bed->workers[w], bed->now);
+        }
+        send_batches(bed, w, t->at++);
+        if (t->at == bed->count) {
+            *t = (struct turn){.phase = TURN_BYTES};
+        }
+        break;
+    case TURN_BYTES:
+        serve_dirty(bed, w);
+        *t = (struct turn){.phase = TURN_SOCKETS};
+        break;
+    }
+}
+
+void bed_calm(struct bed *bed)
+{
+    bed->slowly = false;
+    for (size_t i = 0; i < BED_CLIENTS; i++) {
+        if (bed->clients[i].conn != NULL && bed->clients[i].kept != 0) {
+            feed_kept(&bed->clients[i]);
+        }
+    }
+    bed_turn(bed);
+    memset(bed->turns, 0, sizeof bed->turns);
+    bed->slowly = true;
+}
+
+static smqtt_ms next_deadline(const struct bed *bed)
+{
+    smqtt_ms at = SMQTT_NEVER;
+    for (unsigned i = 0; i < bed->count; i++) {
+        smqtt_ms own = smq_worker_deadline(bed->workers[i]);
+        at = own < at ? own : at;
+    }
+    return at;
+}
+
+static void tick_all(struct bed *bed)
+{
+    for (unsigned i = 0; i < bed->count; i++) {
+        smq_worker_tick(bed->workers[i], bed->now);
+    }
+    bed_turn(bed);
 }
 
 void bed_pass(struct bed *bed, smqtt_ms ms)
 {
     smqtt_ms until = bed->now.mono + ms;
-    while (smq_worker_deadline(bed->w) <= until) {
-        smqtt_ms at = smq_worker_deadline(bed->w);
+    while (next_deadline(bed) <= until) {
+        smqtt_ms at = next_deadline(bed);
         at = at > bed->now.mono ? at : bed->now.mono;
         bed->now.wall += at - bed->now.mono;
         bed->now.mono = at;
-        smq_worker_tick(bed->w, bed->now);
-        bed_turn(bed);
+        tick_all(bed);
     }
     bed->now.wall += until - bed->now.mono;
     bed->now.mono = until;
-    smq_worker_tick(bed->w, bed->now);
-    bed_turn(bed);
+    tick_all(bed);
 }
 
 void bed_stop(struct bed *bed)
 {
     failing_mem_arm(&bed->mem, 0);
+    bed->slowly = false;
     for (size_t i = 0; i < BED_CLIENTS; i++) {
         if (bed->clients[i].conn != NULL) {
             client_break(&bed->clients[i]);
         }
         client_forget(&bed->clients[i]);
     }
-    smq_worker_free(bed->w);
+    for (unsigned i = 0; i < bed->count; i++) {
+        for (unsigned to = 0; to < bed->count; to++) {
+            struct smq_batch *batch;
+            while ((batch = channel_take(&bed->channels[i][to])) != NULL) {
+                smq_batch_free(batch);
+            }
+            free(bed->channels[i][to].items);
+        }
+    }
+    for (unsigned i = 0; i < bed->count; i++) {
+        smq_worker_free(bed->workers[i]);
+    }
     assert_int_equal(bed->mem.live, 0);
 }
 
@@ -116,17 +321,34 @@ void bed_leave_stored(struct bed *bed, const char *client_id, const char *topic,
                                   .expires = SMQTT_NEVER,
                                   .qos = 1,
                                   .retain = client_id == NULL};
-    struct smq_refbuf *msg = smq_msg_new(&bed->mem.mem, &content, false, bed->w->account);
+    smq_span owner = smq_span_str(client_id == NULL ? topic : client_id);
+    struct smq_worker *w = bed->workers[bed->count > 1 ? smq_worker_owner(bed->w, owner) : 0];
+    struct smq_refbuf *msg = smq_msg_new(&bed->mem.mem, &content, false, w->account);
     assert_non_null(msg);
     if (client_id == NULL) {
-        assert_int_equal(smq_retain_set(&bed->w->retain, msg, 0), SMQTT_OK);
+        assert_int_equal(smq_retain_set(&w->retain, msg, 0), SMQTT_OK);
     } else {
         struct smq_routing r;
         smq_routing_init_msg(&r, msg);
-        smq_session_deliver(bed->w, smq_session_find(bed->w, smq_span_str(client_id)), &r, 1, false, NULL, 0);
+        smq_session_deliver(w, smq_session_find(w, smq_span_str(client_id)), &r, 1, false, NULL, 0);
         smq_routing_deinit(&r);
     }
     smq_msg_unref(msg);
+}
+
+void bed_stats(struct bed *bed, struct smq_worker_stats *out)
+{
+    smq_worker_ask_stats(bed->w);
+    bed_turn(bed);
+    smq_worker_stats_all(bed->w, out);
+}
+
+void bed_shutdown(struct bed *bed)
+{
+    for (unsigned i = 0; i < bed->count; i++) {
+        smq_worker_shutdown(bed->workers[i], bed->now);
+    }
+    bed_turn(bed);
 }
 
 smqtt_err bed_route_unchecked(struct bed *bed, const char *topic, const char *payload)
@@ -154,7 +376,8 @@ struct client *client_open(struct bed *bed, enum smqtt_version version)
     c->bed = bed;
     c->codec = (struct smq_codec){.version = version, .from = SMQ_FROM_SERVER, .max_detect = 65535};
     smq_bytebuf_init(&c->in, NULL, SIZE_MAX / 2);
-    smqtt_err err = smq_worker_open(bed->w, &bed->listener, smq_span_str("test"), c, bed->now, &c->conn);
+    c->w = bed->workers[bed->opened++ % bed->count];
+    smqtt_err err = smq_worker_open(c->w, &bed->listener, smq_span_str("test"), c, bed->now, &c->conn);
     if (err != SMQTT_OK) {
         client_forget(c);
         return NULL;
@@ -171,16 +394,11 @@ void client_feed(struct client *c, const void *data, size_t len)
     c->keep = realloc(c->keep, c->kept + len + 1);
     memcpy(c->keep + c->kept, data, len);
     c->kept += len;
-    /* A copy of just the right size: reading behind the end is seen. */
-    uint8_t *exact = malloc(c->kept != 0 ? c->kept : 1);
-    memcpy(exact, c->keep, c->kept);
-    size_t used, need;
-    smq_worker_feed(bed->w, c->conn, smq_span_of(exact, c->kept), &used, &need, bed->now);
-    free(exact);
-    assert_true(used <= c->kept);
-    memmove(c->keep, c->keep + used, c->kept - used);
-    c->kept -= used;
-    bed_turn(bed);
+    if (!bed->slowly) {
+        feed_kept(c);
+        c->was_paused = c->conn != NULL && smq_conn_paused(c->conn);
+        bed_turn(bed);
+    }
 }
 
 void client_send(struct client *c, const struct smq_packet *pkt)
@@ -200,7 +418,7 @@ void client_send(struct client *c, const struct smq_packet *pkt)
 void client_break(struct client *c)
 {
     if (c->conn != NULL) {
-        smq_worker_lost(c->bed->w, c->conn, SMQTT_E_IO, c->bed->now);
+        smq_worker_lost(c->w, c->conn, SMQTT_E_IO, c->bed->now);
         bed_turn(c->bed);
     }
     assert_null(c->conn);

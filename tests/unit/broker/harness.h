@@ -10,13 +10,15 @@
 
 #include "base/bytebuf.h"
 #include "base/mem.h"
+#include "broker/ledger.h"
 #include "broker/worker.h"
 #include "codec/packet.h"
 
-enum { BED_CLIENTS = 64 };
+enum { BED_CLIENTS = 64, BED_WORKERS = 4 };
 
 struct client {
     struct bed *bed;
+    struct smq_worker *w;   /* where its connection is */
     struct smq_conn *conn;  /* NULL: the transport is closed */
     struct smq_codec codec; /* to read what the broker sends */
     struct smq_bytebuf in;  /* what the broker sent and nobody has read */
@@ -27,28 +29,58 @@ struct client {
     size_t kept; /* unread by the broker, as the shell keeps it */
     uint8_t *keep;
     bool deaf; /* its transport takes nothing */
+    bool was_paused;
+};
+
+/** Batches on their way from one worker to another. */
+struct channel {
+    struct smq_batch **items;
+    size_t head, n, cap;
+};
+
+/** Where a worker is in its turn (docs/workers.md, "Order of a turn"). */
+struct turn {
+    enum { TURN_SOCKETS, TURN_RINGS, TURN_SEND, TURN_BYTES } phase;
+    unsigned at; /* the peer whose ring is next */
+    bool found;  /* in this round over all rings */
 };
 
 struct bed {
     struct smq_broker_config config;
     struct smq_listener_config listener;
     struct smq_worker_env env;
-    struct smq_worker *w;
+    struct smq_worker *w; /* the only one, or the first */
+    struct smq_worker *workers[BED_WORKERS];
+    struct channel channels[BED_WORKERS][BED_WORKERS]; /* from, to */
+    struct turn turns[BED_WORKERS];
+    unsigned count, opened;
+    bool slowly; /* nothing happens but by bed_step */
+    struct smq_ledger ledger;
     struct smqtt_now now;
     struct client clients[BED_CLIENTS];
     struct failing_mem mem; /* arm it once the bed is made */
     uint64_t rng;
 };
 
-/** A bed with defaults; change config before bed_start. */
+/** A bed with defaults; change config before bed_start. There are as many workers as the environment variable
+ * SMQTT_TEST_WORKERS says (1): clients connect to them in turn. */
 void bed_init(struct bed *bed);
 void bed_start(struct bed *bed);
 /** Releases everything and asserts that nothing is left. */
 void bed_stop(struct bed *bed);
+/** What all workers count together. */
+void bed_stats(struct bed *bed, struct smq_worker_stats *out);
+/** All workers shut down. */
+void bed_shutdown(struct bed *bed);
 /** Lets ms pass. */
 void bed_pass(struct bed *bed, smqtt_ms ms);
-/** What a shell does in a turn: output to the clients, closed ones released. */
+/** What a shell does in a turn: output to the clients, closed ones released, batches to other workers, until nothing is
+ * left to do. Nothing if the bed is to go slowly. */
 void bed_turn(struct bed *bed);
+/** One small step of one worker, drawn by chance: for beds that go slowly. */
+void bed_step(struct bed *bed);
+/** Steps until nothing is on its way. */
+void bed_calm(struct bed *bed);
 
 /** What an older program may have left in a store: a message that was never checked, retained or (client_id) in the
  * queue of a session that is away. */

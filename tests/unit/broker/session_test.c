@@ -162,7 +162,7 @@ static void a_session_stays_or_ends(void **state)
         client_disconnect(pub);
     }
     struct smq_worker_stats stats;
-    smq_worker_stats(bed.w, &stats);
+    bed_stats(&bed, &stats);
     assert_int_equal(stats.sessions, 0);
     assert_int_equal(stats.subscriptions, 0);
     assert_int_equal(stats.memory_bytes, 0);
@@ -430,7 +430,7 @@ static void shutdown_says_so(void **state)
     struct client *watch = client_connect(&bed, SMQTT_V5, "watch", true);
     client_subscribe(watch, "w", 0);
     struct client *c = client_connect_pkt(&bed, &pkt), *old = client_connect(&bed, SMQTT_V311, "old", true);
-    smq_worker_shutdown(bed.w, bed.now);
+    bed_shutdown(&bed);
     bed_turn(&bed);
     assert_int_equal(client_expect(c, SMQ_DISCONNECT)->reasoned.reason, 0x8B);
     client_expect_none(old);

@@ -61,7 +61,7 @@ static unsigned count_acks(struct client *pub, enum smq_type type, unsigned from
 static uint64_t dropped(void)
 {
     struct smq_worker_stats stats;
-    smq_worker_stats(bed.w, &stats);
+    bed_stats(&bed, &stats);
     return stats.publish_dropped;
 }
 
@@ -162,7 +162,7 @@ static void who_takes_bytes_makes_progress(void **state)
     send_many(pub, "t", 1, 0, 50);
     unsigned n = count_acks(pub, SMQ_PUBACK, 0);
     for (unsigned i = 0; i < 10; i++) {
-        smq_conn_sent(bed.w, sub->conn, 50, bed.now);
+        smq_conn_sent(sub->w, sub->conn, 50, bed.now);
         bed_pass(&bed, TIMEOUT_MS - 1);
     }
     assert_int_equal(count_acks(pub, SMQ_PUBACK, n), 0);

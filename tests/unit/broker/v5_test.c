@@ -71,7 +71,7 @@ static void retained_messages(void **state)
     client_publish(pub, "r/1", "", 0, true);
     client_publish(pub, "r/2", "", 1, true);
     struct smq_worker_stats stats;
-    smq_worker_stats(bed.w, &stats);
+    bed_stats(&bed, &stats);
     assert_int_equal(stats.retained, 0);
     assert_int_equal(stats.memory_bytes, 0);
     bed_stop(&bed);
@@ -248,7 +248,7 @@ static void messages_expire(void **state)
     client_subscribe(c, "r", 1);
     client_expect_none(c);
     struct smq_worker_stats stats;
-    smq_worker_stats(bed.w, &stats);
+    bed_stats(&bed, &stats);
     assert_int_equal(stats.retained, 0);
     assert_int_equal(stats.memory_bytes, 0);
     bed_stop(&bed);
@@ -339,7 +339,7 @@ static void shared_subscriptions(void **state)
     client_break(c[2]); /* nobody there: it is kept for one of them */
     client_publish(pub, "t/x", "z", 1, false);
     struct smq_worker_stats stats;
-    smq_worker_stats(bed.w, &stats);
+    bed_stats(&bed, &stats);
     assert_int_equal(stats.queued_messages, 1);
     bed_stop(&bed);
 }
