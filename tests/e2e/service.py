@@ -94,7 +94,7 @@ def test_bad_configurations(broker):
                         ("allow_anonymous perhaps", ("allow_anonymous", "perhaps")),
                         ("listener", ("listener",)),
                         ("listener 99999", ("99999",)),
-                        ("password_file /etc/passwd", ("password_file",)),
+                        ("password_file /etc/passwd", ("/etc/passwd:1:", "smqtt passwd")),
                         ("certfile x.pem", ("certfile",)),
                         ("plugin x.so", ("plugin",)),
                         ("mount_point a/#", ("mount_point", "a/#")),
