@@ -102,9 +102,9 @@ static void connect_stays_unread_until_the_answer(void **state)
     client_expect_none(c);
     /* The wait is ours: no time runs out. Others go on. */
     bed_pass(&bed, 600000);
+    assert_non_null(c->conn);
     struct client *other = client_connect(&bed, SMQTT_V5, "other", true);
     client_expect_alive(other);
-    assert_non_null(c->conn);
     smq_worker_login_ready(bed.w, deferred.ticket + 1000, SMQTT_OK, bed.now); /* of nobody here */
     client_feed(c, "", 0);
     client_expect_none(c);
