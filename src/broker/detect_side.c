@@ -37,6 +37,7 @@ void smq_detect_drop(struct smq_conn *conn)
     while ((at = smq_list_first(&d->servers)) != NULL) {
         smq_server_free(w, SMQ_CONTAINER_OF(at, struct smq_server, of_conn));
     }
+    smq_handle_end(&w->handles, d->self);
     smq_mem_free(w->mem, d);
     conn->detect = NULL;
 }
@@ -77,6 +78,7 @@ void smq_relay_free(struct smq_worker *w, struct smq_relay *r)
     smq_wheel_cancel(&w->wheel, &r->timer.node);
     smq_list_remove(&r->of_client);
     smq_list_remove(&r->of_server);
+    smq_far_over(w, r);
     smq_mem_free(w->mem, r);
 }
 
@@ -89,6 +91,9 @@ void smq_server_free(struct smq_worker *w, struct smq_server *s)
     smq_span skid = smq_span_of(s->skid, sizeof s->skid);
     if (s->proven && smq_map_get(&w->servers, skid) == s) {
         smq_map_del(&w->servers, skid);
+        if (!smq_server_is_far(w, s)) {
+            smq_far_announce(w, s, false);
+        }
     }
     if (s->conn != NULL) {
         s->conn->detect->n_servers--;

@@ -24,7 +24,7 @@ static uint64_t hash_of(const struct smq_worker *w, uint8_t header, smq_span bod
     return smq_siphash13(w->key, body) ^ header;
 }
 
-static smqtt_err write_detect(struct smq_conn *to, uint8_t header, smq_span body)
+smqtt_err smq_relay_write(struct smq_conn *to, uint8_t header, smq_span body)
 {
     struct smq_packet pkt = {.type = SMQ_DETECT};
     pkt.detect.header = header;
@@ -40,7 +40,7 @@ static smqtt_err retry(struct smq_worker *w, struct smq_conn *conn, const struct
 {
     uint8_t body[SMQ_RETRY_MAX];
     size_t len = smq_relay_retry_write(head, status, w->now.wall, body);
-    return write_detect(conn, RETRY, smq_span_of(body, len));
+    return smq_relay_write(conn, RETRY, smq_span_of(body, len));
 }
 
 static void make_key(uint8_t key[SMQTT_SKID_LEN + SMQ_CID_LEN], const uint8_t *skid, const uint8_t *cid)
@@ -49,7 +49,7 @@ static void make_key(uint8_t key[SMQTT_SKID_LEN + SMQ_CID_LEN], const uint8_t *s
     memcpy(key + SMQTT_SKID_LEN, cid, SMQ_CID_LEN);
 }
 
-static struct smq_relay *find(const struct smq_worker *w, const uint8_t *skid, const uint8_t *cid)
+struct smq_relay *smq_relay_find(const struct smq_worker *w, const uint8_t *skid, const uint8_t *cid)
 {
     uint8_t key[SMQTT_SKID_LEN + SMQ_CID_LEN];
     make_key(key, skid, cid);
@@ -76,8 +76,8 @@ static void on_timer(struct smq_worker *w, struct smq_timer *timer)
     }
 }
 
-static smqtt_err relay_new(struct smq_worker *w, struct smq_conn *client, struct smq_server *server, const uint8_t *cid,
-                           struct smq_relay **out)
+smqtt_err smq_relay_new(struct smq_worker *w, struct smq_conn *client, unsigned worker, struct smq_server *server,
+                        const uint8_t *cid, struct smq_relay **out)
 {
     struct smq_relay *r = smq_mem_zalloc(w->mem, 1, sizeof *r);
     if (r == NULL) {
@@ -90,21 +90,36 @@ static smqtt_err relay_new(struct smq_worker *w, struct smq_conn *client, struct
         return err;
     }
     r->client = client;
+    r->worker = worker;
     r->server = server;
     r->begun = w->now.mono;
-    smq_list_push_back(&client->detect->relays, &r->of_client);
-    smq_list_push_back(&server->relays, &r->of_server);
+    smq_list_init(&r->of_client);
     smq_timer_init(&r->timer, on_timer);
-    smq_wheel_set(&w->wheel, &r->timer.node, w->now.mono + HANDSHAKE_MS);
+    if (client != NULL) {
+        smq_list_push_back(&client->detect->relays, &r->of_client);
+    }
+    smq_list_push_back(&server->relays, &r->of_server);
     *out = r;
     return SMQTT_OK;
 }
 
-/* To the server; the broker itself may answer before this returns, and the relay be gone. */
-static smqtt_err to_server(struct smq_worker *w, struct smq_server *server, uint8_t header, smq_span body)
+/* One whose client is here. */
+static smqtt_err begin(struct smq_worker *w, struct smq_conn *client, struct smq_server *server, const uint8_t *cid,
+                       struct smq_relay **out)
 {
-    if (server->conn != NULL) {
-        return write_detect(server->conn, header, body);
+    SMQ_TRY(smq_relay_new(w, client, w->index, server, cid, out));
+    smq_wheel_set(&w->wheel, &(*out)->timer.node, w->now.mono + HANDSHAKE_MS);
+    return SMQTT_OK;
+}
+
+/* To the server; the broker itself may answer before this returns, and the relay be gone. */
+static smqtt_err to_server(struct smq_worker *w, const struct smq_relay *r, uint8_t header, smq_span body)
+{
+    if (smq_server_is_far(w, r->server)) {
+        return smq_far_detect(w, r, header, body);
+    }
+    if (r->server->conn != NULL) {
+        return smq_relay_write(r->server->conn, header, body);
     }
     smq_own_detect(w, header, body);
     return SMQTT_OK;
@@ -136,7 +151,7 @@ static smqtt_err too_many(struct smq_worker *w, struct smq_conn *conn, const str
 
 static smqtt_err on_start(struct smq_worker *w, struct smq_conn *conn, const struct smq_relay_head *head, smq_span body)
 {
-    struct smq_relay *r = find(w, head->skid, head->cid);
+    struct smq_relay *r = smq_relay_find(w, head->skid, head->cid);
     uint64_t hash = hash_of(w, STEP0, body);
     if (r != NULL && r->client == conn) {
         bool again = r->from_start && r->first == hash;
@@ -144,7 +159,7 @@ static smqtt_err on_start(struct smq_worker *w, struct smq_conn *conn, const str
             return SMQTT_E_MALFORMED;
         }
         SMQ_TRY(smq_detect_allow(conn, false) ? SMQTT_OK : SMQTT_E_RATE);
-        return r->state < SMQ_RELAY_AWAITS_ACK ? to_server(w, r->server, STEP1, body) : SMQTT_OK;
+        return r->state < SMQ_RELAY_AWAITS_ACK ? to_server(w, r, STEP1, body) : SMQTT_OK;
     }
     if (!smq_detect_allow(conn, true)) {
         return too_many(w, conn, head);
@@ -159,10 +174,10 @@ static smqtt_err on_start(struct smq_worker *w, struct smq_conn *conn, const str
     if (is_busy(w, conn)) {
         return retry(w, conn, head, SMQTT_STATUS_BUSY);
     }
-    SMQ_TRY(relay_new(w, conn, server, head->cid, &r));
+    SMQ_TRY(begin(w, conn, server, head->cid, &r));
     r->first = hash;
     r->from_start = true;
-    return to_server(w, server, STEP1, body);
+    return to_server(w, r, STEP1, body);
 }
 
 /* Step 3 of a handshake that began on an earlier connection: the server knows it, or ignores it. */
@@ -177,16 +192,16 @@ static smqtt_err on_late_verdict(struct smq_worker *w, struct smq_conn *conn, co
         return SMQTT_OK;
     }
     struct smq_relay *r;
-    SMQ_TRY(relay_new(w, conn, server, head->cid, &r));
+    SMQ_TRY(begin(w, conn, server, head->cid, &r));
     r->state = SMQ_RELAY_AWAITS_ACK;
     r->last = hash_of(w, header, body);
-    return to_server(w, server, header, body);
+    return to_server(w, r, header, body);
 }
 
 static smqtt_err on_verdict(struct smq_worker *w, struct smq_conn *conn, const struct smq_relay_head *head,
                             uint8_t header, smq_span body)
 {
-    struct smq_relay *r = find(w, head->skid, head->cid);
+    struct smq_relay *r = smq_relay_find(w, head->skid, head->cid);
     if (r == NULL) {
         return on_late_verdict(w, conn, head, header, body);
     }
@@ -196,18 +211,17 @@ static smqtt_err on_verdict(struct smq_worker *w, struct smq_conn *conn, const s
     if (r->client != conn || !(first || again)) {
         return SMQTT_E_MALFORMED;
     }
-    struct smq_server *server = r->server;
     if (again) {
         SMQ_TRY(smq_detect_allow(conn, false) ? SMQTT_OK : SMQTT_E_RATE);
-        return to_server(w, server, header, body);
+        return to_server(w, r, header, body);
     }
     r->last = hash;
     if (header == STEP3) {
         r->state = SMQ_RELAY_AWAITS_ACK;
-        return to_server(w, server, header, body);
+        return to_server(w, r, header, body);
     }
-    smqtt_err err = to_server(w, server, header, body);
-    r = find(w, head->skid, head->cid);
+    smqtt_err err = to_server(w, r, header, body);
+    r = smq_relay_find(w, head->skid, head->cid);
     if (r != NULL && r->refused) {
         end_access(w, r);
     } else if (r != NULL) {
@@ -268,13 +282,17 @@ smqtt_err smq_relay_answer(struct smq_worker *w, struct smq_relay *r, uint8_t he
 {
     struct smq_conn *client = r->client;
     bool ends = false;
+    if (client == NULL) {
+        smq_far_answer(w, r, header, body); /* it is judged there */
+        return SMQTT_OK;
+    }
     if (!advance(w, r, header, hash_of(w, header, body), &ends)) {
         return SMQTT_E_MALFORMED;
     }
     if (ends) {
         smq_relay_free(w, r);
     }
-    smqtt_err err = write_detect(client, header, body);
+    smqtt_err err = smq_relay_write(client, header, body);
     if (err != SMQTT_OK) {
         smq_conn_fail(client, err); /* the client's loss, not the server's */
     }
@@ -289,7 +307,7 @@ static smqtt_err on_answer(struct smq_worker *w, struct smq_conn *conn, const st
     bool is_server = false;
     for (const struct smq_list *at = servers->next; at != servers; at = at->next) {
         const struct smq_server *s = SMQ_CONTAINER_OF(at, struct smq_server, of_conn);
-        struct smq_relay *r = s->proven ? find(w, s->skid, head->cid) : NULL;
+        struct smq_relay *r = s->proven ? smq_relay_find(w, s->skid, head->cid) : NULL;
         is_server = is_server || s->proven;
         if (r != NULL && r->server == s) {
             return smq_relay_answer(w, r, header, body);

@@ -76,9 +76,11 @@ static smqtt_err route(struct smq_worker *w, struct smq_conn *conn, const struct
                                   .qos = p->qos,
                                   .retain = p->retain,
                                   .has_text = smq_props_num(&p->props, SMQ_PROP_PAYLOAD_FORMAT, 0) == 1};
-    if (smq_own_take(w, conn->session, &content)) {
+    const struct smq_own_from from = {.session = conn->session};
+    smqtt_err err = SMQTT_OK;
+    if (smq_own_take(w, &from, &content) || smq_far_seal(w, conn, &content, &err)) {
         *n_receivers = 1; /* the broker itself */
-        return SMQTT_OK;
+        return err;
     }
     uint8_t *source = NULL;
     if (p->retain) {
@@ -86,7 +88,7 @@ static smqtt_err route(struct smq_worker *w, struct smq_conn *conn, const struct
     }
     struct smq_routing r;
     smq_routing_init(&r, &content, &conn->session->sub, true);
-    smqtt_err err = smq_route(w, &r);
+    err = smq_route(w, &r);
     *n_receivers = r.n_receivers;
     smq_routing_deinit(&r);
     smq_mem_free(w->mem, source);

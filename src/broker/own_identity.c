@@ -8,8 +8,8 @@ enum { KID_LEN = 4, RECORD_MARK = 0x80, RECORD_MASK = 0xC0 };
 smqtt_err smq_own_init(struct smq_worker *w)
 {
     const struct smq_broker_config *config = w->config;
-    if (config->identity == NULL) {
-        return SMQTT_OK;
+    if (config->identity == NULL || w->index != 0) {
+        return SMQTT_OK; /* one worker has it; the others hear of it */
     }
     struct smqtt_opener_config wanted = {.struct_size = sizeof wanted,
                                          .mem = w->mem,
@@ -40,6 +40,7 @@ smqtt_err smq_own_init(struct smq_worker *w)
     s->id = smqtt_identity_ref(config->identity);
     w->opener = opener;
     w->own = s;
+    smq_far_announce(w, s, true);
     return SMQTT_OK;
 }
 
@@ -78,27 +79,36 @@ static void publish(struct smq_worker *w, const struct smq_content *content)
     smq_routing_deinit(&r);
 }
 
-/* What was opened goes on as the plain message that it is, with what its sealed form was published with. The topic that
- * counts is the one inside. */
-static void on_message_event(struct smq_worker *w, const struct smqtt_secure_event *ev, struct smq_session *from,
-                             const struct smq_content *outer)
+void smq_own_publish(struct smq_worker *w, struct smq_session *from, const struct smq_content *inner)
 {
-    bool reserved = ev->topic.len != 0 && ev->topic.data[0] == '$';
-    bool may = from == NULL || smq_session_may(w, from, ev->topic, SMQ_ACCESS_WRITE);
+    bool reserved = inner->topic.len != 0 && inner->topic.data[0] == '$';
+    bool may = from == NULL || smq_session_may(w, from, inner->topic, SMQ_ACCESS_WRITE);
     if (reserved || !may) {
         w->stats.publish_dropped++;
         return;
     }
+    publish(w, inner);
+}
+
+/* What was opened goes on as the plain message that it is, with what its sealed form was published with. The topic that
+ * counts is the one inside. It is published where its publisher is, who must have the right to. */
+static void on_message_event(struct smq_worker *w, const struct smqtt_secure_event *ev, const struct smq_own_from *from,
+                             const struct smq_content *outer)
+{
     struct smq_content inner = {.expires = SMQTT_NEVER, .qos = 1};
     if (outer != NULL) {
         inner = *outer;
     }
     inner.topic = ev->topic;
     inner.payload = ev->bytes;
-    publish(w, &inner);
+    if (from != NULL && from->session == NULL) {
+        smq_far_opened(w, from, &inner, true);
+    } else {
+        smq_own_publish(w, from != NULL ? from->session : NULL, &inner);
+    }
 }
 
-static void pull(struct smq_worker *w, struct smq_session *from, const struct smq_content *outer)
+static void pull(struct smq_worker *w, const struct smq_own_from *from, const struct smq_content *outer)
 {
     struct smqtt_secure_event ev;
     while (smqtt_opener_next(w->opener, &ev)) {
@@ -139,18 +149,23 @@ void smq_own_detect(struct smq_worker *w, uint8_t header, smq_span body)
     pull(w, NULL, NULL);
 }
 
-bool smq_own_take(struct smq_worker *w, struct smq_session *from, const struct smq_content *content)
+bool smq_own_may_take(const struct smq_worker *w, const struct smq_content *content)
 {
     smq_span p = content->payload;
-    if (w->opener == NULL || p.len <= 1 + KID_LEN || (p.data[0] & RECORD_MASK) != RECORD_MARK) {
+    return w->config->identity != NULL && p.len > 1 + KID_LEN && (p.data[0] & RECORD_MASK) == RECORD_MARK &&
+           smqtt_policy_requires(w->config->identity_policy, content->topic);
+}
+
+bool smq_own_take(struct smq_worker *w, const struct smq_own_from *from, const struct smq_content *content)
+{
+    if (w->opener == NULL || !smq_own_may_take(w, content)) {
         return false;
     }
-    struct smq_rd rd = smq_rd_of(smq_span_from(p, 1));
-    if (!smqtt_opener_knows(w->opener, smq_rd_u32(&rd)) ||
-        !smqtt_policy_requires(w->config->identity_policy, content->topic)) {
+    struct smq_rd rd = smq_rd_of(smq_span_from(content->payload, 1));
+    if (!smqtt_opener_knows(w->opener, smq_rd_u32(&rd))) {
         return false;
     }
-    if (smqtt_opener_message(w->opener, content->topic, p, false, w->now) != SMQTT_OK) {
+    if (smqtt_opener_message(w->opener, content->topic, content->payload, false, w->now) != SMQTT_OK) {
         w->stats.publish_dropped++;
     }
     pull(w, from, content);

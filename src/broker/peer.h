@@ -2,6 +2,8 @@
 #ifndef SMQTT_BROKER_PEER_H
 #define SMQTT_BROKER_PEER_H
 /* What workers say to each other (docs/workers.md): the notes in their batches, and what is kept for each peer. */
+#include <smqtt/identity.h>
+
 #include "broker/batch.h"
 #include "broker/handle.h"
 #include "broker/interest.h"
@@ -14,6 +16,8 @@ enum smq_note_type {
     SMQ_NOTE_PUBLISH,    /* smq_note_msg: a message for the subscribers there */
     SMQ_NOTE_KEEP,       /* smq_note_msg: a retained message for the owner of its topic, which has no subscriber */
     SMQ_NOTE_GIVE,       /* smq_note_msg: for one member of a group */
+    SMQ_NOTE_SEALED,     /* smq_note_msg: a record on a topic of the broker's identity, for worker 0 to open */
+    SMQ_NOTE_OPENED,     /* smq_note_msg: what it was, for the worker of its publisher to publish */
     SMQ_NOTE_BACK,       /* smq_note_msg: the member does not take it */
     SMQ_NOTE_INTEREST,   /* smq_note_interest */
     SMQ_NOTE_APPLIED,    /* smq_note_num: announcements that were applied so far */
@@ -26,6 +30,10 @@ enum smq_note_type {
     SMQ_NOTE_LEAVE,      /* smq_note_handle: the member is gone */
     SMQ_NOTE_MEMBER,     /* smq_note_handle: its state */
     SMQ_NOTE_HOLD,       /* smq_note_hold */
+    SMQ_NOTE_SERVER,     /* smq_note_server: an S-MQTT server is registered there, or no more */
+    SMQ_NOTE_DETECT,     /* smq_note_detect: a packet of a handshake on its way to the server */
+    SMQ_NOTE_ANSWER,     /* smq_note_detect: one on its way to the client */
+    SMQ_NOTE_DETECTED,   /* smq_note_detect: the handshake is over */
     SMQ_NOTE_ASK_STATS,  /* smq_note: tell me */
     SMQ_NOTE_STATS,      /* smq_note_stats */
     SMQ_NOTE_TYPES
@@ -44,7 +52,7 @@ struct smq_note_msg {
     uint8_t qos, flags; /* SMQ_FLAG_* */
     uint8_t bytes[];    /* topic, properties, payload, source */
 };
-enum { SMQ_FLAG_RETAIN = 1, SMQ_FLAG_TEXT = 2, SMQ_FLAG_MUST_SHIFT = 4 };
+enum { SMQ_FLAG_RETAIN = 1, SMQ_FLAG_TEXT = 2, SMQ_FLAG_MUST_SHIFT = 4, SMQ_FLAG_OPENED = 8 };
 
 struct smq_note_interest {
     struct smq_note head;
@@ -90,6 +98,20 @@ struct smq_note_hold {
 struct smq_note_stats {
     struct smq_note head;
     struct smq_worker_stats stats;
+};
+
+struct smq_note_server {
+    struct smq_note head;
+    uint8_t skid[SMQTT_SKID_LEN];
+    uint64_t begins;
+};
+struct smq_note_detect {
+    struct smq_note head;
+    uint8_t skid[SMQTT_SKID_LEN];
+    uint8_t cid[SMQTT_SKID_LEN]; /* as long as a skid */
+    uint32_t body_len;
+    uint8_t header;
+    uint8_t body[];
 };
 
 /** One peer. */
@@ -161,6 +183,12 @@ void smq_group_on_member(struct smq_worker *w, unsigned from, struct smq_note *h
 void smq_group_on_back(struct smq_worker *w, unsigned from, struct smq_note *head);
 void smq_share_on_joined(struct smq_worker *w, unsigned from, struct smq_note *head);
 void smq_share_on_give(struct smq_worker *w, unsigned from, struct smq_note *head);
+void smq_far_on_server(struct smq_worker *w, unsigned from, struct smq_note *head);
+void smq_far_on_detect(struct smq_worker *w, unsigned from, struct smq_note *head);
+void smq_far_on_answer(struct smq_worker *w, unsigned from, struct smq_note *head);
+void smq_far_on_detected(struct smq_worker *w, unsigned from, struct smq_note *head);
+void smq_far_on_sealed(struct smq_worker *w, unsigned from, struct smq_note *head);
+void smq_far_on_opened(struct smq_worker *w, unsigned from, struct smq_note *head);
 void smq_peer_on_publish(struct smq_worker *w, unsigned from, struct smq_note *head);
 void smq_peer_on_keep(struct smq_worker *w, unsigned from, struct smq_note *head);
 /** Begins the routing of a message that came in a note, whose ownership of a block passes over to it. End it with

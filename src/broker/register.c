@@ -47,12 +47,24 @@ static struct smq_server *server_new(struct smq_worker *w, struct smq_conn *conn
         return NULL;
     }
     s->conn = conn;
+    s->worker = w->index;
     s->id = smqtt_identity_ref(id);
     memcpy(s->skid, smqtt_identity_skid(id), sizeof s->skid);
     smq_list_init(&s->relays);
     smq_list_push_back(&conn->detect->servers, &s->of_conn);
     conn->detect->n_servers++;
     return s;
+}
+
+void smq_server_refuse(struct smq_worker *w, struct smq_server *s)
+{
+    struct smq_conn *conn = s->conn;
+    uint8_t skid[SMQTT_SKID_LEN];
+    memcpy(skid, s->skid, sizeof skid);
+    smq_server_free(w, s);
+    if (conn != NULL && tell_result(conn, skid, SMQTT_STATUS_REFUSED) != SMQTT_OK) {
+        smq_conn_fail(conn, SMQTT_E_NOMEM);
+    }
 }
 
 static smqtt_err challenge(struct smq_worker *w, struct smq_conn *conn, struct smqtt_identity *id)
@@ -120,6 +132,7 @@ static smqtt_err on_proof(struct smq_worker *w, struct smq_conn *conn, smq_span 
     if (!s->proven) {
         SMQ_TRY(smq_map_put(&w->servers, smq_span_of(s->skid, sizeof s->skid), s, NULL));
         s->proven = true;
+        smq_far_announce(w, s, true);
         smq_log(w->log, SMQ_LOG_INFO, "%s: registered as server \"%s\"", conn->peer, smqtt_identity_name(s->id));
     }
     return tell_result(conn, skid, SMQTT_STATUS_OK);

@@ -5,15 +5,17 @@
 #include <smqtt/identity.h>
 
 #include "broker/conn.h"
+#include "broker/handle.h"
 #include "codec/packet.h"
 #include "detect/relay.h"
 
 enum { SMQ_SKIDS_MAX = 16 };
 
-/** A registered server, or one that has yet to prove itself. */
+/** A registered server, or one that has yet to prove itself. Every worker knows those of the others (relay_far.c). */
 struct smq_server {
     struct smq_list of_conn;
-    struct smq_conn *conn; /* NULL: the broker itself */
+    struct smq_conn *conn; /* NULL: the broker itself, or one of another worker */
+    unsigned worker;       /* where its connection is; the broker's own identity: 0 */
     struct smqtt_identity *id;
     bool proven;
     uint8_t skid[SMQTT_SKID_LEN];
@@ -28,10 +30,12 @@ enum smq_relay_state {
     SMQ_RELAY_OPEN            /* acknowledged: until close, or either connection ends */
 };
 
-/** A handshake, and the session that came of it. */
+/** A handshake, and the session that came of it. It is judged where its client is; the worker of the server, if that is
+ * another, has an entry, too, that only says where answers go. */
 struct smq_relay {
     struct smq_list of_client, of_server;
-    struct smq_conn *client;
+    struct smq_conn *client; /* NULL: it is judged by `worker` */
+    unsigned worker;
     struct smq_server *server;
     struct smq_timer timer;
     smqtt_ms begun;
@@ -48,6 +52,7 @@ struct smq_detect_side {
     struct smq_list servers; /* of smq_server: identities of this connection */
     struct smq_list relays;  /* of smq_relay: handshakes that it started */
     size_t n_servers;
+    struct smq_handle self; /* of the connection, for answers of the broker's identity on worker 0 */
     uint64_t tokens, noise; /* in sixty-thousandths of a packet: one a millisecond for each packet a minute */
     smqtt_ms refilled;
 };
@@ -74,15 +79,59 @@ bool smq_detect_is_satisfied(const struct smq_conn *conn, smq_span topic, bool i
  */
 SMQ_MUST_USE smqtt_err smq_relay_answer(struct smq_worker *w, struct smq_relay *r, uint8_t header, smq_span body);
 
+/** A packet for a connection; lost when it does not read. SMQTT_E_NOMEM. */
+SMQ_MUST_USE smqtt_err smq_relay_write(struct smq_conn *to, uint8_t header, smq_span body);
+/** Of skid and cid; NULL: there is none. */
+struct smq_relay *smq_relay_find(const struct smq_worker *w, const uint8_t *skid, const uint8_t *cid);
+/** A handshake that begins, without timer. client NULL: it is judged by `worker`. SMQTT_E_NOMEM. */
+SMQ_MUST_USE smqtt_err smq_relay_new(struct smq_worker *w, struct smq_conn *client, unsigned worker,
+                                     struct smq_server *server, const uint8_t *cid, struct smq_relay **out);
+/** Somebody else has the server's name now: `s`, a connection of this worker, hears that it is refused and is no server
+ * any more. */
+void smq_server_refuse(struct smq_worker *w, struct smq_server *s);
+
+/* Servers and clients of different workers (relay_far.c). */
+
+/** Is this server's connection, or the identity, with another worker? */
+bool smq_server_is_far(const struct smq_worker *w, const struct smq_server *s);
+/** Forgets the servers of other workers. */
+void smq_far_deinit(struct smq_worker *w);
+/** Tells all workers that the server is here, or is no more. */
+void smq_far_announce(struct smq_worker *w, const struct smq_server *s, bool begins);
+/** A packet for a server of another worker. SMQTT_E_NOMEM. */
+SMQ_MUST_USE smqtt_err smq_far_detect(struct smq_worker *w, const struct smq_relay *r, uint8_t header, smq_span body);
+/** An answer of a server here for the client of another worker. */
+void smq_far_answer(struct smq_worker *w, const struct smq_relay *r, uint8_t header, smq_span body);
+/** The handshake is over: the other worker is told. */
+void smq_far_over(struct smq_worker *w, const struct smq_relay *r);
+/** A payload that may be a record for the broker's identity, which is with worker 0: it is sent there. False: it is
+ * none. *err: SMQTT_E_NOMEM, SMQTT_E_QUOTA. */
+bool smq_far_seal(struct smq_worker *w, struct smq_conn *conn, const struct smq_content *content, smqtt_err *err);
+
+struct smq_own_from;
+/** Back to where it came from: `inner` is what was opened (`opened`), or the record itself, which is not for us. */
+void smq_far_opened(struct smq_worker *w, const struct smq_own_from *from, const struct smq_content *inner,
+                    bool opened);
+
 /* The broker's own identity. */
 
 /** Makes the opener, if the configuration names an identity. Errors of smqtt_opener_new. */
 SMQ_MUST_USE smqtt_err smq_own_init(struct smq_worker *w);
 void smq_own_deinit(struct smq_worker *w);
+/** Who a record came from. */
+struct smq_own_from {
+    struct smq_session *session; /* of this worker, or NULL: */
+    unsigned worker;             /* what was opened goes back to that one, */
+    struct smq_handle conn;      /* for this connection */
+};
+/** Could this be a record that the broker's identity is to open? Cheap, and right about what is not. */
+bool smq_own_may_take(const struct smq_worker *w, const struct smq_content *content);
 /** A DETECT packet for the broker itself. */
 void smq_own_detect(struct smq_worker *w, uint8_t header, smq_span body);
 /** Is this payload a record for the broker itself, to be opened here? Then it was, and what came of it was routed. */
-bool smq_own_take(struct smq_worker *w, struct smq_session *from, const struct smq_content *content);
+bool smq_own_take(struct smq_worker *w, const struct smq_own_from *from, const struct smq_content *content);
+/** Publishes what was opened, for a session of this worker, if that may; NULL: for nobody in particular. */
+void smq_own_publish(struct smq_worker *w, struct smq_session *from, const struct smq_content *inner);
 void smq_own_tick(struct smq_worker *w);
 smqtt_ms smq_own_deadline(const struct smq_worker *w);
 

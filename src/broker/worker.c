@@ -81,6 +81,7 @@ void smq_worker_free(struct smq_worker *w)
     w->ending = true;
     w->trie.changed = NULL;
     smq_own_deinit(w);
+    smq_far_deinit(w);
     smq_sys_deinit(w);
     smq_held_deinit(w);
     smq_pull_deinit(w);
