@@ -7,7 +7,7 @@
 #include "broker/relay.h"
 #include "broker/route.h"
 
-enum { STEP1 = 0x03, RETRY = 0x02 };
+enum { STEP1 = 0x03, RETRY = 0x02, IS_WRONG = 0xFF /* in place of a header: the server's last answer was none */ };
 
 bool smq_server_is_far(const struct smq_worker *w, const struct smq_server *s)
 {
@@ -156,9 +156,14 @@ void smq_far_on_answer(struct smq_worker *w, unsigned from, struct smq_note *hea
 {
     const struct smq_note_detect *note = (const struct smq_note_detect *)head;
     struct smq_relay *r = smq_relay_find(w, note->skid, note->cid);
-    if (r != NULL && r->client != NULL && r->server->worker == from) {
-        /* What does not fit is noise: it costs the server nothing, which is not here to be told. */
-        (void)!smq_relay_answer(w, r, note->header, (smq_span){note->body, note->body_len});
+    smq_span body = {note->body, note->body_len};
+    if (r == NULL || r->client == NULL || r->server->worker != from) {
+        return;
+    }
+    uint8_t key[SMQTT_SKID_LEN + SMQ_CID_LEN];
+    memcpy(key, r->key, sizeof key);
+    if (smq_relay_answer(w, r, note->header, body) != SMQTT_OK) {
+        (void)!send(w, from, SMQ_NOTE_DETECTED, key, IS_WRONG, (smq_span){NULL, 0});
     }
 }
 
@@ -166,8 +171,14 @@ void smq_far_on_detected(struct smq_worker *w, unsigned from, struct smq_note *h
 {
     const struct smq_note_detect *note = (const struct smq_note_detect *)head;
     struct smq_relay *r = smq_relay_find(w, note->skid, note->cid);
-    if (r != NULL && r->client == NULL && r->worker == from) {
+    if (r == NULL || r->client != NULL || r->worker != from) {
+        return;
+    }
+    struct smq_conn *server = r->server->conn;
+    if (note->header != IS_WRONG) {
         smq_relay_free(w, r);
+    } else if (server != NULL) {
+        smq_conn_fail(server, SMQTT_E_MALFORMED);
     }
 }
 
