@@ -419,6 +419,9 @@ void client_break(struct client *c)
 {
     if (c->conn != NULL) {
         smq_worker_lost(c->w, c->conn, SMQTT_E_IO, c->bed->now);
+        if (c->bed->slowly) {
+            close_transport(c);
+        }
         bed_turn(c->bed);
     }
     assert_null(c->conn);
