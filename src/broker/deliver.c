@@ -127,11 +127,12 @@ enum { SHARED_BY = 4 }; /* receivers from which on a packet of QoS 0 stands in m
 static bool share_template(struct smq_conn *conn, const struct smq_routing *r, struct smq_template *t)
 {
     struct smq_chunk_pool *pool = &conn->worker->chunks;
+    unsigned form = smq_conn_is_v5(conn) ? 1 : 0;
     if (r->n_receivers < SHARED_BY) {
         return false;
     }
     if (t->shared == NULL || t->shared_round != pool->shared_round) {
-        uint8_t *at = smq_chunk_pool_share(pool, t->len);
+        uint8_t *at = smq_chunk_pool_share(pool, form, t->len);
         if (at == NULL) {
             return false;
         }
@@ -139,7 +140,7 @@ static bool share_template(struct smq_conn *conn, const struct smq_routing *r, s
         t->shared = at;
         t->shared_round = pool->shared_round;
     }
-    return smq_outq_share(&conn->out, pool, t->shared, t->len);
+    return smq_outq_share(&conn->out, pool, form, t->shared, t->len);
 }
 
 static bool copy_template(struct smq_conn *conn, const struct smq_template *t, const struct smq_send *send)

@@ -14,9 +14,11 @@ static void chunk_unref(struct smq_chunk_pool *pool, struct smq_chunk *c);
 
 void smq_chunk_pool_deinit(struct smq_chunk_pool *pool)
 {
-    if (pool->shared != NULL) {
-        chunk_unref(pool, pool->shared);
-        pool->shared = NULL;
+    for (size_t i = 0; i < SMQ_FORMS; i++) {
+        if (pool->shared[i] != NULL) {
+            chunk_unref(pool, pool->shared[i]);
+            pool->shared[i] = NULL;
+        }
     }
     for (size_t i = 0; i < 2; i++) {
         while (pool->free[i] != NULL) {
@@ -171,9 +173,9 @@ uint8_t *smq_outq_append(struct smq_outq *q, struct smq_chunk_pool *pool, size_t
     return at;
 }
 
-uint8_t *smq_chunk_pool_share(struct smq_chunk_pool *pool, size_t n)
+uint8_t *smq_chunk_pool_share(struct smq_chunk_pool *pool, unsigned form, size_t n)
 {
-    struct smq_chunk *c = pool->shared;
+    struct smq_chunk *c = pool->shared[form];
     if (c != NULL && c->refs == 1 && c->fill != 0) {
         c->fill = 0; /* all of it has left */
         pool->shared_round++;
@@ -188,7 +190,7 @@ uint8_t *smq_chunk_pool_share(struct smq_chunk_pool *pool, size_t n)
         if (c != NULL) {
             chunk_unref(pool, c);
         }
-        pool->shared = c = fresh;
+        pool->shared[form] = c = fresh;
         pool->shared_round++;
     }
     uint8_t *at = c->data + c->fill;
@@ -196,9 +198,9 @@ uint8_t *smq_chunk_pool_share(struct smq_chunk_pool *pool, size_t n)
     return at;
 }
 
-bool smq_outq_share(struct smq_outq *q, struct smq_chunk_pool *pool, const uint8_t *at, size_t n)
+bool smq_outq_share(struct smq_outq *q, struct smq_chunk_pool *pool, unsigned form, const uint8_t *at, size_t n)
 {
-    struct smq_chunk *c = pool->shared;
+    struct smq_chunk *c = pool->shared[form];
     struct smq_seg *last = q->n != 0 ? seg_at(q, q->n - 1) : NULL;
     if (last == NULL || last->is_msg || last->chunk != c || last->data + last->len != at) {
         if (q->n >= SHARING_SEGS || !make_room(q, pool->mem, 1)) {

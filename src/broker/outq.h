@@ -5,6 +5,8 @@
  * empty queue holds no memory. */
 #include "base/refbuf.h"
 
+enum { SMQ_FORMS = 2 }; /* version 3.x, version 5 */
+
 struct smq_chunk {
     struct smq_chunk *next; /* in the pool */
     uint32_t refs, cap, fill;
@@ -17,8 +19,10 @@ struct smq_chunk_pool {
     const struct smqtt_mem *mem;
     struct smq_chunk *free[2]; /* small, large */
     unsigned n[2];
-    struct smq_chunk *shared; /* the one that is being filled for many queues; NULL until the first */
-    uint64_t shared_round;    /* grows when what stood in it before is not to be referred to any more */
+    /* Being filled for many queues, one for each form in which they get a message, so that each queue's stand behind
+     * each other; NULL until the first. */
+    struct smq_chunk *shared[SMQ_FORMS];
+    uint64_t shared_round; /* grows when something that stood there before is not to be referred to any more */
 };
 
 /* Every idle connection has one place for a segment, so it is kept small. */
@@ -52,13 +56,13 @@ void smq_outq_clear(struct smq_outq *q, struct smq_chunk_pool *pool);
 bool smq_outq_reserve_msg(struct smq_outq *q, struct smq_chunk_pool *pool);
 /** Appends n bytes, in one piece, for the caller to fill in at once. NULL without memory: nothing changed. */
 uint8_t *smq_outq_append(struct smq_outq *q, struct smq_chunk_pool *pool, size_t n);
-/** Room for n bytes that many queues shall send, to be filled at once, then given to each by smq_outq_share as long as
- * pool->shared_round stays what it is now. NULL without memory. */
-uint8_t *smq_chunk_pool_share(struct smq_chunk_pool *pool, size_t n);
+/** Room for n bytes that many queues shall send in this form (0..SMQ_FORMS-1), to be filled at once, then given to each
+ * by smq_outq_share as long as pool->shared_round stays what it is now. NULL without memory. */
+uint8_t *smq_chunk_pool_share(struct smq_chunk_pool *pool, unsigned form, size_t n);
 /** Appends such bytes without copying them. Behind each other they stay one span. False when the queue has waited for
  * so long that it would keep too many chunks alive, or without memory: then nothing changed and the bytes are to be
  * appended. */
-bool smq_outq_share(struct smq_outq *q, struct smq_chunk_pool *pool, const uint8_t *at, size_t n);
+bool smq_outq_share(struct smq_outq *q, struct smq_chunk_pool *pool, unsigned form, const uint8_t *at, size_t n);
 /** Appends a part of a message, of which it becomes an owner. Only behind smq_outq_reserve_msg and smq_outq_append. */
 void smq_outq_put_msg(struct smq_outq *q, struct smq_refbuf *msg, smq_span part);
 /** The first bytes as up to max spans; returns how many. */

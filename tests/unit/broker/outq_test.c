@@ -27,6 +27,11 @@ static void begin(struct world *w)
     smq_outq_init(&w->q);
 }
 
+static size_t n_shared(const struct world *w)
+{
+    return (w->pool.shared[0] != NULL ? 1u : 0u) + (w->pool.shared[1] != NULL ? 1u : 0u);
+}
+
 static void end(struct world *w)
 {
     smq_outq_clear(&w->q, &w->pool);
@@ -34,7 +39,7 @@ static void end(struct world *w)
     assert_int_equal(w->q.n, 0);
     assert_int_equal(smq_account_used(&w->total), 0);
     /* nothing but what the pool keeps */
-    assert_int_equal(w->mem.live, w->pool.n[0] + w->pool.n[1] + (w->pool.shared != NULL ? 1 : 0));
+    assert_int_equal(w->mem.live, w->pool.n[0] + w->pool.n[1] + n_shared(w));
     smq_chunk_pool_deinit(&w->pool);
     assert_int_equal(w->mem.live, 0);
 }
@@ -317,7 +322,7 @@ static void a_chunk_without_a_place_goes_back(void **state)
 
 static const uint8_t *share_one(struct world *w, size_t n)
 {
-    uint8_t *at = smq_chunk_pool_share(&w->pool, n);
+    uint8_t *at = smq_chunk_pool_share(&w->pool, 0, n);
     assert_non_null(at);
     fill(w, at, n);
     return at;
@@ -326,7 +331,7 @@ static const uint8_t *share_one(struct world *w, size_t n)
 static bool share(struct world *w, size_t n)
 {
     const uint8_t *at = share_one(w, n);
-    bool ok = smq_outq_share(&w->q, &w->pool, at, n);
+    bool ok = smq_outq_share(&w->q, &w->pool, 0, at, n);
     if (ok) {
         model_put(w, at, n);
     }
@@ -348,6 +353,26 @@ static void shared_bytes_behind_each_other_are_one_span(void **state)
     end(&w);
 }
 
+static void forms_do_not_come_between_each_other(void **state)
+{
+    (void)state;
+    static struct world w;
+    begin(&w);
+    struct smq_outq other;
+    smq_outq_init(&other);
+    for (int i = 0; i < 100; i++) {
+        assert_true(share(&w, 50));
+        uint8_t *at = smq_chunk_pool_share(&w.pool, 1, 60);
+        assert_true(at != NULL && smq_outq_share(&other, &w.pool, 1, at, 60));
+    }
+    struct smqtt_span spans[SPANS];
+    assert_int_equal(smq_outq_spans(&w.q, spans, SPANS), 1);
+    assert_int_equal(smq_outq_spans(&other, spans, SPANS), 1);
+    compare(&w);
+    smq_outq_clear(&other, &w.pool);
+    end(&w);
+}
+
 /* What a queue writes for itself does not run into what others send, in both orders. */
 static void own_bytes_keep_out_of_the_shared(void **state)
 {
@@ -358,9 +383,9 @@ static void own_bytes_keep_out_of_the_shared(void **state)
     smq_outq_init(&other);
     for (int i = 0; i < 5; i++) {
         const uint8_t *at = share_one(&w, 50);
-        assert_true(smq_outq_share(&w.q, &w.pool, at, 50));
+        assert_true(smq_outq_share(&w.q, &w.pool, 0, at, 50));
         model_put(&w, at, 50);
-        assert_true(smq_outq_share(&other, &w.pool, at, 50));
+        assert_true(smq_outq_share(&other, &w.pool, 0, at, 50));
         assert_true(append(&w, 4));
         assert_true(append(&w, 6));
     }
@@ -404,10 +429,10 @@ static void a_chunk_begins_anew(void **state)
     w.len = 0;
     assert_true(share(&w, 100));
     assert_true(w.pool.shared_round != round);
-    assert_int_equal(w.pool.shared->fill, 100);
+    assert_int_equal(w.pool.shared[0]->fill, 100);
     compare(&w);
     failing_mem_arm(&w.mem, 1);
-    assert_null(smq_chunk_pool_share(&w.pool, 15990));
+    assert_null(smq_chunk_pool_share(&w.pool, 0, 15990));
     failing_mem_arm(&w.mem, 0);
     compare(&w);
     end(&w);
@@ -425,6 +450,7 @@ int main(void)
         cmocka_unit_test(a_chunk_without_a_place_goes_back),
         cmocka_unit_test(without_memory_nothing_changes),
         cmocka_unit_test(shared_bytes_behind_each_other_are_one_span),
+        cmocka_unit_test(forms_do_not_come_between_each_other),
         cmocka_unit_test(own_bytes_keep_out_of_the_shared),
         cmocka_unit_test(who_waits_keeps_few_chunks),
         cmocka_unit_test(a_chunk_begins_anew),
