@@ -300,7 +300,8 @@ def machine():
     with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
         model = re.search(r"^model name\s*:\s*(.*)$", f.read(), re.M)
     name = model.group(1) if model else "unknown"
-    return "%s, %d processors, Linux %s, %s" % (name, os.cpu_count(), os.uname().release, datetime.date.today())
+    return "%s, %d processors, Linux %s, %s, load before the run %.1f" % (
+        name, os.cpu_count(), os.uname().release, datetime.date.today(), os.getloadavg()[0])
 
 
 def version_of(kind):
@@ -325,9 +326,10 @@ def main():
         return
     kinds = ["mosquitto", "smqttd"] + (["flashmq"] if shutil.which("flashmq") else [])
     started = time.monotonic()
+    where = machine()
     first, second, third = flows(kinds), rest(kinds), workers()
     text = "%s. %s%s. Medians of %d round%s of %g s.\n\n" % (
-        machine(), ", ".join(version_of(k) for k in kinds),
+        where, ", ".join(version_of(k) for k in kinds),
         "" if "flashmq" in kinds else "; FlashMQ is not installed and was not measured", ROUNDS,
         "s" if ROUNDS > 1 else "", SECONDS)
     text += first + "\n" + second + "\n"
