@@ -115,6 +115,20 @@ SMQ_MUST_USE smqtt_err smq_connect_finish(struct smq_worker *w, struct smq_conn 
                                           bool nameless, smqtt_err err);
 /** A CONNECT that could not be read: says so in the client's dialect as far as it can be told, and ends. */
 void smq_connect_refuse_unread(struct smq_conn *conn, const struct smq_frame *frame, smqtt_err err);
+/* What `memory_limit` reckons for a session with its connection, and for a subscription with its filter. Queues refer
+ * to messages, which count once. */
+enum { SMQ_SESSION_BYTES = 640, SMQ_SUBSCRIPTION_BYTES = 256 };
+/** Bytes that are in use here besides messages. */
+static inline uint64_t smq_worker_fixed_bytes(const struct smq_worker *w)
+{
+    uint64_t subscriptions = (uint64_t)w->trie.n * SMQ_SUBSCRIPTION_BYTES;
+    return (uint64_t)smq_map_count(&w->sessions) * SMQ_SESSION_BYTES + subscriptions;
+}
+/** May there be n bytes more, as `memory_limit` says? */
+static inline bool smq_worker_has_room(struct smq_worker *w, uint64_t n)
+{
+    return smq_account_reserve(w->ledger, w->account, n + smq_worker_fixed_bytes(w), w->config->memory_limit);
+}
 /** The worker that owns a client identifier. */
 unsigned smq_worker_owner(const struct smq_worker *w, smq_span client_id);
 

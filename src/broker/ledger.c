@@ -38,9 +38,9 @@ bool smq_account_reserve(struct smq_ledger *ledger, struct smq_account *a, uint6
     return max == 0 || used <= max; /* the limit may be lower now than when it was leased */
 }
 
-void smq_account_trim(struct smq_ledger *ledger, struct smq_account *a)
+void smq_account_trim(struct smq_ledger *ledger, struct smq_account *a, uint64_t kept_besides)
 {
-    uint64_t used = smq_account_used(a);
+    uint64_t used = smq_account_used(a) + kept_besides;
     if (a->leased > used + 2 * (uint64_t)SMQ_LEASE || (used == 0 && a->leased != 0)) {
         uint64_t kept = used != 0 ? used + SMQ_LEASE : 0;
         smq_ledger_give(&ledger->bytes, a->leased - kept);

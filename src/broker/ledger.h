@@ -68,8 +68,8 @@ static inline uint64_t smq_account_used(const struct smq_account *a)
 /** May there be n bytes more? Leases them from the ledger if need be; who makes the message adds to `made`. False: all
  * workers together would have more than max (0: no limit). */
 bool smq_account_reserve(struct smq_ledger *ledger, struct smq_account *a, uint64_t n, uint64_t max);
-/** Gives leases back that are not needed. */
-void smq_account_trim(struct smq_ledger *ledger, struct smq_account *a);
+/** Gives leases back that are not needed. kept: bytes besides the messages that are in use. */
+void smq_account_trim(struct smq_ledger *ledger, struct smq_account *a, uint64_t kept);
 /** n bytes less; from any thread. */
 static inline void smq_account_give(struct smq_account *a, uint64_t n)
 {

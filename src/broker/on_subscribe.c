@@ -26,11 +26,11 @@ static smqtt_err check(struct smq_worker *w, struct smq_conn *conn, smq_span fil
     return smq_session_may(w, conn->session, right, SMQ_ACCESS_SUBSCRIBE) ? SMQTT_OK : SMQTT_E_NOT_AUTHORIZED;
 }
 
-static bool is_full(const struct smq_worker *w, const struct smq_session *s, smq_span filter, bool shared)
+static bool is_full(struct smq_worker *w, const struct smq_session *s, smq_span filter, bool shared)
 {
     uint32_t max = w->config->max_subscriptions;
     uint32_t n = s->sub.n + (s->shares != NULL ? s->shares->n : 0);
-    if (max == 0 || n < max) {
+    if ((max == 0 || n < max) && smq_worker_has_room(w, SMQ_SUBSCRIPTION_BYTES)) {
         return false;
     }
     return shared ? !smq_share_has(w, s, filter) : !smq_trie_has(&w->trie, &s->sub, filter);

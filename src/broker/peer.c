@@ -240,7 +240,7 @@ void smq_worker_settle(struct smq_worker *w, struct smqtt_now now)
     w->now = now;
     (void)!smq_batch_pool_refill(&w->peers.pool); /* or the next time */
     smq_pull_settle(w);
-    smq_account_trim(w->ledger, w->account);
+    smq_account_trim(w->ledger, w->account, smq_worker_fixed_bytes(w));
 }
 
 void smq_worker_set_peer_full(struct smq_worker *w, unsigned peer, bool full)

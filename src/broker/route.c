@@ -40,7 +40,7 @@ struct smq_refbuf *smq_routing_msg(struct smq_worker *w, struct smq_routing *r, 
     if (r->msg != NULL) {
         return r->msg;
     }
-    if (!smq_account_reserve(w->ledger, w->account, smq_msg_size(&r->content), w->config->memory_limit)) {
+    if (!smq_worker_has_room(w, smq_msg_size(&r->content))) {
         *err = SMQTT_E_QUOTA;
         return NULL;
     }
@@ -97,6 +97,29 @@ static void set_version(struct smq_worker *w, struct smq_routing *r)
     }
 }
 
+/* The identifiers of one receiver that has more of them than usual. Who misses one gets nothing [MQTT-3.3.4-3]. */
+static void deliver_many_ids(struct smq_worker *w, struct smq_routing *r, const struct smq_match *m,
+                             const struct smq_receiver *to, uint8_t qos)
+{
+    struct smq_session *s = SMQ_CONTAINER_OF(to->who, struct smq_session, sub);
+    size_t n = 1;
+    for (uint32_t more = to->more; smq_match_next_id(m, &more) != 0;) {
+        n++;
+    }
+    uint32_t *ids = smq_mem_alloc(w->mem, n * sizeof *ids);
+    if (ids == NULL) {
+        w->stats.publish_dropped++;
+        return;
+    }
+    uint32_t more = to->more;
+    ids[0] = to->id;
+    for (size_t i = 1; i < n; i++) {
+        ids[i] = smq_match_next_id(m, &more);
+    }
+    smq_session_deliver(w, s, r, qos, r->content.retain && to->rap, ids, n);
+    smq_mem_free(w->mem, ids);
+}
+
 static void deliver(struct smq_worker *w, struct smq_routing *r, const struct smq_match *m,
                     const struct smq_receiver *to)
 {
@@ -109,7 +132,11 @@ static void deliver(struct smq_worker *w, struct smq_routing *r, const struct sm
     uint32_t ids[MANY_IDS];
     size_t n = 0;
     uint32_t more = to->more;
-    for (uint32_t id = to->id; id != 0 && n < MANY_IDS; id = smq_match_next_id(m, &more)) {
+    for (uint32_t id = to->id; id != 0; id = smq_match_next_id(m, &more)) {
+        if (n == MANY_IDS) {
+            deliver_many_ids(w, r, m, to, qos);
+            return;
+        }
         ids[n++] = id;
     }
     smq_session_deliver(w, s, r, qos, r->content.retain && to->rap, ids, n);

@@ -50,6 +50,9 @@ static void on_expired(struct smq_worker *w, struct smq_timer *timer)
 
 smqtt_err smq_session_new(struct smq_worker *w, smq_span client_id, struct smq_session **out)
 {
+    if (!smq_worker_has_room(w, SMQ_SESSION_BYTES)) {
+        return SMQTT_E_QUOTA;
+    }
     struct smq_session *s = smq_mem_zalloc(w->mem, 1, sizeof *s + client_id.len + 1);
     if (s == NULL) {
         return SMQTT_E_NOMEM;

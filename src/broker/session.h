@@ -72,7 +72,7 @@ uint32_t smq_session_expiry(const struct smq_worker *w, uint32_t asked_s);
 
 /** The session of a client identifier, or NULL. */
 struct smq_session *smq_session_find(const struct smq_worker *w, smq_span client_id);
-/** SMQTT_E_NOMEM. */
+/** SMQTT_E_NOMEM; SMQTT_E_QUOTA (memory_limit). */
 SMQ_MUST_USE smqtt_err smq_session_new(struct smq_worker *w, smq_span client_id, struct smq_session **out);
 /** Ends it: subscriptions, messages and everything else. A will that is still due fires first [MQTT-3.1.3-9]. */
 void smq_session_end(struct smq_worker *w, struct smq_session *s);

@@ -32,7 +32,7 @@ smqtt_err smq_will_new(struct smq_conn *conn, const struct smq_connect *connect,
                                       .qos = will->qos,
                                       .retain = will->retain,
                                       .has_text = smq_props_num(&will->props, SMQ_PROP_PAYLOAD_FORMAT, 0) == 1};
-        bool room = smq_account_reserve(w->ledger, w->account, smq_msg_size(&content), w->config->memory_limit);
+        bool room = smq_worker_has_room(w, smq_msg_size(&content));
         msg = room ? smq_msg_new(w->mem, &content, true, w->account) : NULL;
     }
     smq_mount_free(conn, &mounted);

@@ -229,7 +229,7 @@ void smq_worker_tick(struct smq_worker *w, struct smqtt_now now)
         smq_pull_tick(w);
     }
     smq_tombs_tick(&w->tombs, now.mono);
-    smq_account_trim(w->ledger, w->account);
+    smq_account_trim(w->ledger, w->account, smq_worker_fixed_bytes(w));
 }
 
 smqtt_ms smq_worker_deadline(const struct smq_worker *w)

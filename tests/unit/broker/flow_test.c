@@ -327,6 +327,49 @@ static void memory_has_an_end(void **state)
     bed_stop(&bed);
 }
 
+static void sessions_and_filters_need_memory_too(void **state)
+{
+    (void)state;
+    bed.config.memory_limit = 20000;
+    bed_start(&bed);
+    char name[16];
+    unsigned n = 0, subscribed = 0;
+    for (;; n++) {
+        snprintf(name, sizeof name, "s%u", n);
+        struct smq_packet pkt = packet_connect(n % 2 == 0 ? SMQTT_V5 : SMQTT_V311, name, true);
+        struct client *c = client_open(&bed, pkt.connect.version);
+        client_send(c, &pkt);
+        uint8_t reason = client_expect(c, SMQ_CONNACK)->connack.reason;
+        if (reason != 0) {
+            assert_int_equal(reason, n % 2 == 0 ? 0x97 : 3);
+            break;
+        }
+        assert_true(n < 60);
+    }
+    assert_true(n > 20);
+    client_break(&bed.clients[0]);
+    struct client *c = &bed.clients[2];
+    for (;; subscribed++) {
+        snprintf(name, sizeof name, "t%u", subscribed);
+        struct smq_filter f = {smq_span_str(name), 0};
+        struct smq_packet pkt = {.type = SMQ_SUBSCRIBE};
+        pkt.subscribe.id = 1;
+        pkt.subscribe.n = 1;
+        pkt.subscribe.filters = &f;
+        smq_props_clear(&pkt.subscribe.props);
+        client_send(c, &pkt);
+        uint8_t code = client_expect(c, SMQ_SUBACK)->suback.codes.data[0];
+        if (code != 0) {
+            assert_int_equal(code, 0x97);
+            break;
+        }
+        assert_true(subscribed < 10);
+    }
+    assert_true(subscribed > 0);
+    client_subscribe(c, "t0", 0); /* one that is there needs no more */
+    bed_stop(&bed);
+}
+
 static void open_qos2_identifiers_are_bounded(void **state)
 {
     (void)state;
@@ -397,6 +440,7 @@ int main(void)
         cmocka_unit_test_setup(who_does_not_read_is_bounded, setup),
         cmocka_unit_test_setup(who_takes_bytes_is_alive, setup),
         cmocka_unit_test_setup(memory_has_an_end, setup),
+        cmocka_unit_test_setup(sessions_and_filters_need_memory_too, setup),
         cmocka_unit_test_setup(open_qos2_identifiers_are_bounded, setup),
         cmocka_unit_test_setup(all_identifiers_in_flight, setup),
         cmocka_unit_test_setup(qos0_waits_only_when_told, setup),

@@ -102,6 +102,32 @@ static void retained_as_asked(void **state)
     bed_stop(&bed);
 }
 
+static void all_identifiers_of_128_filters(void **state)
+{
+    (void)state;
+    bed_start(&bed);
+    struct client *c = client_connect(&bed, SMQTT_V5, "c", true);
+    for (unsigned i = 0; i < 128; i++) {
+        char filter[] = "a/b/c/d/e/f/g";
+        for (unsigned level = 0; level < 7; level++) {
+            filter[2 * level] = (i >> level & 1) != 0 ? '+' : filter[2 * level];
+        }
+        subscribe_id(c, filter, 1, i + 1);
+    }
+    for (uint8_t qos = 0; qos <= 1; qos++) {
+        client_publish(client_connect(&bed, SMQTT_V311, "pub", true), "a/b/c/d/e/f/g", "x", qos, false);
+        const struct smq_publish *p = client_expect_publish(c, "a/b/c/d/e/f/g", "x");
+        struct smq_rd it = smq_rd_of(p->props.raw);
+        uint32_t id;
+        uint64_t seen[2] = {0, 0};
+        while (smq_props_next_subid(&it, &id)) {
+            seen[(id - 1) / 64] |= UINT64_C(1) << (id - 1) % 64;
+        }
+        assert_true(seen[0] == UINT64_MAX && seen[1] == UINT64_MAX);
+    }
+    bed_stop(&bed);
+}
+
 static void one_message_for_overlapping_filters(void **state)
 {
     (void)state;
@@ -437,6 +463,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(retained_messages, setup),
         cmocka_unit_test_setup(retained_as_asked, setup),
+        cmocka_unit_test_setup(all_identifiers_of_128_filters, setup),
         cmocka_unit_test_setup(one_message_for_overlapping_filters, setup),
         cmocka_unit_test_setup(identifiers_survive_the_queue, setup),
         cmocka_unit_test_setup(own_messages_stay_away_when_asked, setup),
