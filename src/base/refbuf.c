@@ -35,8 +35,8 @@ struct smq_refbuf *smq_refbuf_ref(struct smq_refbuf *buf)
 
 bool smq_refbuf_release(struct smq_refbuf *buf)
 {
-    /* Release, so that this owner's reads come before the free; acquire, so that the last one sees all of them done. Who
-     * is the only owner stays it: nobody else could make another. */
+    /* Release, so that this owner's reads come before the free; acquire, so that the last one sees all of them done.
+     * Who is the only owner stays it: nobody else could make another. */
     return smq_refbuf_is_sole(buf) || atomic_fetch_sub_explicit(&buf->refs, 1, memory_order_acq_rel) == 1;
 }
 

@@ -168,7 +168,9 @@ smqtt_err smq_route(struct smq_worker *w, struct smq_routing *r)
     if (w->count > 1 && !r->from_peer) {
         uint64_t others = smq_peers_interested(w, r->content.topic);
         SMQ_TRY(smq_peers_publish(w, r, others));
-        r->n_receivers += (size_t)__builtin_popcountll(others);
+        for (; others != 0; others &= others - 1) {
+            r->n_receivers++;
+        }
     }
     for (size_t i = 0; i < m->n; i++) {
         deliver(w, r, m, &m->receivers[i]);

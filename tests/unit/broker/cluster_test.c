@@ -312,6 +312,30 @@ static void ask_retained(struct watcher *w, unsigned at)
     }
 }
 
+/* A late one gets just the last value of each, or none. */
+static void expect_last_values(void)
+{
+    struct client *late = client_open(&bed, SMQTT_V5);
+    struct smq_packet connect = packet_connect(SMQTT_V5, "late", true);
+    client_send(late, &connect);
+    bed_calm(&bed);
+    client_expect(late, SMQ_CONNACK);
+    send_subscribe(late, SMQ_SUBSCRIBE, "#", 0);
+    bed_calm(&bed);
+    client_expect(late, SMQ_SUBACK);
+    unsigned found[4] = {0};
+    const struct smq_packet *pkt;
+    while ((pkt = client_next(late)) != NULL) {
+        unsigned pub, n;
+        assert_true(pkt->type == SMQ_PUBLISH && span_number(pkt->publish.payload, &pub, &n));
+        found[topic_index(pkt->publish.topic)] = n + 1;
+    }
+    for (unsigned t = 0; t < 4; t++) {
+        bool removed = sent[t] == 0 || (sent[t] - 1) % 5 == 4;
+        assert_int_equal(found[t], removed ? 0 : sent[t]);
+    }
+}
+
 static void retained_values(unsigned count, uint64_t seed)
 {
     static struct watcher watchers[12];
@@ -362,26 +386,7 @@ static void retained_values(unsigned count, uint64_t seed)
             assert_true(!watchers[i].wants[t] || sent[t] % 5 == 0 || watchers[i].last[t] == sent[t]);
         }
     }
-    /* A late one gets just the last value of each, or none. */
-    struct client *late = client_open(&bed, SMQTT_V5);
-    struct smq_packet connect = packet_connect(SMQTT_V5, "late", true);
-    client_send(late, &connect);
-    bed_calm(&bed);
-    client_expect(late, SMQ_CONNACK);
-    send_subscribe(late, SMQ_SUBSCRIBE, "#", 0);
-    bed_calm(&bed);
-    client_expect(late, SMQ_SUBACK);
-    unsigned found[4] = {0};
-    const struct smq_packet *pkt;
-    while ((pkt = client_next(late)) != NULL) {
-        unsigned pub, n;
-        assert_true(pkt->type == SMQ_PUBLISH && span_number(pkt->publish.payload, &pub, &n));
-        found[topic_index(pkt->publish.topic)] = n + 1;
-    }
-    for (unsigned t = 0; t < 4; t++) {
-        bool removed = sent[t] == 0 || (sent[t] - 1) % 5 == 4;
-        assert_int_equal(found[t], removed ? 0 : sent[t]);
-    }
+    expect_last_values();
     bed_stop(&bed);
 }
 

@@ -65,7 +65,7 @@ static void close_transport(struct client *c)
 }
 
 /* What the broker has not read yet; a copy of just the right size, so that reading behind the end is seen. */
-static void feed_kept(struct client *c)
+void client_push(struct client *c)
 {
     struct bed *bed = c->bed;
     uint8_t *exact = malloc(c->kept != 0 ? c->kept : 1);
@@ -87,7 +87,7 @@ static void hand_over(struct client *c)
     c->kept = kept;
     c->w = bed->workers[c->owner];
     if (smq_worker_open(c->w, &bed->listener, smq_span_str("test"), c, bed->now, &c->conn) == SMQTT_OK) {
-        feed_kept(c);
+        client_push(c);
     } else {
         c->conn = NULL;
         c->kept = 0;
@@ -114,7 +114,7 @@ static void serve(struct client *c)
         close_transport(c);
     } else if (c->was_paused && !smq_conn_paused(c->conn)) {
         c->was_paused = false;
-        feed_kept(c);
+        client_push(c);
     }
     c->was_paused = c->conn != NULL && smq_conn_paused(c->conn);
 }
@@ -139,7 +139,7 @@ static struct smq_batch *channel_take(struct channel *ch)
     return batch;
 }
 
-static bool send_batches(struct bed *bed, unsigned from, unsigned to)
+bool bed_send_batches(struct bed *bed, unsigned from, unsigned to)
 {
     struct smq_batch *batch = from != to ? smq_worker_take_batch(bed->workers[from], to) : NULL;
     if (batch != NULL) {
@@ -149,7 +149,7 @@ static bool send_batches(struct bed *bed, unsigned from, unsigned to)
     return batch != NULL;
 }
 
-static bool read_batch(struct bed *bed, unsigned from, unsigned to)
+bool bed_read_batch(struct bed *bed, unsigned from, unsigned to)
 {
     struct smq_batch *batch = channel_take(&bed->channels[from][to]);
     if (batch != NULL) {
@@ -158,7 +158,7 @@ static bool read_batch(struct bed *bed, unsigned from, unsigned to)
     return batch != NULL;
 }
 
-static bool serve_dirty(struct bed *bed, unsigned worker)
+bool bed_serve(struct bed *bed, unsigned worker)
 {
     struct smq_conn *conn;
     bool any = false;
@@ -176,7 +176,7 @@ static bool turn_all(struct bed *bed)
     bool any = false;
     for (unsigned i = 0; i < bed->count; i++) {
         for (unsigned from = 0; from < bed->count; from++) {
-            while (read_batch(bed, from, i)) {
+            while (bed_read_batch(bed, from, i)) {
                 any = true;
             }
         }
@@ -184,9 +184,9 @@ static bool turn_all(struct bed *bed)
     }
     for (unsigned i = 0; i < bed->count; i++) {
         for (unsigned to = 0; to < bed->count; to++) {
-            any = send_batches(bed, i, to) || any;
+            any = bed_send_batches(bed, i, to) || any;
         }
-        any = serve_dirty(bed, i) || any;
+        any = bed_serve(bed, i) || any;
     }
     return any;
 }
@@ -200,7 +200,7 @@ void bed_turn(struct bed *bed)
 static void step_rings(struct bed *bed, unsigned w, struct turn *t)
 {
     if (t->at < bed->count) {
-        t->found = read_batch(bed, t->at++, w) || t->found;
+        t->found = bed_read_batch(bed, t->at++, w) || t->found;
     } else if (t->found) {
         t->at = 0;
         t->found = false;
@@ -219,7 +219,7 @@ void bed_step(struct bed *bed)
         for (size_t i = 0; i < BED_CLIENTS; i++) {
             struct client *c = &bed->clients[i];
             if (c->conn != NULL && c->w == bed->workers[w] && c->kept != 0 && test_random_below(&bed->rng, 4) != 0) {
-                feed_kept(c);
+                client_push(c);
             }
         }
         *t = (struct turn){.phase = TURN_RINGS};
@@ -231,13 +231,13 @@ void bed_step(struct bed *bed)
         if (t->at == 0) {
             smq_worker_tick(bed->workers[w], bed->now);
         }
-        send_batches(bed, w, t->at++);
+        bed_send_batches(bed, w, t->at++);
         if (t->at == bed->count) {
             *t = (struct turn){.phase = TURN_BYTES};
         }
         break;
     case TURN_BYTES:
-        serve_dirty(bed, w);
+        bed_serve(bed, w);
         *t = (struct turn){.phase = TURN_SOCKETS};
         break;
     }
@@ -248,7 +248,7 @@ void bed_calm(struct bed *bed)
     bed->slowly = false;
     for (size_t i = 0; i < BED_CLIENTS; i++) {
         if (bed->clients[i].conn != NULL && bed->clients[i].kept != 0) {
-            feed_kept(&bed->clients[i]);
+            client_push(&bed->clients[i]);
         }
     }
     bed_turn(bed);
@@ -395,7 +395,7 @@ void client_feed(struct client *c, const void *data, size_t len)
     memcpy(c->keep + c->kept, data, len);
     c->kept += len;
     if (!bed->slowly) {
-        feed_kept(c);
+        client_push(c);
         c->was_paused = c->conn != NULL && smq_conn_paused(c->conn);
         bed_turn(bed);
     }

@@ -81,6 +81,12 @@ void bed_turn(struct bed *bed);
 void bed_step(struct bed *bed);
 /** Steps until nothing is on its way. */
 void bed_calm(struct bed *bed);
+/* Single steps, for tests that play the turns themselves. False: there was nothing. */
+bool bed_send_batches(struct bed *bed, unsigned from, unsigned to);
+bool bed_read_batch(struct bed *bed, unsigned from, unsigned to);
+bool bed_serve(struct bed *bed, unsigned worker);
+/** What the client has sent reaches its worker. */
+void client_push(struct client *c);
 
 /** What an older program may have left in a store: a message that was never checked, retained or (client_id) in the
  * queue of a session that is away. */
