@@ -88,10 +88,30 @@ static const struct smq_auth_method *method_of(const struct smq_auth *auth, smq_
     return NULL;
 }
 
+/* The table that an exchange belongs to may be on its way out. One that is under way begins anew with the connection;
+ * one that is done goes on with the method of the new table, if that has it. */
+static bool follow(const struct smq_worker *w, struct smq_exchange *x)
+{
+    const struct smq_auth *auth = listener_of(w, x->conn)->auth;
+    if (auth == x->auth) {
+        return true;
+    }
+    const struct smq_auth_method *method = method_of(auth, smq_span_str(x->method->name));
+    if (method == NULL || x->state != NULL) {
+        return false;
+    }
+    x->auth = auth;
+    x->method = method;
+    return true;
+}
+
 static bool is_still_welcome(const struct smq_worker *w, const struct smq_conn *conn)
 {
     if (conn->exchange != NULL && conn->exchange->method != NULL) {
-        return method_of(listener_of(w, conn)->auth, smq_span_str(conn->exchange->method->name)) != NULL;
+        return follow(w, conn->exchange);
+    }
+    if (!smq_conn_is_open(conn)) {
+        return true; /* it is judged when it comes in */
     }
     uint64_t stamp = stamp_of(w, conn, smq_session_principal(conn->session));
     return stamp != 0 && stamp == conn->stamp;
@@ -102,7 +122,7 @@ void smq_auth_review(struct smq_worker *w)
     /* Those that end leave the list only when the shell releases them, but a will may be delivered on the way. */
     for (struct smq_list *at = w->conns.next; at != &w->conns; at = at->next) {
         struct smq_conn *conn = SMQ_CONTAINER_OF(at, struct smq_conn, of_worker);
-        if (smq_conn_is_open(conn) && !is_still_welcome(w, conn)) {
+        if (conn->state != SMQ_CONN_OVER && !is_still_welcome(w, conn)) {
             smq_conn_fail(conn, SMQTT_E_NOT_AUTHORIZED);
         }
     }

@@ -200,6 +200,7 @@ struct counting {
 };
 
 static unsigned n_states, n_again;
+static const char *client_id;
 static const char *method_user;
 
 static smqtt_err count_begin(void *ctx, const struct smq_principal *who, bool again, void **state)
@@ -260,13 +261,14 @@ static void start_method(void)
 {
     n_states = n_again = 0;
     method_user = "user-of-method";
+    client_id = "x";
     bed.listener.auth = &by_method;
     bed_start(&bed);
 }
 
 static struct smq_packet method_packet(const char *method, const char *data)
 {
-    struct smq_packet pkt = packet_connect(SMQTT_V5, "x", true);
+    struct smq_packet pkt = packet_connect(SMQTT_V5, client_id, true);
     smq_props_set_bytes(&pkt.connect.props, SMQ_PROP_AUTH_METHOD, smq_span_str(method));
     if (data != NULL) {
         smq_props_set_bytes(&pkt.connect.props, SMQ_PROP_AUTH_DATA, smq_span_str(data));
@@ -578,6 +580,40 @@ static void sessions_are_judged_by_the_listener_they_came_through(void **state)
     bed_stop(&bed);
 }
 
+/* The old table may be gone soon: nothing may point into it. */
+static void exchanges_follow_the_configuration(void **state)
+{
+    (void)state;
+    start_method();
+    struct client *done = connected();
+    client_id = "again";
+    struct client *again = connected();
+    client_id = "begun";
+    send_auth(again, 0x19, "COUNT", "1");
+    expect_auth(again, 0x18, "r0");
+    struct client *begun = begin("1");
+    expect_auth(begun, 0x18, "r0");
+    struct smq_auth_method moved = methods[1];
+    struct smq_auth table = {.methods = &moved, .n_methods = 1};
+    bed.listener.auth = &table;
+    smq_worker_configure(bed.w, &bed.config, bed.now);
+    bed_turn(&bed);
+    assert_int_equal(client_expect(again, SMQ_DISCONNECT)->reasoned.reason, 0x87);
+    client_expect_closed(again);
+    client_expect_closed(begun);
+    assert_int_equal(n_states, 0);
+    send_auth(done, 0x19, "COUNT", "0");
+    expect_auth(done, 0x00, "r0");
+    table.n_methods = 0;
+    struct smq_auth without = {.methods = NULL};
+    bed.listener.auth = &without;
+    smq_worker_configure(bed.w, &bed.config, bed.now);
+    bed_turn(&bed);
+    assert_int_equal(client_expect(done, SMQ_DISCONNECT)->reasoned.reason, 0x87);
+    bed.listener.auth = NULL;
+    bed_stop(&bed);
+}
+
 static char no_writer[16];
 
 static bool may_write(void *ctx, const struct smq_principal *who, smq_span topic, enum smq_access kind)
@@ -656,6 +692,7 @@ int main(void)
         cmocka_unit_test_setup(a_login_is_repeated, setup),
         cmocka_unit_test_setup(a_repeated_login_fails, setup),
         cmocka_unit_test_setup(who_would_not_be_let_in_goes, setup),
+        cmocka_unit_test_setup(exchanges_follow_the_configuration, setup),
         cmocka_unit_test_setup(sessions_are_judged_by_the_listener_they_came_through, setup),
         cmocka_unit_test_setup(retained_messages_need_their_source, setup),
     };
