@@ -183,10 +183,9 @@ static bool turn(struct run *run)
     bool input = run->hooks->input != NULL && run->watch_input && !run->stop;
     struct pollfd p[2] = {{run->transport.fd, transport_events(&run->transport, has_output), 0},
                           {input ? STDIN_FILENO : -1, POLLIN, 0}};
-    bool pending = transport_has_pending(&run->transport);
-    int n = poll(p, 2, pending ? 0 : poll_timeout(run, SMQTT_NEVER));
+    int n = poll(p, 2, poll_timeout(run, SMQTT_NEVER));
     bool alive = true;
-    if (pending || (n > 0 && p[0].revents != 0)) {
+    if (n > 0 && p[0].revents != 0) {
         alive = read_in(run);
     }
     if (n > 0 && input && (p[1].revents & (POLLIN | POLLHUP)) != 0) {

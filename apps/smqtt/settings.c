@@ -93,7 +93,7 @@ static void set_session(const struct opts *o, struct smqtt_client_config *config
         config->session_expiry_s = o->session_expiry_given ? o->session_expiry : o->clean ? 0 : UINT32_MAX;
     }
     if (!props_has(connect, SMQ_PROP_RECEIVE_MAXIMUM)) {
-        /* what comes beyond -C would be lost */
+        /* no more than will be printed */
         config->receive_maximum = o->count > 0 && o->count < RECEIVE_MAX ? (uint16_t)o->count : RECEIVE_MAX;
     }
 }

@@ -336,11 +336,6 @@ ssize_t tls_write(struct tls *tls, const void *bytes, size_t len)
     return (ssize_t)n;
 }
 
-bool tls_has_pending(const struct tls *tls)
-{
-    return SSL_pending(tls->ssl) > 0;
-}
-
 short tls_events(const struct tls *tls)
 {
     return tls->events;

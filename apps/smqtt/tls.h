@@ -25,8 +25,6 @@ enum { TLS_AGAIN = -1, TLS_FAILED = -2 };
 ssize_t tls_read(struct tls *tls, void *out, size_t cap);
 /** Bytes written, TLS_AGAIN, or TLS_FAILED after a sentence. */
 ssize_t tls_write(struct tls *tls, const void *bytes, size_t len);
-/** Bytes are there that poll does not know of. */
-bool tls_has_pending(const struct tls *tls);
 /** What the last TLS_AGAIN waits for: POLLIN or POLLOUT; 0 when none does. */
 short tls_events(const struct tls *tls);
 

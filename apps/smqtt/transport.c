@@ -130,8 +130,3 @@ short transport_events(const struct transport *t, bool has_output)
     /* with TLS a write may wait for reading, and there is always something to be read */
     return has_output && wanted != POLLIN ? POLLIN | POLLOUT : (short)(events | wanted);
 }
-
-bool transport_has_pending(const struct transport *t)
-{
-    return t->tls != NULL && tls_has_pending(t->tls);
-}

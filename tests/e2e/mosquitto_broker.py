@@ -93,6 +93,25 @@ class Mosquitto:
         self.child.stop()
 
 
+class Recorder:
+    """Keeps the first packet of each connection and closes it."""
+
+    def __init__(self):
+        self.packets = []
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            client, _ = self.socket.accept()
+            data = client.recv(4096)
+            while len(data) < 2 or len(data) < 2 + data[1]:  # all are shorter than 128 bytes
+                data += client.recv(4096)
+            self.packets.append(data)
+            client.close()
+
+
 class Denier:
     """A broker of 3.1.1 that lets everybody in and refuses every subscription."""
 

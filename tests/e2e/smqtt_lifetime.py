@@ -102,7 +102,7 @@ def test_closed_pipe(broker):
 
 
 def test_limits(broker):
-    for i in range(30):
+    for i in range(60):
         mosquitto_pub(broker, "-r", "-t", "many/%d" % i, "-m", "x")
     lines = b"".join(b"%d\n" % i for i in range(400))
     for chance, least, most in (("100", 400, 400), ("50", 120, 280), ("0.1", 0, 20)):
@@ -110,10 +110,10 @@ def test_limits(broker):
         smqtt("pub", *address(broker), "-t", "random", "-l", "-q", "1", stdin=lines)
         assert sub.child.wait(10) == 0
         assert least <= len(sub.output().split()) <= most, len(sub.output().split())
-    # what is to be removed is removed, also by one that leaves early
-    assert len(smqtt("sub", *address(broker), "-t", "many/+", "--remove-retained", "-C", "10")[0].split()) == 10
+    # what is to be removed is removed, also by one that leaves early: more than may be under way at once
+    assert len(smqtt("sub", *address(broker), "-t", "many/+", "--remove-retained", "-C", "50")[0].split()) == 50
     left = smqtt("sub", *address(broker), "-t", "many/+", "-W", "1", code=27)[0]
-    assert len(left.split()) == 20, left
+    assert len(left.split()) == 10, left
     # and by one that does not print them
     smqtt("sub", *address(broker), "-t", "many/+", "--remove-retained", "-R", "-W", "1", code=27)
     assert smqtt("sub", *address(broker), "-t", "many/+", "-W", "1", code=27)[0] == b""

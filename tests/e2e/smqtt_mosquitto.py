@@ -5,8 +5,8 @@ import os
 import re
 import subprocess
 
-from harness import is_smqttd, main, mosquitto_pub, program, skip
-from mosquitto_broker import MOSQUITTO, Denier, Mosquitto
+from harness import is_smqttd, main, mosquitto_pub, program, skip, wait_until
+from mosquitto_broker import MOSQUITTO, Denier, Mosquitto, Recorder
 from smqtt_cli import folder, smqtt
 
 NAMES = {"pub": "mosquitto_pub", "sub": "mosquitto_sub", "rr": "mosquitto_rr"}
@@ -199,6 +199,36 @@ def test_refusals_end_alike(broker):
     same("rr", [*denied, "-V", "311", "-t", "a", "-e", "b", "-m", "x"], only_code=True)
 
 
+def test_the_same_connect(_):
+    """CONNECT is equal to the byte."""
+    recorder = Recorder()
+    for args in ([], ["-V", "5"], ["-V", "31", "-i", "x"], ["-i", "me"], ["-i", "me", "-c"],
+                 ["-V", "5", "-i", "me", "-c"],
+                 ["-V", "5", "-x", "7"], ["-V", "5", "-x", "0"], ["-V", "5", "-x", "-1", "-i", "me"], ["-k", "7"],
+                 ["-u", "name"], ["-u", "name", "-P", "word"], ["-V", "5", "-P", "word"],
+                 ["--will-topic", "w"],
+                 ["--will-topic", "w", "--will-payload", "p", "--will-qos", "2", "--will-retain"],
+                 ["--will-topic", "w", "-D", "will", "will-delay-interval", "5", "-D", "will", "content-type", "c"],
+                 ["-D", "connect", "receive-maximum", "3"], ["-D", "connect", "user-property", "a", "b", "-x", "4"],
+                 ["-D", "connect", "request-problem-information", "0"],
+                 ["-D", "connect", "topic-alias-maximum", "9", "-D", "connect", "maximum-packet-size", "1000"],
+                 ["-D", "connect", "session-expiry-interval", "9"]):
+        for command, more in (("pub", ["-m", "x"]), ("rr", ["-m", "x", "-e", "b"])):
+            for argv in ([NAMES[command]], [program("smqtt"), command]):
+                run([*argv, *at(recorder), "-t", "a", *more, *args], b"", None)
+            theirs, ours = recorder.packets[-2:]
+            assert ours == theirs, "%s %s: we send %r, they %r" % (command, args, ours, theirs)
+    for count in ("1", "19", "20", "21"):
+        for argv in ([NAMES["sub"]], [program("smqtt"), "sub"]):
+            with subprocess.Popen([*argv, *at(recorder), "-t", "a", "-V", "5", "-C", count],
+                                  stderr=subprocess.DEVNULL) as child:
+                before = len(recorder.packets)
+                wait_until(lambda: len(recorder.packets) > before, 5, "CONNECT")
+                child.kill()
+        theirs, ours = recorder.packets[-2:]
+        assert ours == theirs, "sub -C %s: we send %r, they %r" % (count, ours, theirs)
+
+
 def test_files_of_default_flags(broker):
     where = folder()
 
@@ -247,4 +277,4 @@ if not is_smqttd():
 if not os.path.exists(MOSQUITTO):
     skip("needs Debian's mosquitto")
 main(test_output, test_json, test_publishing, test_request_and_response, test_mistakes_end_alike,
-     test_refusals_end_alike, test_files_of_default_flags, test_every_flag_of_theirs)
+     test_refusals_end_alike, test_the_same_connect, test_files_of_default_flags, test_every_flag_of_theirs)

@@ -70,9 +70,9 @@ def test_what_is_not_to_be_trusted(_):
     assert "TLS" in refused(*host, "-p", str(broker.port), *CA)  # no TLS there
     assert "cipher" in refused(*tls, *CA, "--ciphers", "nonsense")
     refused(*tls, *CA, "--tls-version", "ssl3")
-    # the broker wants a certificate: TLS 1.3 tells only after the handshake
+    # the broker wants a certificate: TLS 1.3 tells only after the handshake, if its word outruns the reset
     out, err = smqtt("pub", *host, "-p", str(broker.ports["mutual"]), *CA, "-t", "a", "-m", "x", "-q", "1", code=7)
-    assert out == b"" and b"TLS" in err and err.count(b"\n") <= 2, err
+    assert out == b"" and 1 <= err.count(b"\n") <= 2, err
     refused(*host, "-p", str(broker.ports["mutual"]), *CA, "--cert", CERTS["client.crt"], "--key", CERTS["server.key"])
     broker.stop()
 
