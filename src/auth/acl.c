@@ -235,12 +235,16 @@ static bool pattern_matches(smq_span pattern, smq_span client_id, smq_span user,
             skip_level(&topic);
             continue;
         }
-        bool named = c == '%' && (next == 'c' || next == 'u');
-        smq_span part = !named ? smq_span_of(&c, 1) : next == 'c' ? client_id : user;
-        if (!take(&topic, part)) {
+        if (c == '%' && (next == 'c' || next == 'u')) {
+            if (!take(&topic, next == 'c' ? client_id : user)) {
+                return false;
+            }
+            i++;
+        } else if (topic.len == 0 || topic.data[0] != c) {
             return false;
+        } else {
+            topic = smq_span_of(topic.data + 1, topic.len - 1);
         }
-        i += named ? 1 : 0;
     }
     return topic.len == 0;
 }

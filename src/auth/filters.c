@@ -13,6 +13,7 @@ struct node {
     uint32_t parent;
     uint32_t plus;    /* child `+`; 0: none */
     uint32_t n_named; /* children with names */
+    uint32_t named;   /* the last of them */
     uint8_t bits;     /* of the filter that ends here */
     uint8_t all_bits; /* of the filter that ends in `#` below */
 };
@@ -141,6 +142,7 @@ static smqtt_err child_of(struct smq_filters *f, uint32_t parent, smq_span name,
         } else {
             place(f, at);
             f->nodes[parent].n_named++;
+            f->nodes[parent].named = at;
         }
     }
     *out = at;
@@ -165,6 +167,16 @@ smqtt_err smq_filters_add(struct smq_filters *f, uint32_t set, smq_span filter, 
     return SMQTT_OK;
 }
 
+/* Most have one child, which needs no hash. */
+static uint32_t named_child(const struct smq_filters *f, uint32_t at, smq_span name)
+{
+    const struct node *node = &f->nodes[at];
+    if (node->n_named > 1) {
+        return find(f, at, name, hash_of(f, at, name));
+    }
+    return node->n_named == 1 && smq_span_equal(f->nodes[node->named].name, name) ? node->named : 0;
+}
+
 /* Goes no deeper than the filters do, which have at most 200 levels. */
 static unsigned match(const struct smq_filters *f, uint32_t at, smq_span rest, bool more, bool wild)
 {
@@ -177,7 +189,7 @@ static unsigned match(const struct smq_filters *f, uint32_t at, smq_span rest, b
     if (wild && node->plus != 0) {
         bits |= match(f, node->plus, rest, more, true);
     }
-    uint32_t child = node->n_named != 0 ? find(f, at, level, hash_of(f, at, level)) : 0;
+    uint32_t child = named_child(f, at, level);
     return child != 0 ? bits | match(f, child, rest, more, true) : bits;
 }
 
