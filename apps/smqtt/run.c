@@ -246,6 +246,10 @@ int run(struct run *run)
     smq_bytebuf_init(&run->raw, NULL, SIZE_MAX / 4);
     run->exit_code = EXIT_FAILED;
     bool connected = connect_and_turn(run);
+    if (connected && run->reconnect && !run->connected && !run->stop && tls_is_wanted(run->opts)) {
+        say("the broker ended the first connection before it let us in: it may want a certificate, --cert and --key.");
+        connected = false; /* a broker that refuses our certificate will do so again */
+    }
     smqtt_ms pause = 0;
     while (run->reconnect && connected && !run->stop) {
         pause_a_while(run, &pause);

@@ -73,6 +73,8 @@ def test_what_is_not_to_be_trusted(_):
     # the broker wants a certificate: TLS 1.3 tells only after the handshake, if its word outruns the reset
     out, err = smqtt("pub", *host, "-p", str(broker.ports["mutual"]), *CA, "-t", "a", "-m", "x", "-q", "1", code=7)
     assert out == b"" and 1 <= err.count(b"\n") <= 2, err
+    _, err = smqtt("sub", *host, "-p", str(broker.ports["mutual"]), *CA, "-t", "a", code=1)  # it does not try again
+    assert b"--cert" in err, err
     refused(*host, "-p", str(broker.ports["mutual"]), *CA, "--cert", CERTS["client.crt"], "--key", CERTS["server.key"])
     broker.stop()
 
