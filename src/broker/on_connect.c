@@ -122,22 +122,15 @@ static bool may_have_will(struct smq_worker *w, struct smq_conn *conn, const str
     return false;
 }
 
-/* Keep-alive 0, "never", is allowed unless a maximum was configured. In version 5 the server's word holds. */
-static bool set_keep_alive(const struct smq_worker *w, struct smq_conn *conn, const struct smq_connect *c,
-                           uint16_t *server_keep_alive)
+/* Keep-alive 0, "never", is allowed unless a maximum was configured. In version 5 the server's word holds; the older
+ * ones cannot be told one, and theirs does, as with Mosquitto. Returns what version 5 is to be told, 0: nothing. */
+static uint16_t set_keep_alive(const struct smq_worker *w, struct smq_conn *conn, const struct smq_connect *c)
 {
     uint16_t max = w->config->max_keepalive;
-    uint16_t seconds = c->keep_alive;
-    bool too_long = max != 0 && max != UINT16_MAX && (seconds == 0 || seconds > max);
-    if (too_long && c->version != SMQTT_V5) {
-        return false;
-    }
-    if (too_long) {
-        seconds = max;
-        *server_keep_alive = max;
-    }
-    conn->keep_alive_ms = (uint32_t)seconds * 1500;
-    return true;
+    bool has_max = max != 0 && max != UINT16_MAX && c->version == SMQTT_V5;
+    bool too_long = has_max && (c->keep_alive == 0 || c->keep_alive > max);
+    conn->keep_alive_ms = (uint32_t)(too_long ? max : c->keep_alive) * 1500;
+    return too_long ? max : 0;
 }
 
 /* ------------------------------------------------------------ the session */
@@ -356,11 +349,6 @@ smqtt_err smq_connect_finish(struct smq_worker *w, struct smq_conn *conn, struct
     }
     const char *why;
     uint8_t reason = check(w, conn, c, err, &why);
-    uint16_t server_keep_alive = 0;
-    if (reason == 0 && !set_keep_alive(w, conn, c, &server_keep_alive)) {
-        reason = smqtt_err_reason(SMQTT_E_BAD_CLIENT_ID);
-        why = "the keep-alive time is longer than allowed";
-    }
     if (reason != 0) {
         refuse(conn, reason, why);
         return SMQTT_OK;
@@ -378,7 +366,7 @@ smqtt_err smq_connect_finish(struct smq_worker *w, struct smq_conn *conn, struct
     }
     conn->state = SMQ_CONN_AWAITS_PACKETS;
     smq_say_connected(conn, c);
-    err = accept(conn, c, present, nameless ? id : (smq_span){NULL, 0}, server_keep_alive);
+    err = accept(conn, c, present, nameless ? id : (smq_span){NULL, 0}, set_keep_alive(w, conn, c));
     if (err == SMQTT_E_TOO_LARGE) {
         /* It takes no CONNACK and would wait for ever; nor may anything else be said before one [MQTT-3.2.0-1]. */
         smq_conn_end(conn, SMQ_FATE_CLOSE_NOW, false);

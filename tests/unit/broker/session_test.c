@@ -105,9 +105,6 @@ static void what_version_5_is_told(void **state)
     smq_span name, value;
     assert_true(smq_props_next_user(&it, &name, &value));
     assert_true(span_is(name, "smqtt-detect") && span_is(value, "1"));
-    /* In 3.x there is no way to say so. */
-    pkt = packet_connect(SMQTT_V311, "x", true);
-    assert_int_equal(connack_of(&pkt, &c)->reason, 2);
     bed_stop(&bed);
 }
 
