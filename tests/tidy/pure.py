@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """pure.py FLOOR=ARCHIVE…: the pure floors take nothing from outside but what pure.txt lists, whatever macro hides it.
+A floor may have several archives.
 
 What they take from each other must be defined by the floor itself or by one below it."""
 import re
@@ -45,9 +46,13 @@ def is_allowed(name, rules):
 
 
 def main():
-    archives = dict(arg.split('=', 1) for arg in sys.argv[1:])
     below, rules = tree.floors(), allow_list()
-    tables = {floor: symbols(path) for floor, path in archives.items()}
+    tables = {}
+    for floor, path in (arg.split('=', 1) for arg in sys.argv[1:]):
+        defined, undefined = symbols(path)
+        table = tables.setdefault(floor, (set(), {}))
+        table[0].update(defined)
+        table[1].update(undefined)
     faults = []
     for floor in PURE:
         if floor not in tables:
