@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/held.h"
+#include "broker/hold.h"
 #include "broker/internal.h"
 #include "broker/route.h"
 #include "broker/share.h"
@@ -168,7 +169,7 @@ static bool offer(struct smq_worker *w, struct smq_member *m, struct smq_routing
     if (m->worker != w->index) {
         struct smq_note_msg fields = {.to = m->shared,
                                       .group = m->group->self,
-                                      .origin = r->origin,
+                                      .origin = smq_origin_of_routing(r),
                                       .flags = (uint8_t)(must << SMQ_FLAG_MUST_SHIFT)};
         if (smq_peer_send(w, m->worker, SMQ_NOTE_GIVE, r, &fields) != SMQTT_OK) {
             w->stats.publish_dropped++;

@@ -62,8 +62,7 @@ static void clients_are_sent_elsewhere(void **state)
     pkt = packet_connect(SMQTT_V311, "x", true);
     assert_int_equal(answer_to(&pkt)->reason, 3);
     client_expect_alive(here);
-    smq_worker_shutdown(bed.w, bed.now);
-    bed_turn(&bed);
+    bed_shutdown(&bed);
     const struct smq_reasoned *bye = &client_expect(here, SMQ_DISCONNECT)->reasoned;
     assert_int_equal(bye->reason, 0x9C);
     assert_true(span_is(smq_props_bytes(&bye->props, SMQ_PROP_SERVER_REFERENCE), "other.example:1883"));
@@ -109,7 +108,7 @@ static void sessions_are_kept_no_longer_than_allowed(void **state)
     assert_false(is_kept("d"));
     bed_pass(&bed, (999 - 51) * 1000);
     struct smq_worker_stats stats;
-    smq_worker_stats(bed.w, &stats);
+    bed_stats(&bed, &stats);
     assert_int_equal(stats.sessions, 6); /* a b c f h, and d from just now */
     bed_pass(&bed, 1000);
     static const char *const gone[] = {"a", "b", "c", "f", "h"};
@@ -134,7 +133,7 @@ static void keep_alive_has_a_maximum(void **state)
         assert_int_equal(smq_props_num(&ack->props, SMQ_PROP_SERVER_KEEP_ALIVE, 1), i < 2 ? 60 : 1);
     }
     bed_pass(&bed, 90 * 1000); /* one and a half times the maximum, even for who asked for no end */
-    smq_worker_stats(bed.w, &stats);
+    bed_stats(&bed, &stats);
     assert_int_equal(stats.connections, 0);
     for (size_t i = 0; i < 4; i++) {
         struct smq_packet pkt = packet_connect(SMQTT_V311, ids[i], true);
@@ -142,7 +141,7 @@ static void keep_alive_has_a_maximum(void **state)
         assert_int_equal(answer_to(&pkt)->reason, 0);
     }
     bed_pass(&bed, 90 * 1000);
-    smq_worker_stats(bed.w, &stats);
+    bed_stats(&bed, &stats);
     assert_int_equal(stats.connections, 2); /* the older versions cannot be told: their own time counts */
     bed_stop(&bed);
 }
