@@ -2,7 +2,7 @@
 #include "broker/batch.h"
 #include "broker/worker.h"
 
-enum { KEPT = 16 };
+enum { KEPT = 64 };
 
 static size_t rounded(size_t size)
 {
@@ -111,7 +111,7 @@ struct smq_batch *smq_outbox_take(struct smq_outbox *box)
 {
     struct smq_batch *batch = box->first;
     if (batch != NULL && batch->fill == 0 && batch->next == NULL) {
-        return NULL; /* room was reserved, and not used */
+        return NULL; /* room is reserved, and not used yet */
     }
     *box = (struct smq_outbox){0};
     return batch;

@@ -34,7 +34,7 @@ struct smq_outbox {
     struct smq_batch *first, *last;
 };
 
-enum { SMQ_BATCH_BLOCK = 32 * 1024 };
+enum { SMQ_BATCH_BLOCK = 8 * 1024 };
 
 void smq_batch_pool_init(struct smq_batch_pool *pool, const struct smqtt_mem *mem, void (*drop)(struct smq_note *note));
 void smq_batch_pool_deinit(struct smq_batch_pool *pool);

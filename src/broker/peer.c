@@ -217,7 +217,12 @@ struct smq_batch *smq_worker_take_batch(struct smq_worker *w, unsigned peer)
             p->told = p->heard;
         }
     }
-    return smq_outbox_take(&p->box);
+    struct smq_batch *batch = smq_outbox_take(&p->box);
+    if (batch == NULL && p->box.first != NULL) {
+        smq_batch_pool_put(&w->peers.pool, p->box.first); /* room that was not needed */
+        p->box = (struct smq_outbox){0};
+    }
+    return batch;
 }
 
 void smq_worker_feed_batch(struct smq_worker *w, unsigned from, struct smq_batch *batch, struct smqtt_now now)
