@@ -13,8 +13,9 @@
  * set. */
 struct smq_wheel_node {
     struct smq_list link;
-    smqtt_ms at;   /* deadline; read only */
-    uint16_t slot; /* 1 + level * 64 + slot; 0: not set; SMQ_WHEEL_DUE: in the list `due` */
+    smqtt_ms at;    /* deadline; read only */
+    uint16_t slot;  /* 1 + level * 64 + slot; 0: not set; SMQ_WHEEL_DUE: in the list `due` */
+    uint16_t owner; /* the user's */
 };
 
 struct smq_wheel {

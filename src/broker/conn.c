@@ -338,7 +338,7 @@ void smq_conn_arm(struct smq_conn *conn)
     }
 }
 
-static void on_timer(struct smq_worker *w, struct smq_timer *timer)
+void smq_conn_on_timer(struct smq_worker *w, struct smq_timer *timer)
 {
     struct smq_conn *conn = SMQ_CONTAINER_OF(timer, struct smq_conn, timer);
     if (conn->state == SMQ_CONN_OVER) {
@@ -422,7 +422,7 @@ smqtt_err smq_worker_open(struct smq_worker *w, const struct smq_listener_config
     smq_list_init(&conn->dirty);
     smq_list_init(&conn->of_worker);
     smq_list_push_back(&w->conns, &conn->of_worker);
-    smq_timer_init(&conn->timer, on_timer);
+    smq_timer_init(&conn->timer, SMQ_TIMER_CONN);
     w->stats.connections++;
     w->stats.sockets++;
     smq_conn_arm(conn);

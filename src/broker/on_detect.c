@@ -66,7 +66,7 @@ static void end_access(struct smq_worker *w, struct smq_relay *r)
     }
 }
 
-static void on_timer(struct smq_worker *w, struct smq_timer *timer)
+void smq_relay_on_timer(struct smq_worker *w, struct smq_timer *timer)
 {
     struct smq_relay *r = SMQ_CONTAINER_OF(timer, struct smq_relay, timer);
     if (r->refused) {
@@ -94,7 +94,7 @@ smqtt_err smq_relay_new(struct smq_worker *w, struct smq_conn *client, unsigned 
     r->server = server;
     r->begun = w->now.mono;
     smq_list_init(&r->of_client);
-    smq_timer_init(&r->timer, on_timer);
+    smq_timer_init(&r->timer, SMQ_TIMER_RELAY);
     if (client != NULL) {
         smq_list_push_back(&client->detect->relays, &r->of_client);
     }

@@ -12,9 +12,9 @@ static struct smq_retain_node *node_of(struct smq_tree_node *n)
 }
 
 smqtt_err smq_retain_init(struct smq_retain *r, const struct smqtt_mem *mem, const uint8_t key[16],
-                          struct smq_wheel *wheel, smq_timer_fn fire)
+                          struct smq_wheel *wheel)
 {
-    *r = (struct smq_retain){.wheel = wheel, .fire = fire};
+    *r = (struct smq_retain){.wheel = wheel};
     smq_list_init(&r->cursors);
     return smq_tree_init(&r->tree, mem, key, sizeof(struct smq_retain_node));
 }
@@ -101,7 +101,7 @@ static smqtt_err put(struct smq_retain *r, struct smq_refbuf *msg, smq_span topi
     node->expiry = timer;
     if (timer != NULL) {
         timer->node = node;
-        smq_timer_init(&timer->timer, r->fire);
+        smq_timer_init(&timer->timer, SMQ_TIMER_RETAINED);
         smq_wheel_set(r->wheel, &timer->timer.node, expires);
     }
     return SMQTT_OK;

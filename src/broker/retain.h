@@ -23,7 +23,6 @@ struct smq_retain_timer {
 struct smq_retain {
     struct smq_tree tree;
     struct smq_wheel *wheel;
-    smq_timer_fn fire;            /* leads to smq_retain_expire */
     size_t n;                     /* messages */
     atomic_uint_least64_t *total; /* those of all workers together; NULL: this is all */
     struct smq_list cursors;
@@ -38,9 +37,9 @@ struct smq_retain_cursor {
     bool fresh; /* the node was not looked at yet */
 };
 
-/** SMQTT_E_NOMEM. `key` random; `wheel` is borrowed; `fire` is what timers call, and calls smq_retain_expire. */
+/** SMQTT_E_NOMEM. `key` random; `wheel` is borrowed; smq_retain_on_timer calls smq_retain_expire. */
 SMQ_MUST_USE smqtt_err smq_retain_init(struct smq_retain *r, const struct smqtt_mem *mem, const uint8_t key[16],
-                                       struct smq_wheel *wheel, smq_timer_fn fire);
+                                       struct smq_wheel *wheel);
 /** Frees all messages. */
 void smq_retain_deinit(struct smq_retain *r);
 /**

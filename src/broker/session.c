@@ -42,7 +42,7 @@ struct smq_session *smq_session_find(const struct smq_worker *w, smq_span client
     return smq_map_get(&w->sessions, client_id);
 }
 
-static void on_expired(struct smq_worker *w, struct smq_timer *timer)
+void smq_session_on_timer(struct smq_worker *w, struct smq_timer *timer)
 {
     w->stats.expired++;
     smq_session_end(w, SMQ_CONTAINER_OF(timer, struct smq_session, expiry));
@@ -61,7 +61,7 @@ smqtt_err smq_session_new(struct smq_worker *w, smq_span client_id, struct smq_s
     smq_subscriber_init(&s->sub, w->n_made * UINT64_C(0x9E3779B97F4A7C15));
     smq_inflight_init(&s->out);
     smq_qos2_in_init(&s->in);
-    smq_timer_init(&s->expiry, on_expired);
+    smq_timer_init(&s->expiry, SMQ_TIMER_SESSION);
     memcpy(s->client_id, client_id.data, client_id.len);
     s->id_len = (uint16_t)client_id.len;
     smqtt_err err = smq_map_put(&w->sessions, smq_session_id(s), s, NULL);

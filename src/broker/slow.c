@@ -102,7 +102,7 @@ static smqtt_ms timeout_of(const struct smq_worker *w)
     return (smqtt_ms)w->config->slow_timeout_s * 1000;
 }
 
-static void on_timer(struct smq_worker *w, struct smq_timer *timer)
+void smq_slow_on_timer(struct smq_worker *w, struct smq_timer *timer)
 {
     struct smq_slow *slow = SMQ_CONTAINER_OF(timer, struct smq_slow, timer);
     smqtt_ms at = slow->progressed + timeout_of(w);
@@ -122,7 +122,7 @@ static bool begin(struct smq_worker *w, struct smq_session *s)
     }
     slow->session = s;
     slow->progressed = w->now.mono;
-    smq_timer_init(&slow->timer, on_timer);
+    smq_timer_init(&slow->timer, SMQ_TIMER_SLOW);
     smq_wheel_set(&w->wheel, &slow->timer.node, w->now.mono + timeout_of(w));
     s->slow = slow;
     return true;

@@ -147,7 +147,7 @@ static void arm(struct smq_worker *w, struct smq_sys *sys)
     smq_wheel_set(&w->wheel, &sys->timer.node, sys->begun + ((w->now.mono - sys->begun) / interval + 1) * interval);
 }
 
-static void on_timer(struct smq_worker *w, struct smq_timer *timer)
+void smq_sys_on_timer(struct smq_worker *w, struct smq_timer *timer)
 {
     struct smq_sys *sys = SMQ_CONTAINER_OF(timer, struct smq_sys, timer);
     tell_all(w, sys);
@@ -164,7 +164,7 @@ smqtt_err smq_sys_init(struct smq_worker *w)
         return SMQTT_E_NOMEM;
     }
     w->sys->begun = w->sys->last = w->now.mono;
-    smq_timer_init(&w->sys->timer, on_timer);
+    smq_timer_init(&w->sys->timer, SMQ_TIMER_SYS);
     if (w->config->sys_interval_s != 0) {
         smq_wheel_set(&w->wheel, &w->sys->timer.node, w->now.mono); /* the first time at once */
     }

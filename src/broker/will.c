@@ -5,7 +5,7 @@
 #include "broker/route.h"
 #include "broker/source.h"
 
-static void on_due(struct smq_worker *w, struct smq_timer *timer)
+void smq_will_on_timer(struct smq_worker *w, struct smq_timer *timer)
 {
     smq_will_fire(w, SMQ_CONTAINER_OF(timer, struct smq_will_due, timer)->session);
 }
@@ -41,7 +41,7 @@ smqtt_err smq_will_new(struct smq_conn *conn, const struct smq_connect *connect,
         smq_mem_free(w->mem, due);
         return SMQTT_E_NOMEM;
     }
-    smq_timer_init(&due->timer, on_due);
+    smq_timer_init(&due->timer, SMQ_TIMER_WILL);
     due->msg = msg;
     due->delay_s = smq_props_num(&will->props, SMQ_PROP_WILL_DELAY, 0);
     due->expiry_s = smq_props_num(&will->props, SMQ_PROP_MESSAGE_EXPIRY, UINT32_MAX);

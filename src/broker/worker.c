@@ -9,7 +9,7 @@
 #include "broker/say.h"
 #include "broker/share.h"
 
-static void on_retained_expired(struct smq_worker *w, struct smq_timer *timer)
+void smq_retain_on_timer(struct smq_worker *w, struct smq_timer *timer)
 {
     smq_retain_expire(&w->retain, SMQ_CONTAINER_OF(timer, struct smq_retain_timer, timer));
 }
@@ -53,7 +53,7 @@ smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_brok
     smq_chunk_pool_init(&w->chunks, w->mem);
     smqtt_err err = smq_trie_init(&w->trie, w->mem, w->key);
     if (err == SMQTT_OK) {
-        err = smq_retain_init(&w->retain, w->mem, w->key, &w->wheel, on_retained_expired);
+        err = smq_retain_init(&w->retain, w->mem, w->key, &w->wheel);
         w->retain.total = &w->ledger->retained;
     }
     if (err == SMQTT_OK) {
@@ -216,13 +216,19 @@ smqtt_err smq_on_pingreq(struct smq_worker *w, struct smq_conn *conn, struct smq
 
 /* ------------------------------------------------------------ time and the shell */
 
+static void (*const fires[SMQ_TIMER_KINDS])(struct smq_worker *w, struct smq_timer *timer) = {
+#define FIRE(kind, fn) [SMQ_TIMER_##kind] = fn,
+    SMQ_TIMERS(FIRE)
+#undef FIRE
+};
+
 void smq_worker_tick(struct smq_worker *w, struct smqtt_now now)
 {
     w->now = now;
     struct smq_wheel_node *node;
     while ((node = smq_wheel_pop(&w->wheel, now.mono)) != NULL) {
         struct smq_timer *timer = SMQ_CONTAINER_OF(node, struct smq_timer, node);
-        timer->fire(w, timer);
+        fires[timer->node.owner](w, timer);
     }
     smq_own_tick(w);
     if (w->has_more) {

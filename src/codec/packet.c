@@ -136,7 +136,9 @@ smqtt_err smq_packet_write(const struct smq_codec *codec, const struct smq_packe
     const struct smq_row *row = &rows[pkt->type];
     struct smq_codec own = *codec;
     own.from = SMQ_FROM_ANY;
-    own.version = pkt->type == SMQ_CONNECT ? pkt->connect.version : codec->version;
+    if (pkt->type == SMQ_CONNECT) {
+        own.version = pkt->connect.version & UINT8_MAX; /* as wide as the field */
+    }
     unsigned dialect = smq_codec_dialect(&own);
     if ((row->client[dialect] | row->server[dialect]) == 0) {
         return SMQTT_E_USAGE;

@@ -36,7 +36,7 @@ static void begin(struct world *w)
     w->random = 3;
     failing_mem_init(&w->mem);
     smq_wheel_init(&w->wheel, 0);
-    assert_int_equal(smq_retain_init(&w->retain, &w->mem.mem, key, &w->wheel, fire), SMQTT_OK);
+    assert_int_equal(smq_retain_init(&w->retain, &w->mem.mem, key, &w->wheel), SMQTT_OK);
 }
 
 static void end(struct world *w)
@@ -123,7 +123,7 @@ static void limits_and_expiry(void **state)
     struct smq_wheel_node *node;
     while ((node = smq_wheel_pop(&w.wheel, 1500)) != NULL) {
         struct smq_timer *timer = SMQ_CONTAINER_OF(node, struct smq_timer, node);
-        timer->fire((struct smq_worker *)(void *)&w, timer);
+        fire((struct smq_worker *)(void *)&w, timer);
     }
     assert_int_equal(w.retain.n, 1);
     assert_int_equal(set(&w, "c", "1", SMQTT_NEVER, 2), SMQTT_OK);
