@@ -86,16 +86,18 @@ static void warn(void *ctx, const char *sentence)
     smq_log(loader->log, SMQ_LOG_WARN, "%s", sentence);
 }
 
-smqtt_err load_conf(const char *path, bool strict, const struct smq_log *log, struct smq_conf **out,
-                    struct smq_why *why)
+static smqtt_err load_conf(const struct options *o, const struct smq_log *log, struct smq_conf **out,
+                           struct smq_why *why)
 {
+    const char *path = o->conf_file;
     struct loader loader = {.log = log};
-    struct smq_conf_hooks hooks = {include, warn, &loader, strict};
+    struct smq_conf_hooks hooks = {include, warn, &loader, o->strict};
     struct smq_conf_parser *parser = NULL;
     smqtt_err err = smq_conf_parser_new(NULL, &hooks, &parser);
     if (err != SMQTT_OK) {
         return smq_why_set(why, err, "There is no memory.");
     }
+    smq_conf_set_ports(parser, o->ports, o->n_ports);
     if (path != NULL) {
         err = feed_file(&loader, parser, path);
     }
@@ -141,37 +143,38 @@ static smqtt_err load_policy(const char *path, struct smqtt_policy **out, struct
     return err == SMQTT_OK ? err : smq_why_set(why, err, "Cannot read %s: %s.", path, smqtt_strerror(err));
 }
 
-/* A listener that would be less protected or less separate than its file says is not opened. */
-static smqtt_err check_listeners(const struct smq_conf *conf, struct smq_why *why)
+smqtt_err load_setup(const struct options *o, const struct smq_log *log, struct load_setup **out, struct smq_why *why)
 {
-    for (const struct smq_listener_config *l = conf->broker.listeners; l != NULL; l = l->next) {
-        const struct {
-            bool is_set;
-            const char *name, *value, *mend;
-        } lacks[] = {
-            {l->unix_path != NULL, "a path", l->unix_path, "cannot open Unix sockets: name a port"},
-            {l->bind_device != NULL, "bind_interface", l->bind_device,
-             "cannot bind to an interface: name its address behind the port of listener"},
-            {l->family != SMQ_IP_ANY, "socket_domain", l->family == SMQ_IP_V4 ? "ipv4" : "ipv6",
-             "cannot choose: name an address of that family behind the port of listener"},
-        };
-        for (size_t i = 0; i < SMQ_ARRAY_LEN(lacks); i++) {
-            if (lacks[i].is_set) {
-                return smq_why_set(why, SMQTT_E_USAGE, "The listener on port %u has %s %s, but this version %s.",
-                                   l->port, lacks[i].name, lacks[i].value, lacks[i].mend);
-            }
-        }
+    struct load_setup *setup = calloc(1, sizeof *setup);
+    if (setup == NULL) {
+        return smq_why_set(why, SMQTT_E_NOMEM, "There is no memory.");
     }
+    smqtt_err err = load_conf(o, log, &setup->conf, why);
+    if (err == SMQTT_OK && !o->dump) {
+        err = access_load(&setup->conf->broker, &setup->access, why);
+    }
+    if (err != SMQTT_OK) {
+        load_setup_free(setup);
+        return err;
+    }
+    *out = setup;
     return SMQTT_OK;
+}
+
+void load_setup_free(void *setup)
+{
+    struct load_setup *s = setup;
+    if (s != NULL) {
+        access_free(s->access);
+        smq_conf_free(s->conf);
+        free(s);
+    }
 }
 
 smqtt_err load_parts(struct smq_conf *conf, bool state, struct load_parts *parts, struct smq_why *why)
 {
+    smqtt_err err = SMQTT_OK;
     *parts = (struct load_parts){NULL, NULL, NULL};
-    smqtt_err err = check_listeners(conf, why);
-    if (err != SMQTT_OK) {
-        return err;
-    }
     if (conf->identity_file == NULL) {
         if (conf->identity_policy_file != NULL) {
             return smq_why_set(why, SMQTT_E_USAGE,

@@ -2,7 +2,9 @@
 #ifndef SMQTT_APPS_LOAD_H
 #define SMQTT_APPS_LOAD_H
 /* From files to a configuration that a loop can use. */
+#include "access.h"
 #include "broker/conf.h"
+#include "flags.h"
 #include "net/statefile.h"
 
 /** What the configuration's file names lead to. */
@@ -12,10 +14,18 @@ struct load_parts {
     struct smq_statefile *state;
 };
 
-/** Reads `path` and what it includes; NULL: the defaults. Warnings go to `log`; `strict`: what would be left out with a
- * warning is a mistake. SMQTT_E_IO, SMQTT_E_FULL, SMQTT_E_USAGE, SMQTT_E_NOMEM; `why` has the sentence. */
-SMQ_MUST_USE smqtt_err load_conf(const char *path, bool strict, const struct smq_log *log, struct smq_conf **out,
-                                 struct smq_why *why);
+/** One reading of the configuration: what is loaded anew by a reload, and freed when nobody uses it any more. */
+struct load_setup {
+    struct smq_conf *conf;
+    struct access_tables *access; /* its password and ACL files */
+};
+
+/** Reads the configuration that the flags name, what it includes, and its password and ACL files; those not for a dump.
+ * Warnings go to `log`. SMQTT_E_IO, SMQTT_E_FULL, SMQTT_E_USAGE, SMQTT_E_NOMEM; `why` has the sentence. */
+SMQ_MUST_USE smqtt_err load_setup(const struct options *o, const struct smq_log *log, struct load_setup **out,
+                                  struct smq_why *why);
+/** Frees it, from any thread; of type void * for smq_settings_new. NULL is allowed. */
+void load_setup_free(void *setup);
 /** Loads identity, policy and (`state`) the state, and puts them into conf->broker. Nothing is left open on failure. */
 SMQ_MUST_USE smqtt_err load_parts(struct smq_conf *conf, bool state, struct load_parts *parts, struct smq_why *why);
 void load_parts_close(struct load_parts *parts);

@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "net/file.h"
@@ -69,4 +72,66 @@ void system_notify(const char *state)
                              (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
     (void)ignored;
     close(fd);
+}
+
+void system_notify_reloading(void)
+{
+    struct timespec now = {0, 0};
+    char text[64];
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%lld",
+             (long long)now.tv_sec * 1000000 + (long long)now.tv_nsec / 1000);
+    system_notify(text);
+}
+
+/* ---------------------------------------------------------------- whom it runs as */
+
+smqtt_err system_find_user(const char *name, const struct smq_log *log, struct system_user *out, struct smq_why *why)
+{
+    static const char usual[] = "mosquitto";
+    *out = (struct system_user){.wanted = false};
+    if (geteuid() != 0) {
+        return SMQTT_OK;
+    }
+    name = name != NULL ? name : usual;
+    if (strcmp(name, "root") == 0) {
+        smq_log(log, SMQ_LOG_WARN, "smqttd runs as root: name another user in the configuration file.");
+        return SMQTT_OK;
+    }
+    const struct passwd *entry = getpwnam(name);
+    if (entry == NULL && strcmp(name, usual) == 0) {
+        smq_log(log, SMQ_LOG_WARN, "The user mosquitto does not exist: smqttd runs as nobody.");
+        entry = getpwnam("nobody");
+    }
+    if (entry == NULL) {
+        return smq_why_set(why, SMQTT_E_USAGE,
+                           "The user \"%s\" does not exist: name one that does (user, in the configuration file).",
+                           name);
+    }
+    out->wanted = true;
+    out->uid = entry->pw_uid;
+    out->gid = entry->pw_gid;
+    snprintf(out->name, sizeof out->name, "%s", entry->pw_name);
+    return SMQTT_OK;
+}
+
+void system_become(const struct system_user *user, bool root)
+{
+    if (!user->wanted || getuid() != 0) {
+        return; /* it is that user for good */
+    }
+    /* What does not work here fails again, and is seen, in system_stay. */
+    bool changed = root ? seteuid(0) == 0 : setegid(user->gid) == 0 && seteuid(user->uid) == 0;
+    (void)changed;
+}
+
+smqtt_err system_stay(const struct system_user *user, struct smq_why *why)
+{
+    if (!user->wanted) {
+        return SMQTT_OK;
+    }
+    if (seteuid(0) != 0 || initgroups(user->name, user->gid) != 0 || setgid(user->gid) != 0 || setuid(user->uid) != 0) {
+        return smq_why_set(why, SMQTT_E_IO, "Cannot become the user %s: %s.", user->name, strerror(errno));
+    }
+    return SMQTT_OK;
 }

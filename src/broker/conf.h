@@ -73,6 +73,9 @@ void smq_conf_parser_free(struct smq_conf_parser *parser);
  * @retval SMQTT_E_NOMEM
  */
 SMQ_MUST_USE smqtt_err smq_conf_feed(struct smq_conf_parser *parser, const char *file, smq_span text);
+/** Ports of the command line: what the broker listens on, for programs of this machine only, if the files name no
+ * listener. Borrowed until smq_conf_parser_end. */
+void smq_conf_set_ports(struct smq_conf_parser *parser, const uint16_t *ports, size_t n);
 /** For the hook: sets the sentence, with file and line of the directive in front, and returns SMQTT_E_USAGE. */
 smqtt_err smq_conf_fail(struct smq_conf_parser *parser, const char *fmt, ...) SMQ_PRINTF(2, 3);
 /** What the directives mean together: the default listener, what counts for all listeners, who may be anonymous.

@@ -116,10 +116,26 @@ static smqtt_err add_local_listener(struct smq_conf_parser *p)
         conf->broker.listeners = &p->deflt->config;
         conf->n_listeners = 1;
     }
-    p->deflt->config.port = 1883;
+    p->deflt->config.port = p->n_ports != 0 ? p->ports[0] : 1883;
     p->deflt->config.local_only = true;
     conf->implicit_listener = true;
+    struct smq_listener_config **at = &p->deflt->config.next;
+    for (size_t i = 1; i < p->n_ports; i++) {
+        struct smq_conf_listener *l = NULL;
+        SMQ_TRY(smq_conf_listener_new(conf->mem, &l));
+        l->config.port = p->ports[i];
+        l->config.local_only = true;
+        *at = &l->config;
+        at = &l->config.next;
+        conf->n_listeners++;
+    }
     return SMQTT_OK;
+}
+
+void smq_conf_set_ports(struct smq_conf_parser *parser, const uint16_t *ports, size_t n)
+{
+    parser->ports = ports;
+    parser->n_ports = n;
 }
 
 /* ---------------------------------------------------------------- which are opened */

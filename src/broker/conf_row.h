@@ -57,6 +57,8 @@ struct smq_conf_listener {
 };
 
 struct smq_conf_parser {
+    const uint16_t *ports; /* of the command line */
+    size_t n_ports;
     const struct smqtt_mem *mem;
     struct smq_conf *conf;
     struct smq_conf_hooks hooks;

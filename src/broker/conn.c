@@ -356,13 +356,14 @@ void smq_conn_on_timer(struct smq_worker *w, struct smq_timer *timer)
 static struct smq_listener_count *count_of(struct smq_worker *w, const struct smq_listener_config *listener)
 {
     struct smq_listener_count *c = w->listeners;
-    while (c != NULL && c->listener != listener) {
+    /* By its number where it has one: after a reload another listener may stand where a freed one stood. */
+    while (c != NULL && (listener->id != 0 ? c->id != listener->id : c->id != 0 || c->listener != listener)) {
         c = c->next;
     }
     if (c == NULL) {
         c = smq_mem_zalloc(w->mem, 1, sizeof *c);
         if (c != NULL) {
-            *c = (struct smq_listener_count){.next = w->listeners, .listener = listener};
+            *c = (struct smq_listener_count){.next = w->listeners, .listener = listener, .id = listener->id};
             c->n = smq_ledger_listener(w->ledger, listener->id);
             c->n = c->n != NULL ? c->n : &c->own;
             w->listeners = c;
@@ -428,6 +429,11 @@ smqtt_err smq_worker_open(struct smq_worker *w, const struct smq_listener_config
     smq_conn_arm(conn);
     *out = conn;
     return SMQTT_OK;
+}
+
+void smq_conn_set_listener(struct smq_conn *conn, const struct smq_listener_config *listener)
+{
+    conn->listener = listener;
 }
 
 void smq_worker_lost(struct smq_worker *w, struct smq_conn *conn, smqtt_err err, struct smqtt_now now)

@@ -14,7 +14,8 @@
 /** How many connections came through a listener. */
 struct smq_listener_count {
     struct smq_listener_count *next;
-    const struct smq_listener_config *listener;
+    const struct smq_listener_config *listener; /* with id 0 */
+    uint32_t id;
     atomic_uint_least64_t *n; /* of all workers, or `own` when the listener has no number of its own */
     atomic_uint_least64_t own;
 };

@@ -43,7 +43,8 @@ SMQ_MUST_USE smqtt_err smq_worker_new(const struct smq_worker_env *env, const st
 /** Frees everything; connections must have been released. */
 void smq_worker_free(struct smq_worker *w);
 
-/** A transport was accepted. `listener` is borrowed until smq_conn_release, also over a new configuration. `user` is
+/** A transport was accepted; the shell has seen to the listener's own max_connections, which counts over all workers.
+ * `listener` is borrowed until smq_conn_release or smq_conn_set_listener, also over a new configuration. `user` is
  * the shell's own and comes back through smq_conn_user. `peer` (e.g. "192.0.2.1:4711") is copied. SMQTT_E_FULL when
  * max_connections are there, SMQTT_E_NOMEM: close the transport then. */
 SMQ_MUST_USE smqtt_err smq_worker_open(struct smq_worker *w, const struct smq_listener_config *listener, smq_span peer,
@@ -111,6 +112,9 @@ void smq_conn_sent(struct smq_worker *w, struct smq_conn *conn, size_t n, struct
  * dirty when it does. */
 bool smq_conn_paused(const struct smq_conn *conn);
 void *smq_conn_user(const struct smq_conn *conn);
+/** After a reload: the same place with other settings, whose mount_point and topic_alias_out are those of before. The
+ * old ones may be freed then. */
+void smq_conn_set_listener(struct smq_conn *conn, const struct smq_listener_config *listener);
 /** The shell has closed the transport and forgets the connection; its last call for it. */
 void smq_conn_release(struct smq_worker *w, struct smq_conn *conn, struct smqtt_now now);
 

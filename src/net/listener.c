@@ -11,18 +11,20 @@
 
 #include "net/loop_parts.h"
 
-#define BACKLOG    4096 /* the kernel lowers it to its own limit */
-#define BATCH      64   /* accepted per turn: those who are in shall not wait */
-#define PORT_TRIES 16   /* of a free port that both families have */
-#define RETRY_MS   1000
-#define SAY_MS     10000
+#define BATCH    64 /* accepted per turn: those who are in shall not wait */
+#define RETRY_MS 1000
+#define SAY_MS   10000
 
-void smq_listener_peer_text(int fd, char text[SMQ_PEER_TEXT])
+void smq_listener_peer_text(int fd, const struct smq_listener_config *config, char text[SMQ_PEER_TEXT])
 {
     struct sockaddr_storage addr;
     socklen_t len = sizeof addr;
     char host[NI_MAXHOST];
     char port[NI_MAXSERV];
+    if (config->unix_path != NULL) {
+        snprintf(text, SMQ_PEER_TEXT, "%.*s:0", SMQ_PEER_TEXT - 3, config->unix_path);
+        return;
+    }
     if (getpeername(fd, (struct sockaddr *)&addr, &len) != 0 ||
         getnameinfo((struct sockaddr *)&addr, len, host, sizeof host, port, sizeof port,
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
@@ -33,188 +35,71 @@ void smq_listener_peer_text(int fd, char text[SMQ_PEER_TEXT])
     snprintf(text, SMQ_PEER_TEXT, "%s%.45s%s:%.5s", six ? "[" : "", host, six ? "]" : "", port);
 }
 
-/* ---------------------------------------------------------------- open */
+/* ---------------------------------------------------------------- open and close */
 
-static uint16_t bound_port(int fd)
-{
-    struct sockaddr_storage addr;
-    socklen_t len = sizeof addr;
-    if (getsockname(fd, (struct sockaddr *)&addr, &len) != 0) {
-        return 0;
-    }
-    const struct sockaddr_in *four = (const struct sockaddr_in *)(const void *)&addr;
-    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)&addr;
-    return ntohs(addr.ss_family == AF_INET6 ? six->sin6_port : four->sin_port);
-}
-
-/* A socket that listens on one address; -1 with errno. */
-static int open_one(const struct smq_loop *loop, const struct addrinfo *ai)
-{
-    int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int on = 1;
-    if (fd < 0) {
-        return -1;
-    }
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (loop->env.count > 1) {
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-    }
-    if (ai->ai_family == AF_INET6) {
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    }
-    if (bind(fd, ai->ai_addr, ai->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0) {
-        int cause = errno;
-        close(fd);
-        errno = cause;
-        return -1;
-    }
-    return fd;
-}
-
+/* Several loops wait on the same Unix socket: one of them is enough. */
 static bool watch(struct smq_loop *loop, unsigned number, int op)
 {
-    struct epoll_event event = {.events = EPOLLIN};
+    const struct smq_listen_socket *l = &loop->listeners[number];
+    bool exclusive = l->site->listener->unix_path != NULL;
+    struct epoll_event event = {.events = (uint32_t)EPOLLIN | (exclusive ? (uint32_t)EPOLLEXCLUSIVE : 0)};
     event.data.u64 = SMQ_EVENT_LISTENER | number;
-    return epoll_ctl(loop->epoll, op, loop->listeners[number].fd, &event) == 0;
+    return epoll_ctl(loop->epoll, op, l->fd, &event) == 0;
 }
 
-static bool add_socket(struct smq_loop *loop, int fd, const struct smq_listener_config *config)
+static void add_socket(struct smq_loop *loop, const struct smq_socket *s, struct smq_site *site)
 {
-    unsigned number = loop->n_listeners;
-    if (number == SMQ_LISTEN_SOCKETS) {
-        errno = EMFILE;
-        return false;
+    unsigned number = 0;
+    while (number < loop->n_listeners && loop->listeners[number].fd >= 0) {
+        number++;
     }
-    loop->listeners[number] = (struct smq_listen_socket){.fd = fd, .port = bound_port(fd), .config = config};
-    if (!watch(loop, number, EPOLL_CTL_ADD)) {
-        return false;
-    }
-    loop->n_listeners++;
-    return true;
-}
-
-/* Names of addresses to bind to; NULL with a sentence. */
-static struct addrinfo *resolve(const char *host, uint16_t port, struct smq_why *why)
-{
-    char service[8];
-    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *list = NULL;
-    snprintf(service, sizeof service, "%u", (unsigned)port);
-    int code = getaddrinfo(host, service, &hints, &list);
-    if (code != 0) {
-        smq_why_set(why, SMQTT_E_IO, "Cannot find the address \"%s\" to listen on: %s.", host != NULL ? host : "*",
-                    code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
-        return NULL;
-    }
-    return list;
-}
-
-/* Opens all sockets of one host; *fds gets them. A family that this machine does not have is left out. */
-static int open_host(struct smq_loop *loop, const char *host, uint16_t port, int *fds, int n, int max,
-                     struct smq_why *why)
-{
-    struct addrinfo *list = resolve(host, port, why);
-    if (list == NULL) {
-        return -1;
-    }
-    for (const struct addrinfo *ai = list; ai != NULL && n >= 0 && n < max; ai = ai->ai_next) {
-        if (ai->ai_family != AF_INET && ai->ai_family != AF_INET6) {
-            continue;
+    if (number < SMQ_LISTEN_SOCKETS) {
+        loop->listeners[number] = (struct smq_listen_socket){.fd = s->fd, .port = s->port, .site = site};
+        if (watch(loop, number, EPOLL_CTL_ADD)) {
+            loop->n_listeners = number == loop->n_listeners ? number + 1 : loop->n_listeners;
+            return;
         }
-        int fd = open_one(loop, ai);
-        if (fd >= 0) {
-            fds[n++] = fd;
-            continue;
-        }
-        bool absent = errno == EAFNOSUPPORT || (errno == EADDRNOTAVAIL && ai->ai_family == AF_INET6 && n != 0);
-        if (!absent) {
-            smq_why_set(why, SMQTT_E_IO, "Cannot listen on %s%sport %u: %s%s.", host != NULL ? host : "",
-                        host != NULL ? ", " : "", (unsigned)port, strerror(errno),
-                        errno == EADDRINUSE ? "; another program uses it, choose another port or end that program"
-                                            : "");
-            while (n > 0) {
-                close(fds[--n]);
-            }
-            n = -1;
-        }
+        loop->listeners[number].fd = -1;
     }
-    freeaddrinfo(list);
-    return n;
+    smq_log(loop->env.log, SMQ_LOG_ERR, "A socket of port %u is not served: there is no room for it.",
+            (unsigned)s->port);
+    close(s->fd);
 }
 
-#define HOST_SOCKETS 8
-
-/* All sockets of a listener on this port; their number, or -1 with a sentence. */
-static int open_port(struct smq_loop *loop, const struct smq_listener_config *config, uint16_t port, int *fds,
-                     struct smq_why *why)
+void smq_loop_listen(struct smq_loop *loop, const struct smq_opened *opened)
 {
-    if (!config->local_only) {
-        return open_host(loop, config->address, port, fds, 0, HOST_SOCKETS, why);
+    for (unsigned i = 0; i < opened->sockets.n; i++) {
+        add_socket(loop, &opened->sockets.at[i], opened->site);
     }
-    int n = open_host(loop, "127.0.0.1", port, fds, 0, HOST_SOCKETS, why);
-    return n < 0 ? n : open_host(loop, "::1", port, fds, n, HOST_SOCKETS, why);
 }
 
-/* Port 0: the system chooses one for the first socket, and the others try the same. */
-static int open_free_port(struct smq_loop *loop, const struct smq_listener_config *config, int *fds,
-                          struct smq_why *why)
+static void close_socket(struct smq_listen_socket *l)
 {
-    int n = -1;
-    for (int i = 0; i < PORT_TRIES && n < 0; i++) {
-        struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        struct addrinfo ai = {.ai_family = AF_INET, .ai_addr = (struct sockaddr *)&any, .ai_addrlen = sizeof any};
-        int probe = open_one(loop, &ai);
-        if (probe < 0) {
-            smq_why_set(why, SMQTT_E_IO, "Cannot find a free port: %s.", strerror(errno));
-            return -1;
-        }
-        uint16_t port = bound_port(probe);
-        close(probe);
-        n = open_port(loop, config, port, fds, why);
+    if (l->fd >= 0) {
+        close(l->fd);
     }
-    return n;
-}
-
-smqtt_err smq_loop_listen(struct smq_loop *loop, const struct smq_listener_config *config, uint16_t *port,
-                          struct smq_why *why)
-{
-    int fds[HOST_SOCKETS];
-    int n =
-        config->port != 0 ? open_port(loop, config, config->port, fds, why) : open_free_port(loop, config, fds, why);
-    if (n < 0) {
-        return SMQTT_E_IO;
-    }
-    bool ok = n > 0;
-    for (int i = 0; i < n; i++) {
-        ok = ok && add_socket(loop, fds[i], config);
-        if (!ok) {
-            close(fds[i]);
-        }
-    }
-    if (!ok) {
-        return smq_why_set(why, SMQTT_E_IO, "Cannot listen on port %u: no address of this machine fits.",
-                           (unsigned)config->port);
-    }
-    for (unsigned i = loop->n_listeners - (unsigned)n; i < loop->n_listeners; i++) {
-        struct sockaddr_storage addr;
-        socklen_t len = sizeof addr;
-        bool six =
-            getsockname(loop->listeners[i].fd, (struct sockaddr *)&addr, &len) == 0 && addr.ss_family == AF_INET6;
-        smq_log(loop->env.log, SMQ_LOG_INFO, "Opening %s listen socket on port %u.", six ? "ipv6" : "ipv4",
-                (unsigned)loop->listeners[i].port);
-    }
-    if (port != NULL) {
-        *port = loop->listeners[loop->n_listeners - 1].port;
-    }
-    return SMQTT_OK;
+    *l = (struct smq_listen_socket){.fd = -1};
 }
 
 void smq_listener_close_all(struct smq_loop *loop)
 {
     for (unsigned i = 0; i < loop->n_listeners; i++) {
-        close(loop->listeners[i].fd);
+        close_socket(&loop->listeners[i]);
     }
     loop->n_listeners = 0;
+}
+
+void smq_listener_configure(struct smq_loop *loop, struct smq_settings *settings)
+{
+    for (unsigned i = 0; i < loop->n_listeners; i++) {
+        struct smq_listen_socket *l = &loop->listeners[i];
+        struct smq_site *site = l->fd >= 0 ? smq_settings_find(settings, l->site->listener) : NULL;
+        if (site != NULL) {
+            l->site = site;
+        } else {
+            close_socket(l);
+        }
+    }
 }
 
 /* ---------------------------------------------------------------- accept */
@@ -222,11 +107,17 @@ void smq_listener_close_all(struct smq_loop *loop)
 static void take(struct smq_loop *loop, const struct smq_listen_socket *l, int fd)
 {
     char peer[SMQ_PEER_TEXT];
-    smq_listener_peer_text(fd, peer);
-    if (loop->config->log_connections) {
+    smq_listener_peer_text(fd, l->site->listener, peer);
+    if (loop->settings->config->log_connections) {
         smq_log(loop->env.log, SMQ_LOG_NOTICE, "New connection from %s on port %u.", peer, (unsigned)l->port);
     }
-    struct smq_transport *t = smq_transport_new(loop, fd, l->config, smq_span_str(peer));
+    struct smq_transport *t = NULL;
+    if (smq_site_enter(l->site)) {
+        smq_settings_ref(l->site->settings);
+        t = smq_transport_new(loop, fd, l->site, smq_span_str(peer));
+    } else {
+        close(fd);
+    }
     if (t == NULL) {
         smq_log(loop->env.log, SMQ_LOG_NOTICE,
                 "Connection from %s on port %u refused: the limit of connections or of memory is reached.", peer,
@@ -235,9 +126,6 @@ static void take(struct smq_loop *loop, const struct smq_listen_socket *l, int f
     }
     /* CONNECT is often there already, or the end of one who only looked whether the port is open. */
     smq_transport_event(t, EPOLLIN);
-    if (t->lost) {
-        smq_transport_service(t);
-    }
 }
 
 /* Says once in a while, not for each, that connections were refused. */
@@ -279,7 +167,7 @@ static bool refuse_one(struct smq_loop *loop, unsigned number, int cause)
     return false;
 }
 
-void smq_listener_accept(struct smq_loop *loop, unsigned number)
+static void accept_some(struct smq_loop *loop, unsigned number)
 {
     struct smq_listen_socket *l = &loop->listeners[number];
     for (unsigned i = 0; i < BATCH; i++) {
@@ -298,6 +186,19 @@ void smq_listener_accept(struct smq_loop *loop, unsigned number)
         }
         /* Others (ECONNABORTED, EINTR, network errors of that one connection) concern the next no more. */
     }
+}
+
+bool smq_listener_accept_ready(struct smq_loop *loop)
+{
+    bool any = false;
+    for (unsigned i = 0; i < loop->n_listeners; i++) {
+        if (loop->listeners[i].ready && loop->listeners[i].fd >= 0) {
+            loop->listeners[i].ready = false;
+            accept_some(loop, i);
+            any = true;
+        }
+    }
+    return any;
 }
 
 void smq_listener_tick(struct smq_loop *loop)

@@ -11,8 +11,6 @@
 #include "net/loop_parts.h"
 #include "net/wake.h"
 
-_Static_assert(SMQ_LISTEN_SOCKETS <= 64, "one bit of a uint64_t for each");
-
 #define EVENTS      256
 #define READ_SIZE   (256 * 1024)
 #define READ_MIN    8192
@@ -64,6 +62,32 @@ void smq_loop_give_slot(struct smq_loop *loop, uint32_t number)
     loop->n_transports--;
 }
 
+uint64_t smq_loop_name(const struct smq_loop *loop, const struct smq_transport *t)
+{
+    return (uint64_t)loop->slots[t->slot].generation << 32 | t->slot;
+}
+
+struct smq_transport *smq_loop_named(const struct smq_loop *loop, uint64_t name)
+{
+    const struct smq_slot *slot = &loop->slots[(uint32_t)name];
+    return slot->generation == (uint32_t)(name >> 32) ? slot->transport : NULL;
+}
+
+bool smq_loop_note(struct smq_loop *loop, struct smq_names *names, const struct smq_transport *t)
+{
+    if (names->n == names->cap) {
+        size_t cap = names->cap != 0 ? names->cap * 2 : EVENTS;
+        uint64_t *larger = smq_mem_resize(loop->env.mem, names->names, cap * sizeof *larger);
+        if (larger == NULL) {
+            return false;
+        }
+        names->names = larger;
+        names->cap = cap;
+    }
+    names->names[names->n++] = smq_loop_name(loop, t);
+    return true;
+}
+
 /* ---------------------------------------------------------------- begin and end */
 
 static smqtt_err open_descriptors(struct smq_loop *loop)
@@ -73,9 +97,9 @@ static smqtt_err open_descriptors(struct smq_loop *loop)
     if (loop->epoll < 0 || loop->reserve < 0) {
         return SMQTT_E_IO;
     }
-    SMQ_TRY(smq_wake_open(&loop->wake));
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = SMQ_EVENT_WAKE};
-    return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->wake, &event) == 0 ? SMQTT_OK : SMQTT_E_IO;
+    int wake = smq_post_wake_fd(loop->env.post, loop->env.index);
+    return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, wake, &event) == 0 ? SMQTT_OK : SMQTT_E_IO;
 }
 
 static void wake_for_logins(void *ctx)
@@ -105,25 +129,27 @@ static smqtt_err make_worker(struct smq_loop *loop)
                                  .rng = loop->env.rng,
                                  .log = loop->env.log,
                                  .index = loop->env.index,
-                                 .count = loop->env.count};
+                                 .count = loop->count,
+                                 .ledger = loop->env.ledger};
     memcpy(env.hash_key, loop->env.hash_key, sizeof env.hash_key);
     if (loop->env.hasher != NULL) {
         env.defer = defer_login;
         env.defer_ctx = loop;
         smq_hasher_attach(loop->env.hasher, loop->env.index, wake_for_logins, loop);
     }
-    return smq_worker_new(&env, loop->config, loop->now, &loop->worker);
+    return smq_worker_new(&env, loop->settings->config, loop->now, &loop->worker);
 }
 
-smqtt_err smq_loop_new(const struct smq_loop_env *env, const struct smq_broker_config *config, struct smq_loop **out)
+smqtt_err smq_loop_new(const struct smq_loop_env *env, struct smq_settings *settings, struct smq_loop **out)
 {
     struct smq_loop *loop = smq_mem_zalloc(env->mem, 1, sizeof *loop);
     if (loop == NULL) {
         return SMQTT_E_NOMEM;
     }
     loop->env = *env;
-    loop->config = config;
-    loop->epoll = loop->wake = loop->reserve = -1;
+    loop->count = smq_post_count(env->post);
+    loop->settings = smq_settings_ref(settings);
+    loop->epoll = loop->reserve = -1;
     loop->free_slot = SMQ_SLOT_NONE;
     loop->now = smq_clock_now();
     size_t size = env->read_size != 0 ? env->read_size : READ_SIZE;
@@ -165,20 +191,28 @@ void smq_loop_free(struct smq_loop *loop)
     if (loop->worker != NULL) {
         smq_worker_free(loop->worker);
     }
-    const int fds[] = {loop->epoll, loop->wake, loop->reserve};
+    smq_settings_unref(loop->settings);
+    const int fds[] = {loop->epoll, loop->reserve};
     for (size_t i = 0; i < SMQ_ARRAY_LEN(fds); i++) {
         if (fds[i] >= 0) {
             close(fds[i]);
         }
     }
     smq_mem_free(mem, loop->slots);
+    smq_mem_free(mem, loop->writable.names);
+    smq_mem_free(mem, loop->resumed.names);
     smq_mem_free(mem, loop->read_buf);
     smq_mem_free(mem, loop);
 }
 
 void smq_loop_wake(struct smq_loop *loop)
 {
-    smq_wake_raise(loop->wake);
+    smq_post_wake(loop->env.post, loop->env.index);
+}
+
+unsigned smq_loop_index(const struct smq_loop *loop)
+{
+    return loop->env.index;
 }
 
 struct smq_worker *smq_loop_worker(struct smq_loop *loop)
@@ -199,48 +233,18 @@ void smq_loop_shutdown(struct smq_loop *loop, smqtt_ms grace_ms)
 
 /* ---------------------------------------------------------------- configuration */
 
-static bool same_place(const struct smq_listener_config *a, const struct smq_listener_config *b)
+void smq_loop_configure(struct smq_loop *loop, struct smq_settings *settings)
 {
-    bool same_address =
-        a->address == NULL || b->address == NULL ? a->address == b->address : strcmp(a->address, b->address) == 0;
-    return a->port == b->port && a->local_only == b->local_only && same_address;
-}
-
-static const struct smq_listener_config *find_place(const struct smq_broker_config *in,
-                                                    const struct smq_listener_config *l)
-{
-    for (const struct smq_listener_config *at = in->listeners; at != NULL; at = at->next) {
-        if (same_place(at, l)) {
-            return at;
+    struct smq_settings *old = loop->settings;
+    loop->settings = smq_settings_ref(settings);
+    smq_worker_configure(loop->worker, settings->config, loop->now);
+    smq_listener_configure(loop, settings);
+    for (uint32_t i = 0; i < loop->n_slots; i++) {
+        if (loop->slots[i].transport != NULL) {
+            smq_transport_configure(loop->slots[i].transport, settings);
         }
     }
-    return NULL;
-}
-
-unsigned smq_loop_configure(struct smq_loop *loop, const struct smq_broker_config *config)
-{
-    unsigned alone = 0;
-    for (const struct smq_listener_config *l = config->listeners; l != NULL; l = l->next) {
-        alone += find_place(loop->config, l) == NULL;
-    }
-    for (const struct smq_listener_config *l = loop->config->listeners; l != NULL; l = l->next) {
-        alone += find_place(config, l) == NULL;
-    }
-    for (unsigned i = 0; i < loop->n_listeners; i++) {
-        const struct smq_listener_config *l = find_place(config, loop->listeners[i].config);
-        loop->listeners[i].config = l != NULL ? l : loop->listeners[i].config;
-    }
-    loop->config = config;
-    smq_worker_configure(loop->worker, config, loop->now);
-    return alone;
-}
-
-void smq_loop_adopt(struct smq_loop *loop, const struct smq_handover *transport)
-{
-    struct smq_transport *t = smq_transport_new(loop, transport->fd, transport->listener, transport->peer);
-    if (t != NULL) {
-        smq_transport_unread(t, transport->unread);
-    }
+    smq_settings_unref(old);
 }
 
 /* ---------------------------------------------------------------- turns */
@@ -253,7 +257,7 @@ static int wait_time(const struct smq_loop *loop, int wait_ms)
     for (size_t i = 0; i < SMQ_ARRAY_LEN(others); i++) {
         at = others[i] < at ? others[i] : at;
     }
-    if (loop->more || at <= loop->now.mono) {
+    if ((loop->more && !loop->stuck) || at <= loop->now.mono) {
         return 0;
     }
     smqtt_ms left = at - loop->now.mono;
@@ -261,12 +265,12 @@ static int wait_time(const struct smq_loop *loop, int wait_ms)
     return wait_ms >= 0 && (smqtt_ms)wait_ms < left ? wait_ms : (int)left;
 }
 
-/* Listeners are only noted in *ready. */
-static void dispatch(struct smq_loop *loop, const struct epoll_event *event, uint64_t *ready)
+/* Listeners, and those that can be written to, are only noted. */
+static void dispatch(struct smq_loop *loop, const struct epoll_event *event)
 {
     uint32_t number = (uint32_t)event->data.u64;
     if (number == SMQ_EVENT_WAKE) {
-        bool woken = smq_wake_take(loop->wake);
+        bool woken = smq_wake_take(smq_post_wake_fd(loop->env.post, loop->env.index));
         take_logins(loop);
         if (woken && loop->env.woken != NULL) {
             loop->env.woken(loop->env.ctx, loop);
@@ -274,12 +278,12 @@ static void dispatch(struct smq_loop *loop, const struct epoll_event *event, uin
         return;
     }
     if ((number & SMQ_EVENT_LISTENER) != 0) {
-        *ready |= UINT64_C(1) << (number & ~SMQ_EVENT_LISTENER);
+        loop->listeners[number & ~SMQ_EVENT_LISTENER].ready = true;
         return;
     }
-    const struct smq_slot *slot = &loop->slots[number];
-    if (slot->transport != NULL && slot->generation == (uint32_t)(event->data.u64 >> 32)) {
-        smq_transport_event(slot->transport, event->events);
+    struct smq_transport *t = smq_loop_named(loop, event->data.u64);
+    if (t != NULL) {
+        smq_transport_event(t, event->events);
     }
 }
 
@@ -295,39 +299,74 @@ static void fire_timers(struct smq_loop *loop)
     smq_listener_tick(loop);
 }
 
-static void serve_dirty(struct smq_loop *loop)
+/* What a pause kept back, as if it had been read now. */
+static void resume(struct smq_loop *loop)
 {
+    size_t n = loop->resumed.n;
+    loop->resumed.n = 0; /* nothing below adds to it: that is done when connections are served */
+    for (size_t i = 0; i < n; i++) {
+        struct smq_transport *t = smq_loop_named(loop, loop->resumed.names[i]);
+        if (t != NULL) {
+            smq_transport_resume(t);
+        }
+    }
+}
+
+static void serve(struct smq_loop *loop)
+{
+    for (size_t i = 0; i < loop->writable.n; i++) {
+        struct smq_transport *t = smq_loop_named(loop, loop->writable.names[i]);
+        if (t != NULL && t->conn != NULL && !t->lost) {
+            smq_transport_service(t);
+        }
+    }
+    loop->writable.n = 0;
     size_t budget = EVENTS + (size_t)loop->n_transports * SERVICES;
     struct smq_conn *conn = NULL;
     while (budget-- != 0 && (conn = smq_worker_next_dirty(loop->worker)) != NULL) {
         smq_transport_service(smq_conn_user(conn));
     }
-    loop->more = conn != NULL;
+    loop->more = conn != NULL || loop->resumed.n != 0 || loop->unsettled;
+}
+
+static int wait_for_events(struct smq_loop *loop, struct epoll_event *events, int wait_ms)
+{
+    int wait = wait_time(loop, wait_ms);
+    bool asleep = wait != 0 && smq_post_sleep(loop->env.post, loop->env.index);
+    int n = epoll_wait(loop->epoll, events, EVENTS, asleep ? wait : 0);
+    int cause = errno;
+    if (asleep) {
+        smq_post_rise(loop->env.post, loop->env.index);
+    }
+    loop->now = smq_clock_now();
+    if (n < 0 && cause != EINTR) {
+        smq_log(loop->env.log, SMQ_LOG_ERR, "Waiting for events failed: %s.", strerror(cause));
+        loop->failed = true;
+    }
+    return n;
 }
 
 bool smq_loop_turn(struct smq_loop *loop, int wait_ms)
 {
     struct epoll_event events[EVENTS];
-    int n = epoll_wait(loop->epoll, events, EVENTS, wait_time(loop, wait_ms));
-    loop->now = smq_clock_now();
-    if (n < 0 && errno != EINTR) {
-        smq_log(loop->env.log, SMQ_LOG_ERR, "Waiting for events failed: %s.", strerror(errno));
-        loop->failed = true;
+    int n = wait_for_events(loop, events, wait_ms);
+    if (loop->failed) {
         return false;
     }
-    uint64_t ready = 0;
     for (int i = 0; i < n; i++) {
-        dispatch(loop, &events[i], &ready);
+        dispatch(loop, &events[i]);
     }
+    resume(loop);
+    smq_exchange_take(loop);
     fire_timers(loop);
-    serve_dirty(loop);
-    /* Last, so that who has left makes room for who comes. */
-    for (unsigned i = 0; i < loop->n_listeners; i++) {
-        if ((ready >> i & 1) != 0) {
-            smq_listener_accept(loop, i);
-        }
+    smq_exchange_give(loop);
+    if (!loop->stuck) {
+        serve(loop);
     }
-    loop->more = loop->more || ready != 0;
+    /* Last, so that who has left makes room for who comes. */
+    bool more = smq_listener_accept_ready(loop);
+    loop->more = loop->more || more;
+    smq_exchange_give(loop); /* ends of connections have wills, too */
     return !loop->ending || (loop->n_transports != 0 && loop->now.mono < loop->end_at);
 }
 

@@ -24,7 +24,7 @@
 static bool control(const struct smq_transport *t, int op, uint32_t events)
 {
     struct epoll_event event = {.events = events};
-    event.data.u64 = (uint64_t)t->loop->slots[t->slot].generation << 32 | t->slot;
+    event.data.u64 = smq_loop_name(t->loop, t);
     return epoll_ctl(t->loop->epoll, op, t->fd, &event) == 0;
 }
 
@@ -45,32 +45,64 @@ static void arm_for(struct smq_transport *t, bool want_out)
 
 /* ---------------------------------------------------------------- begin and end */
 
-struct smq_transport *smq_transport_new(struct smq_loop *loop, int fd, const struct smq_listener_config *listener,
-                                        smq_span peer)
+/* What a transport holds besides its memory. */
+static void give_up(int fd, struct smq_site *site)
+{
+    if (fd >= 0) {
+        close(fd); /* leaves epoll, too */
+    }
+    if (site != NULL) {
+        smq_site_leave(site);
+        smq_settings_unref(site->settings);
+    }
+}
+
+void smq_exchange_drop_parcel(const struct smqtt_mem *mem, struct smq_parcel *parcel)
+{
+    give_up(parcel->fd, parcel->site);
+    smq_mem_free(mem, parcel);
+}
+
+struct smq_transport *smq_transport_new(struct smq_loop *loop, int fd, struct smq_site *site, smq_span peer)
 {
     struct smq_transport *t = smq_mem_zalloc(loop->env.mem, 1, sizeof *t);
     if (t == NULL) {
-        close(fd);
+        give_up(fd, site);
         return NULL;
     }
     t->loop = loop;
     t->fd = fd;
-    t->listener = listener;
+    t->site = site;
     t->slot = SMQ_SLOT_NONE;
     t->armed = EPOLLIN;
     smq_bytebuf_init(&t->unread, loop->env.mem, loop->read_size + FRONT_MAX);
     smq_wheel_node_init(&t->timer);
-    if (loop->env.tcp_nodelay) {
+    if (loop->settings->tcp_nodelay && site->listener->unix_path == NULL) {
         int on = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
     if (!smq_loop_take_slot(loop, t) ||
-        smq_worker_open(loop->worker, listener, peer, t, loop->now, &t->conn) != SMQTT_OK ||
+        smq_worker_open(loop->worker, site->listener, peer, t, loop->now, &t->conn) != SMQTT_OK ||
         !control(t, EPOLL_CTL_ADD, EPOLLIN)) {
         smq_transport_free(t);
         return NULL;
     }
     return t;
+}
+
+void smq_transport_configure(struct smq_transport *t, struct smq_settings *settings)
+{
+    struct smq_site *site = smq_settings_find(settings, t->site->listener);
+    if (site == NULL || !smq_settings_can_follow(t->site->listener, site->listener)) {
+        return;
+    }
+    struct smq_settings *old = t->site->settings;
+    t->site = site; /* the same place: it is counted there */
+    smq_settings_ref(settings);
+    if (t->conn != NULL) {
+        smq_conn_set_listener(t->conn, site->listener);
+    }
+    smq_settings_unref(old);
 }
 
 /* The worker forgets the connection. */
@@ -91,9 +123,7 @@ void smq_transport_free(struct smq_transport *t)
     if (t->slot != SMQ_SLOT_NONE) {
         smq_loop_give_slot(loop, t->slot);
     }
-    if (t->fd >= 0) {
-        close(t->fd); /* leaves epoll, too */
-    }
+    give_up(t->fd, t->site);
     smq_bytebuf_deinit(&t->unread);
     smq_mem_free(loop->env.mem, t);
 }
@@ -294,17 +324,39 @@ static enum sent send_output(struct smq_transport *t)
 
 /* ---------------------------------------------------------------- events */
 
+/* The worker forgets it first, so that it is not counted twice. */
 static void hand_over(struct smq_transport *t, unsigned owner)
 {
     struct smq_loop *loop = t->loop;
     char peer[SMQ_PEER_TEXT];
-    smq_listener_peer_text(t->fd, peer);
-    struct smq_handover out = {t->fd, smq_bytebuf_span(&t->unread), t->listener, smq_span_str(peer)};
-    if (loop->env.handover != NULL && epoll_ctl(loop->epoll, EPOLL_CTL_DEL, t->fd, NULL) == 0) {
-        loop->env.handover(loop->env.ctx, owner, &out);
-        t->fd = -1;
+    smq_listener_peer_text(t->fd, t->site->listener, peer);
+    size_t peer_len = strlen(peer);
+    smq_span unread = smq_bytebuf_span(&t->unread);
+    struct smq_parcel *parcel = smq_mem_alloc(loop->env.mem, sizeof *parcel + peer_len + unread.len);
+    if (parcel == NULL || epoll_ctl(loop->epoll, EPOLL_CTL_DEL, t->fd, NULL) != 0) {
+        smq_mem_free(loop->env.mem, parcel);
+        smq_transport_free(t);
+        return;
     }
+    *parcel = (struct smq_parcel){
+        .letter.kind = SMQ_MAIL_PARCEL, .fd = t->fd, .site = t->site, .peer_len = peer_len, .len = unread.len};
+    memcpy(parcel->bytes, peer, peer_len);
+    if (unread.len != 0) {
+        memcpy(parcel->bytes + peer_len, unread.data, unread.len);
+    }
+    t->fd = -1;
+    t->site = NULL;
     smq_transport_free(t);
+    smq_post_send(loop->env.post, loop->env.index, owner, &parcel->letter);
+}
+
+void smq_transport_resume(struct smq_transport *t)
+{
+    unsigned owner = 0;
+    if (t->state == SMQ_TRANSPORT_OPEN && t->conn != NULL && !t->lost && !smq_conn_paused(t->conn) &&
+        smq_conn_fate(t->conn, &owner) == SMQ_FATE_KEEP) {
+        feed_kept(t);
+    }
 }
 
 void smq_transport_service(struct smq_transport *t)
@@ -324,8 +376,8 @@ void smq_transport_service(struct smq_transport *t)
     }
     if (t->state == SMQ_TRANSPORT_OPEN && t->unread.len != 0 && fate == SMQ_FATE_KEEP && t->need == 0 &&
         !smq_conn_paused(t->conn)) {
-        feed_kept(t); /* a pause may have left whole packets */
-        fate = smq_conn_fate(t->conn, &owner);
+        /* A pause may have left whole packets; what they cause must not leave before the mail to other workers. */
+        (void)smq_loop_note(t->loop, &t->loop->resumed, t);
     }
     enum sent sent = send_output(t);
     if (sent == SENT_LOST) {
@@ -373,6 +425,6 @@ void smq_transport_event(struct smq_transport *t, uint32_t events)
         lose(t, SMQTT_E_IO);
     }
     if ((events & (uint32_t)EPOLLOUT) != 0 && !t->lost) {
-        smq_transport_service(t);
+        (void)smq_loop_note(t->loop, &t->loop->writable, t); /* level-triggered: without memory it comes again */
     }
 }

@@ -48,8 +48,6 @@ def test_reload_of_a_bad_file_changes_nothing():
     rewrite(broker, "max_qos 0\nmax_keepalve 5")
     hup(broker, rb"old configuration stays: .*smqttd.conf:4: .*max_keepalive")
     assert maximum_qos(broker)
-    rewrite(broker, "listener %d" % free_port())
-    hup(broker, rb"next start only")
     assert broker.child.stop() == 0
 
 
@@ -103,6 +101,7 @@ def test_systemd_is_told(broker):
     path = os.path.join(broker.folder, "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
         s.bind(path)
+        os.chmod(path, 0o777)
         s.settimeout(3)
         child = Child([program("smqttd"), "-p", "0"], preexec=lambda: os.environ.update(NOTIFY_SOCKET=path))
         assert s.recv(100) == b"READY=1"

@@ -12,6 +12,7 @@ import atexit
 import ctypes
 import inspect
 import os
+import pwd
 import queue
 import re
 import shutil
@@ -153,8 +154,9 @@ class Broker:
     """smqttd (or Debian's mosquitto), started and listening. `conf` is the text of a configuration file behind the
     line with the listener; without it smqttd runs as `smqttd -p 0`."""
 
-    def __init__(self, conf=None, preexec=None):
+    def __init__(self, conf=None, preexec=None, workers=None):
         self.folder = tempfile.mkdtemp(prefix="smqtt-e2e-")
+        os.chmod(self.folder, 0o777)  # started as root, the broker runs as another user
         atexit.register(shutil.rmtree, self.folder, True)
         self.port = self.port6 = 0
         if is_smqttd():
@@ -162,7 +164,8 @@ class Broker:
             if conf is not None:
                 self.port = free_port()
                 argv = [program("smqttd"), "-c", self.write("smqttd.conf", self._conf(conf))]
-            argv += ["--workers", WORKERS] if WORKERS else []
+            workers = workers or WORKERS
+            argv += ["--workers", str(workers)] if workers else []
         else:
             self.port = free_port()
             argv = ["/usr/sbin/mosquitto", "-v", "-c", self.write("mosquitto.conf", self._conf(conf or ""))]
@@ -175,7 +178,8 @@ class Broker:
             self.port6 = int(self.child.wait_line(opened % 6, 1).group(1))
 
     def _conf(self, text):
-        return "listener %d\nallow_anonymous true\n%s\n" % (self.port, text)
+        me = pwd.getpwuid(os.getuid()).pw_name
+        return "listener %d\nallow_anonymous true\n%s\nuser %s\n" % (self.port, text, me)
 
     def write(self, name, text):
         path = os.path.join(self.folder, name)

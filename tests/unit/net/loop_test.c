@@ -26,6 +26,7 @@ struct smq_conn {
     enum smq_conn_fate fate;
     unsigned owner;
     void *user;
+    const struct smq_listener_config *listener;
     struct smq_bytebuf in, out;
 };
 
@@ -35,10 +36,17 @@ struct smq_worker {
     unsigned opened, released;
     smqtt_err lost_err;
     unsigned index;
+    unsigned to_say, said, heard, unsettled; /* batches */
+    bool peer_full;
+};
+
+struct smq_batch {
+    unsigned from, number;
 };
 
 static struct smq_worker workers[2];
 static bool echo = true;
+static size_t batch_size;
 
 smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_broker_config *config, struct smqtt_now now,
                          struct smq_worker **out)
@@ -60,13 +68,12 @@ void smq_worker_free(struct smq_worker *w)
 smqtt_err smq_worker_open(struct smq_worker *w, const struct smq_listener_config *listener, smq_span peer, void *user,
                           struct smqtt_now now, struct smq_conn **out)
 {
-    (void)listener;
     (void)now;
     assert_true(peer.len > 9 && memcmp(peer.data, "127.0.0.1", 9) == 0);
     for (size_t i = 0; i < CONNS; i++) {
         struct smq_conn *conn = &w->conns[i];
         if (!conn->used) {
-            *conn = (struct smq_conn){.used = true, .user = user};
+            *conn = (struct smq_conn){.used = true, .user = user, .listener = listener};
             smq_bytebuf_init(&conn->in, NULL, 1 << 26);
             smq_bytebuf_init(&conn->out, NULL, 1 << 26);
             w->opened++;
@@ -163,6 +170,65 @@ void smq_worker_configure(struct smq_worker *w, const struct smq_broker_config *
     (void)now;
 }
 
+void smq_worker_login_ready(struct smq_worker *w, uint64_t ticket, smqtt_err answer, struct smqtt_now now)
+{
+    (void)w;
+    (void)ticket;
+    (void)answer;
+    (void)now;
+}
+
+void smq_conn_set_listener(struct smq_conn *conn, const struct smq_listener_config *listener)
+{
+    conn->listener = listener;
+}
+
+struct smq_batch *smq_worker_take_batch(struct smq_worker *w, unsigned peer)
+{
+    assert_true(peer < 2 && peer != w->index);
+    if (w->to_say == 0) {
+        return NULL;
+    }
+    struct smq_batch *batch = malloc(sizeof *batch);
+    assert_non_null(batch);
+    *batch = (struct smq_batch){w->index, ++w->said};
+    w->to_say--;
+    return batch;
+}
+
+void smq_worker_feed_batch(struct smq_worker *w, unsigned from, struct smq_batch *batch, struct smqtt_now now)
+{
+    (void)now;
+    assert_int_equal(from, batch->from);
+    assert_int_equal(batch->number, w->heard + 1);
+    w->heard++;
+    w->unsettled++;
+    free(batch);
+}
+
+void smq_worker_settle(struct smq_worker *w, struct smqtt_now now)
+{
+    (void)now;
+    w->unsettled = 0;
+}
+
+void smq_worker_set_peer_full(struct smq_worker *w, unsigned peer, bool full)
+{
+    assert_true(peer != w->index);
+    w->peer_full = full;
+}
+
+size_t smq_batch_size(const struct smq_batch *batch)
+{
+    (void)batch;
+    return batch_size;
+}
+
+void smq_batch_free(struct smq_batch *batch)
+{
+    free(batch);
+}
+
 void smq_worker_shutdown(struct smq_worker *w, struct smqtt_now now)
 {
     (void)now;
@@ -232,14 +298,18 @@ void smq_conn_release(struct smq_worker *w, struct smq_conn *conn, struct smqtt_
 
 static struct smq_listener_config listener;
 static struct smq_broker_config config;
+static struct smq_settings *settings;
+static struct smq_post *post;
 static struct smq_loop *loops[2];
 static uint16_t port;
 
-static void handover(void *ctx, unsigned owner, const struct smq_handover *transport)
+static void listen_at(struct smq_loop *loop, struct smq_site *site)
 {
-    (void)ctx;
-    assert_int_equal(owner, 1);
-    smq_loop_adopt(loops[1], transport);
+    struct smq_sockets_how how = {.loops = 1};
+    struct smq_opened opened = {.site = site};
+    assert_int_equal(smq_sockets_open(site->listener, &how, &opened.sockets, NULL), SMQTT_OK);
+    port = opened.sockets.at[0].port;
+    smq_loop_listen(loop, &opened);
 }
 
 static int begin(void **state)
@@ -247,22 +317,29 @@ static int begin(void **state)
     (void)state;
     listener = (struct smq_listener_config){.local_only = true};
     config = (struct smq_broker_config){.listeners = &listener};
-    struct smq_loop_env env = {
-        .rng = smqtt_system_rng(), .count = 1, .read_size = 8192, .tcp_nodelay = true, .handover = handover};
+    assert_int_equal(smq_post_new(NULL, 2, &post), SMQTT_OK);
+    assert_int_equal(smq_settings_new(NULL, &config, NULL, NULL, NULL, &settings), SMQTT_OK);
+    settings->tcp_nodelay = true;
+    struct smq_loop_env env = {.rng = smqtt_system_rng(), .post = post, .read_size = 8192};
     for (unsigned i = 0; i < 2; i++) {
         env.index = i;
-        assert_int_equal(smq_loop_new(&env, &config, &loops[i]), SMQTT_OK);
+        assert_int_equal(smq_loop_new(&env, settings, &loops[i]), SMQTT_OK);
     }
-    assert_int_equal(smq_loop_listen(loops[0], &listener, &port, NULL), SMQTT_OK);
+    listen_at(loops[0], &settings->sites[0]);
     echo = true;
+    batch_size = 100;
     return 0;
 }
 
 static int end(void **state)
 {
     (void)state;
+    smq_post_free(post, smq_loop_drop_mail, NULL);
     smq_loop_free(loops[0]);
     smq_loop_free(loops[1]);
+    assert_int_equal(settings->sites[0].place->connections, 0);
+    assert_int_equal(settings->refs, 1);
+    smq_settings_unref(settings);
     return 0;
 }
 
@@ -502,16 +579,162 @@ static void the_end_lets_output_leave_and_is_bounded(void **state)
     assert_false(smq_loop_turn(loops[0], 0));
 }
 
+static void batches_come_whole_and_in_order(void **state)
+{
+    (void)state;
+    workers[0].to_say = 5000;
+    turn(500);
+    assert_int_equal(workers[1].heard, workers[0].said);
+    assert_int_equal(workers[1].unsettled, 0);
+    /* One who does not take them: what finds no place stays with the worker, and it is told so. */
+    for (unsigned i = 0; i < 3000; i++) {
+        smq_loop_turn(loops[0], 0);
+    }
+    assert_true(workers[0].peer_full);
+    unsigned left = workers[0].to_say;
+    assert_true(left != 0);
+    smq_loop_turn(loops[0], 0);
+    assert_int_equal(workers[0].to_say, left);
+    turn(6000);
+    assert_false(workers[0].peer_full);
+    assert_int_equal(workers[0].to_say, 0);
+    assert_int_equal(workers[1].heard, 5000);
+}
+
+static void many_bytes_on_their_way_count_as_full(void **state)
+{
+    (void)state;
+    batch_size = 1 << 20;
+    workers[0].to_say = 20;
+    for (unsigned i = 0; i < 10; i++) {
+        smq_loop_turn(loops[0], 0);
+    }
+    assert_true(workers[0].peer_full);
+    assert_int_equal(workers[0].to_say, 0); /* two a turn, and all were given: full is only said */
+    smq_loop_turn(loops[1], 0);
+    smq_loop_turn(loops[0], 0);
+    assert_false(workers[0].peer_full);
+}
+
+/* While a peer has no place for what this worker says, nobody gets an acknowledgement for it. */
+static void no_byte_leaves_before_the_mail(void **state)
+{
+    (void)state;
+    uint8_t back[8];
+    int fd = dial(0);
+    turn(3);
+    workers[0].to_say = 3000;
+    for (unsigned i = 0; i < 3000; i++) {
+        smq_loop_turn(loops[0], 0);
+    }
+    assert_int_equal(send(fd, "\x02hi", 3, 0), 3);
+    for (unsigned i = 0; i < 10; i++) {
+        smq_loop_turn(loops[0], 0);
+    }
+    assert_int_equal(workers[0].conns[0].in.len, 3);
+    assert_true(recv(fd, back, sizeof back, 0) < 0);
+    turn(2000);
+    assert_int_equal(recv(fd, back, sizeof back, 0), 3);
+    close(fd);
+}
+
+static void a_listener_has_its_own_limit(void **state)
+{
+    (void)state;
+    uint8_t back[4];
+    listener.max_connections = 2;
+    int fds[3];
+    for (unsigned i = 0; i < 3; i++) {
+        fds[i] = dial(0);
+        turn(3);
+    }
+    assert_int_equal(workers[0].opened, 2);
+    assert_int_equal(recv(fds[2], back, sizeof back, 0), 0);
+    /* One that moves is counted on. */
+    assert_int_equal(send(fds[0], "\x04move", 5, 0), 5);
+    turn(6);
+    assert_int_equal(settings->sites[0].place->connections, 2);
+    close(fds[0]);
+    turn(6);
+    int fd = dial(0);
+    turn(3);
+    assert_int_equal(workers[0].opened, 3);
+    for (unsigned i = 1; i < 3; i++) {
+        close(fds[i]);
+    }
+    close(fd);
+}
+
+static unsigned releases;
+
+static void released(void *ctx)
+{
+    (void)ctx;
+    releases++;
+}
+
+static void other_settings_reach_connections_and_free_the_old(void **state)
+{
+    (void)state;
+    struct smq_listener_config other = {.local_only = true, .allow_anonymous = true, .max_connections = 1};
+    struct smq_listener_config mounted = {.local_only = true, .mount_point = (char[]){"m/"}};
+    struct smq_broker_config configs[] = {{.listeners = &other}, {.listeners = &mounted}, {.listeners = NULL}};
+    struct smq_settings *next[3];
+    const struct smq_settings *before = settings;
+    int fd = dial(0);
+    uint8_t back[8];
+    turn(3);
+    releases = 0;
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(smq_settings_new(NULL, &configs[i], before, released, NULL, &next[i]), SMQTT_OK);
+        before = next[i];
+    }
+    smq_loop_configure(loops[0], next[0]);
+    assert_ptr_equal(workers[0].conns[0].listener, &other);
+    /* The listener is the same socket, and its limit counts who was there before. */
+    int second = dial(0);
+    turn(3);
+    assert_int_equal(recv(second, back, sizeof back, 0), 0);
+    close(second);
+    /* A connection cannot follow to another mount_point. It keeps its settings alive, and dies with them. */
+    smq_loop_configure(loops[0], next[1]);
+    assert_ptr_equal(workers[0].conns[0].listener, &other);
+    smq_settings_unref(next[0]);
+    assert_int_equal(releases, 0);
+    smq_loop_configure(loops[0], next[2]);
+    smq_settings_unref(next[1]);
+    assert_int_equal(releases, 1);
+    struct sockaddr_in addr = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    second = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(second, (struct sockaddr *)&addr, sizeof addr), -1);
+    close(second);
+    assert_int_equal(send(fd, "\x02hi", 3, 0), 3);
+    turn(3);
+    assert_int_equal(recv(fd, back, sizeof back, 0), 3);
+    close(fd);
+    turn(3);
+    assert_int_equal(releases, 2);
+    smq_loop_configure(loops[0], settings);
+    smq_settings_unref(next[2]);
+    assert_int_equal(releases, 3);
+}
+
 static void a_port_in_use_is_one_sentence(void **state)
 {
     (void)state;
     struct smq_listener_config same = {.local_only = true, .port = port};
+    struct smq_sockets_how how = {.loops = 1};
+    struct smq_sockets set;
     struct smq_why why = {""};
-    assert_int_equal(smq_loop_listen(loops[1], &same, NULL, &why), SMQTT_E_IO);
+    assert_int_equal(smq_sockets_open(&same, &how, &set, &why), SMQTT_E_IO);
     assert_non_null(strstr(why.text, "another program uses it"));
-    same = (struct smq_listener_config){.address = "no.such.host.invalid", .port = port};
-    assert_int_equal(smq_loop_listen(loops[1], &same, NULL, &why), SMQTT_E_IO);
+    same = (struct smq_listener_config){.address = (char[]){"no.such.host.invalid"}, .port = port};
+    assert_int_equal(smq_sockets_open(&same, &how, &set, &why), SMQTT_E_IO);
     assert_non_null(strstr(why.text, "no.such.host.invalid"));
+    same = (struct smq_listener_config){.bind_device = (char[]){"nodevice7"}, .port = port};
+    assert_int_equal(smq_sockets_open(&same, &how, &set, &why), SMQTT_E_IO);
+    assert_non_null(strstr(why.text, "nodevice7"));
 }
 
 int main(void)
@@ -525,6 +748,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(fates_are_obeyed, begin, end),
         cmocka_unit_test_setup_teardown(a_connection_moves_with_its_unread_bytes, begin, end),
         cmocka_unit_test_setup_teardown(the_end_lets_output_leave_and_is_bounded, begin, end),
+        cmocka_unit_test_setup_teardown(batches_come_whole_and_in_order, begin, end),
+        cmocka_unit_test_setup_teardown(many_bytes_on_their_way_count_as_full, begin, end),
+        cmocka_unit_test_setup_teardown(no_byte_leaves_before_the_mail, begin, end),
+        cmocka_unit_test_setup_teardown(a_listener_has_its_own_limit, begin, end),
+        cmocka_unit_test_setup_teardown(other_settings_reach_connections_and_free_the_old, begin, end),
         cmocka_unit_test_setup_teardown(a_port_in_use_is_one_sentence, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/crew.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "broker/ledger.h"
+#include "net/loop_parts.h"
+
+struct hand {
+    struct smq_crew *crew;
+    struct smq_loop *loop;
+    pthread_t thread;
+    bool runs; /* the thread was begun */
+};
+
+struct smq_crew {
+    struct smq_crew_env env;
+    struct smq_post *post;
+    struct smq_settings *settings;
+    struct smq_ledger ledger;
+    atomic_bool failed; /* a loop did */
+    bool ending;
+    struct hand hands[SMQ_CREW_MAX];
+};
+
+/* ---------------------------------------------------------------- begin and end */
+
+static void woken(void *ctx, struct smq_loop *loop)
+{
+    struct smq_crew *crew = ctx;
+    if (smq_loop_index(loop) != 0) {
+        return;
+    }
+    if (atomic_load(&crew->failed)) {
+        smq_crew_shutdown(crew, 0);
+    }
+    if (crew->env.woken != NULL) {
+        crew->env.woken(crew->env.ctx, crew);
+    }
+}
+
+static smqtt_err make_loops(struct smq_crew *crew)
+{
+    struct smq_loop_env env = {.mem = crew->env.mem,
+                               .log = crew->env.log,
+                               .rng = crew->env.rng,
+                               .post = crew->post,
+                               .ledger = &crew->ledger,
+                               .hasher = crew->env.hasher,
+                               .woken = woken,
+                               .ctx = crew};
+    if (!env.rng.fill(env.rng.ctx, env.hash_key, sizeof env.hash_key)) {
+        return SMQTT_E_RNG;
+    }
+    for (unsigned i = 0; i < crew->env.n; i++) {
+        env.index = i;
+        crew->hands[i].crew = crew;
+        SMQ_TRY(smq_loop_new(&env, crew->settings, &crew->hands[i].loop));
+    }
+    return SMQTT_OK;
+}
+
+smqtt_err smq_crew_new(const struct smq_crew_env *env, struct smq_settings *settings, struct smq_crew **out,
+                       struct smq_why *why)
+{
+    struct smq_crew *crew = smq_mem_zalloc(env->mem, 1, sizeof *crew);
+    if (crew == NULL) {
+        return smq_why_set(why, SMQTT_E_NOMEM, "There is no memory.");
+    }
+    /* Loops begin with settings that have no listeners, so that opening them is the same as in a reload. */
+    static const struct smq_broker_config none = {.listeners = NULL};
+    crew->env = *env;
+    struct smq_settings *empty = NULL;
+    smqtt_err err = smq_post_new(env->mem, env->n, &crew->post);
+    if (err == SMQTT_OK) {
+        err = smq_settings_new(env->mem, &none, NULL, NULL, NULL, &empty);
+    }
+    if (err == SMQTT_OK) {
+        crew->settings = smq_settings_ref(settings);
+        err = make_loops(crew);
+        crew->settings = empty;
+        smq_settings_unref(settings);
+    }
+    if (err != SMQTT_OK) {
+        smq_why_set(why, err, "Cannot begin: %s.", smqtt_strerror(err));
+    } else {
+        err = smq_crew_configure(crew, settings, why);
+    }
+    if (err != SMQTT_OK) {
+        smq_crew_free(crew);
+        return err;
+    }
+    *out = crew;
+    return SMQTT_OK;
+}
+
+static void drop(void *ctx, const struct smq_mail *mail)
+{
+    const struct smq_crew *crew = ctx;
+    smq_loop_drop_mail((void *)(uintptr_t)crew->env.mem, mail);
+}
+
+/* Files of Unix sockets that `settings` have and `kept` (NULL: none) have not. */
+static void unlink_paths(const struct smq_settings *settings, struct smq_settings *kept)
+{
+    for (size_t i = 0; settings != NULL && i < settings->n_sites; i++) {
+        const struct smq_listener_config *l = settings->sites[i].listener;
+        if (l->unix_path != NULL && (kept == NULL || smq_settings_find(kept, l) == NULL)) {
+            unlink(l->unix_path);
+        }
+    }
+}
+
+void smq_crew_free(struct smq_crew *crew)
+{
+    if (crew == NULL) {
+        return;
+    }
+    /* Mail first: parcels hold settings, and batches hold messages of workers. */
+    smq_post_free(crew->post, drop, crew);
+    for (unsigned i = 0; i < crew->env.n; i++) {
+        smq_loop_free(crew->hands[i].loop);
+    }
+    unlink_paths(crew->settings, NULL);
+    smq_settings_unref(crew->settings);
+    smq_mem_free(crew->env.mem, crew);
+}
+
+/* ---------------------------------------------------------------- threads */
+
+static void *run_hand(void *arg)
+{
+    struct hand *hand = arg;
+    if (smq_loop_run(hand->loop) != SMQTT_OK) {
+        atomic_store(&hand->crew->failed, true);
+        smq_crew_wake(hand->crew);
+    }
+    return NULL;
+}
+
+/* Signals are for the thread of loop 0. */
+static int begin_threads(struct smq_crew *crew)
+{
+    sigset_t all, before;
+    int cause = 0;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (unsigned i = 1; i < crew->env.n && cause == 0; i++) {
+        cause = pthread_create(&crew->hands[i].thread, NULL, run_hand, &crew->hands[i]);
+        crew->hands[i].runs = cause == 0;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return cause;
+}
+
+smqtt_err smq_crew_run(struct smq_crew *crew, struct smq_why *why)
+{
+    smqtt_err err = SMQTT_OK;
+    int cause = begin_threads(crew);
+    if (cause != 0) {
+        err = smq_why_set(why, SMQTT_E_IO, "Cannot begin a thread: %s; try fewer workers.", strerror(cause));
+        smq_crew_shutdown(crew, 0);
+    }
+    if (smq_loop_run(crew->hands[0].loop) != SMQTT_OK) {
+        atomic_store(&crew->failed, true);
+        smq_crew_shutdown(crew, 0);
+        smq_exchange_give(crew->hands[0].loop);
+    }
+    for (unsigned i = 1; i < crew->env.n; i++) {
+        if (crew->hands[i].runs) {
+            pthread_join(crew->hands[i].thread, NULL);
+            crew->hands[i].runs = false;
+        }
+    }
+    return err == SMQTT_OK && atomic_load(&crew->failed) ? smq_why_set(why, SMQTT_E_IO, "Waiting for events failed.")
+                                                         : err;
+}
+
+void smq_crew_wake(struct smq_crew *crew)
+{
+    smq_post_wake(crew->post, 0);
+}
+
+/* ---------------------------------------------------------------- orders */
+
+static struct smq_order *new_order(const struct smq_crew *crew, enum smq_order_kind kind, size_t n_opened)
+{
+    struct smq_order *order = smq_mem_zalloc(crew->env.mem, 1, sizeof *order + n_opened * sizeof order->opened[0]);
+    if (order != NULL) {
+        order->letter.kind = SMQ_MAIL_ORDER;
+        order->kind = kind;
+    }
+    return order;
+}
+
+/* Orders for one loop come in the order they were given; loop 0 obeys at once. */
+static void give_order(struct smq_crew *crew, unsigned to, struct smq_order *order)
+{
+    if (to == 0) {
+        smq_loop_obey(crew->hands[0].loop, order);
+    } else {
+        smq_post_send(crew->post, 0, to, &order->letter);
+    }
+}
+
+void smq_crew_shutdown(struct smq_crew *crew, smqtt_ms grace_ms)
+{
+    if (crew->ending) {
+        return;
+    }
+    crew->ending = true;
+    for (unsigned i = 0; i < crew->env.n; i++) {
+        struct smq_order *order = new_order(crew, SMQ_ORDER_SHUTDOWN, 0);
+        if (order == NULL) {
+            smq_log(crew->env.log, SMQ_LOG_ERR, "There is no memory to end in order.");
+            _exit(1);
+        }
+        order->grace_ms = grace_ms;
+        give_order(crew, i, order);
+    }
+}
+
+smqtt_err smq_crew_call(struct smq_crew *crew, void (*call)(void *ctx, struct smq_loop *loop), void *ctx, unsigned *n)
+{
+    *n = 0;
+    for (; *n < crew->env.n; ++*n) {
+        struct smq_order *order = new_order(crew, SMQ_ORDER_CALL, 0);
+        if (order == NULL) {
+            return SMQTT_E_NOMEM;
+        }
+        order->call = call;
+        order->ctx = ctx;
+        give_order(crew, *n, order);
+    }
+    return SMQTT_OK;
+}
+
+/* ---------------------------------------------------------------- settings */
+
+static void drop_orders(const struct smq_crew *crew, struct smq_order **orders)
+{
+    for (unsigned i = 0; i < crew->env.n; i++) {
+        if (orders[i] != NULL) {
+            struct smq_mail mail = {orders[i], 0, SMQ_MAIL_ORDER};
+            smq_loop_drop_mail((void *)(uintptr_t)crew->env.mem, &mail);
+        }
+    }
+}
+
+static bool holds_port(const struct smq_crew *crew, const struct smq_listener_config *listener)
+{
+    for (size_t i = 0; i < crew->settings->n_sites; i++) {
+        const struct smq_listener_config *l = crew->settings->sites[i].listener;
+        if (l->unix_path == NULL && l->port == listener->port) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void tell_opened(const struct smq_crew *crew, const struct smq_site *site, const struct smq_sockets *set)
+{
+    const struct smq_listener_config *l = site->listener;
+    if (l->unix_path != NULL) {
+        smq_log(crew->env.log, SMQ_LOG_INFO, "Opening unix listen socket on path %s.", l->unix_path);
+        return;
+    }
+    for (unsigned i = 0; i < set->n; i++) {
+        smq_log(crew->env.log, SMQ_LOG_INFO, "Opening %s listen socket on port %u.", set->at[i].is_v6 ? "ipv6" : "ipv4",
+                (unsigned)set->at[i].port);
+    }
+    if (crew->env.opened != NULL) {
+        crew->env.opened(crew->env.ctx, l, set->at[0].port);
+    }
+}
+
+/* Opens the sockets of one new place for all loops. */
+static smqtt_err open_site(struct smq_crew *crew, struct smq_site *site, struct smq_order **orders, struct smq_why *why)
+{
+    struct smq_sockets sets[SMQ_CREW_MAX];
+    struct smq_sockets_how how = {crew->env.n, holds_port(crew, site->listener), crew->env.privilege, crew->env.ctx};
+    SMQ_TRY(smq_sockets_open(site->listener, &how, sets, why));
+    for (unsigned i = 0; i < crew->env.n; i++) {
+        orders[i]->opened[orders[i]->n_opened++] = (struct smq_opened){site, sets[i]};
+    }
+    tell_opened(crew, site, &sets[0]);
+    return SMQTT_OK;
+}
+
+static smqtt_err open_new(struct smq_crew *crew, struct smq_settings *settings, struct smq_order **orders,
+                          struct smq_why *why)
+{
+    for (unsigned i = 0; i < crew->env.n; i++) {
+        orders[i] = new_order(crew, SMQ_ORDER_CONFIGURE, settings->n_sites);
+        if (orders[i] == NULL) {
+            return smq_why_set(why, SMQTT_E_NOMEM, "There is no memory.");
+        }
+        orders[i]->settings = smq_settings_ref(settings);
+    }
+    for (size_t i = 0; i < settings->n_sites; i++) {
+        struct smq_site *site = &settings->sites[i];
+        /* Those of this file that were looked at before count, too: the second of two that are the same fails. */
+        if (smq_settings_find(crew->settings, site->listener) == NULL) {
+            SMQ_TRY(open_site(crew, site, orders, why));
+        }
+    }
+    return SMQTT_OK;
+}
+
+smqtt_err smq_crew_configure(struct smq_crew *crew, struct smq_settings *settings, struct smq_why *why)
+{
+    struct smq_order *orders[SMQ_CREW_MAX] = {NULL};
+    struct smq_settings *old = crew->settings;
+    if (settings->n_sites * 2 > SMQ_LISTEN_SOCKETS) {
+        return smq_why_set(why, SMQTT_E_FULL, "There are %zu listeners, but at most %d can be open.", settings->n_sites,
+                           SMQ_LISTEN_SOCKETS / 2);
+    }
+    smqtt_err err = open_new(crew, settings, orders, why);
+    if (err != SMQTT_OK) {
+        for (size_t i = 0; orders[0] != NULL && i < orders[0]->n_opened; i++) {
+            const char *path = orders[0]->opened[i].site->listener->unix_path;
+            if (path != NULL) {
+                unlink(path);
+            }
+        }
+        drop_orders(crew, orders);
+        return err;
+    }
+    crew->settings = smq_settings_ref(settings);
+    for (unsigned i = 0; i < crew->env.n; i++) {
+        give_order(crew, i, orders[i]);
+    }
+    unlink_paths(old, settings);
+    smq_settings_unref(old);
+    return SMQTT_OK;
+}
+
+struct smq_settings *smq_crew_settings(struct smq_crew *crew)
+{
+    return crew->settings;
+}
+
+struct smq_worker *smq_crew_first_worker(struct smq_crew *crew)
+{
+    return smq_loop_worker(crew->hands[0].loop);
+}
+
+unsigned smq_crew_count(const struct smq_crew *crew)
+{
+    return crew->env.n;
+}
