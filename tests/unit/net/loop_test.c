@@ -170,14 +170,6 @@ void smq_worker_configure(struct smq_worker *w, const struct smq_broker_config *
     (void)now;
 }
 
-void smq_worker_login_ready(struct smq_worker *w, uint64_t ticket, smqtt_err answer, struct smqtt_now now)
-{
-    (void)w;
-    (void)ticket;
-    (void)answer;
-    (void)now;
-}
-
 void smq_conn_set_listener(struct smq_conn *conn, const struct smq_listener_config *listener)
 {
     conn->listener = listener;
