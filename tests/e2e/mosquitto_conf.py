@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 
-from harness import V5, Child, Raw, free_port, is_smqttd, main, program, skip, wait_until
+from harness import as_me, V5, Child, Raw, free_port, is_smqttd, main, program, skip, wait_until
 
 START = "/etc/mosquitto/mosquitto.conf"
 EXAMPLE = "/usr/share/doc/mosquitto/examples/mosquitto.conf"
@@ -57,7 +57,7 @@ def test_debian_as_installed(helper):
         f.write("listener %d 127.0.0.1\nallow_anonymous true\n" % port)
     with open(os.path.join(conf_d, "README"), "w", encoding="ascii") as f:
         f.write("this is not a configuration\n")
-    child = Child([program("smqttd"), "-c", helper.write("start.conf", text)])
+    child = Child([program("smqttd"), "-c", helper.write("start.conf", text + as_me())])
     log = re.search(r"^log_dest file (\S+)", text, re.M).group(1)
     child.wait_line(rb"start.conf:\d+: persistence is left out", 5)
     helper.port = port
