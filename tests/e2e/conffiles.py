@@ -7,8 +7,8 @@ import signal
 import socket
 import subprocess
 
-from harness import as_me, V5, V31, V311, CONNACK, PUBACK, Child, Raw, connect_packet, free_port, is_smqttd, main, program
-from harness import skip
+from harness import V5, V31, V311, CONNACK, PUBACK, Child, Raw, connect_packet, free_port, is_smqttd, main, program
+from harness import as_me, skip
 
 
 def ports(n):
@@ -23,7 +23,7 @@ class Served:
 
     def __init__(self, helper, text, *flags):
         self.port = 0
-        self.child = Child([program("smqttd"), "-c", helper.write("served.conf", text + as_me()), *flags])
+        self.child = Child([program("smqttd"), "-c", helper.write("served.conf", text + "\n" + as_me()), *flags])
         self.child.wait_line(rb" running$", 5)
 
     def at(self, port):
