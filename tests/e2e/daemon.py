@@ -161,8 +161,58 @@ def test_config_is_tested_and_dumped(broker):
     assert dump == second and b"max_qos 1" in dump and b"listener 1884" in dump
 
 
+def test_reload_opens_and_closes_listeners():
+    """A new port and a Unix socket appear, the old port goes, and nobody who is connected is."""
+    broker = Broker("# nothing")
+    other, path = free_port(), os.path.join(broker.folder, "s.sock")
+    with Raw(broker) as old:
+        old.connect(V311, client_id="stays")
+        broker.write("smqttd.conf", "allow_anonymous true\nlistener %d 127.0.0.1\nlistener 0 %s\n" % (other, path))
+        hup(broker, rb"Reloaded")
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o660
+        wait_until(lambda: not is_open(broker.port), 3, "the old port is closed")
+        assert is_open(other)
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(path)
+            s.sendall(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01u")
+            assert s.recv(4) == b"\x20\x02\x00\x00"
+        old.is_healthy()
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            broker.write("smqttd.conf", "listener %d 127.0.0.1\n" % taken.getsockname()[1])
+            hup(broker, rb"old configuration stays: .*another program uses it")
+        assert is_open(other)
+        old.is_healthy()
+    assert broker.child.stop() == 0 and not os.path.exists(path)
+
+
+def test_signals_for_numbers():
+    broker = Broker("pid_file %s" % os.path.join("/tmp", "smqtt-e2e-%d.pid" % os.getpid()))
+    with open("/tmp/smqtt-e2e-%d.pid" % os.getpid(), encoding="ascii") as f:
+        assert int(f.read()) == broker.child.process.pid
+    broker.child.process.send_signal(signal.SIGUSR1)
+    broker.child.wait_line(rb"nothing to write", 3)
+    broker.child.process.send_signal(signal.SIGUSR2)
+    broker.child.wait_line(rb"Numbers of all workers: 0 connections", 3)
+    assert broker.child.stop() == 0 and not os.path.exists("/tmp/smqtt-e2e-%d.pid" % os.getpid())
+
+
+def test_several_ports():
+    ports = [free_port(), free_port()]
+    child = Child([program("smqttd"), "-p", str(ports[0]), "--port", str(ports[1]), "--workers", "2"])
+    child.wait_line(rb" running$", 5)
+    assert is_open(ports[0]) and is_open(ports[1])
+    assert child.stop() == 0
+    for flags in (["--tls-keylog", "x"], ["--workers", "0"], ["-p", "1"] * 11):
+        wrong = Child([program("smqttd"), *flags])
+        assert wrong.wait(3) == 2 and len(wrong.lines) == 1, wrong.text()
+
+
 if not is_smqttd():
     skip("about smqttd alone")
 main(test_reload_takes_the_new_values, test_reload_of_a_bad_file_changes_nothing, test_log_file_is_opened_anew,
      test_background, test_the_log_for_machines, test_systemd_is_told, test_limits_of_payloads,
-     test_a_quiet_and_a_loud_one, test_config_is_tested_and_dumped)
+     test_a_quiet_and_a_loud_one, test_config_is_tested_and_dumped, test_reload_opens_and_closes_listeners,
+     test_signals_for_numbers,
+     test_several_ports)
