@@ -311,7 +311,7 @@ static smqtt_ms deadline_of(const struct smq_conn *conn)
     if (conn->doom != SMQTT_OK) {
         return conn->worker->now.mono;
     }
-    if (smq_hold_pauses(conn)) {
+    if (conn->stalled || conn->n_held >= SMQ_HELD_MAX || smq_hold_pauses(conn)) {
         return at; /* it cannot be heard, which is not its fault */
     }
     if (conn->exchange != NULL && !smq_conn_is_open(conn)) {

@@ -34,6 +34,7 @@ static void count(struct smq_held *held, int change)
     conn->n_held = (uint8_t)(conn->n_held + change);
     if (conn->n_held == SMQ_HELD_MAX || (change < 0 && conn->n_held == SMQ_HELD_MAX - 1)) {
         conn->last_in = conn->worker->now.mono; /* what is not read is not its fault */
+        smq_conn_arm(conn);
         smq_conn_make_dirty(conn);
     }
 }

@@ -259,6 +259,8 @@ void smq_worker_set_peer_full(struct smq_worker *w, unsigned peer, bool full)
         struct smq_conn *conn = SMQ_CONTAINER_OF(at, struct smq_conn, of_worker);
         if (conn->stalled) {
             conn->stalled = false;
+            conn->last_in = w->now.mono; /* it could not be heard meanwhile */
+            smq_conn_arm(conn);
             smq_conn_make_dirty(conn);
         }
     }

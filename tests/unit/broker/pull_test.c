@@ -208,12 +208,19 @@ static void a_full_peer_stops_publishers(void **state)
 {
     (void)state;
     start(2);
-    struct client *c = client_on(0, "c"), *other = client_on(0, "other");
+    struct smq_packet pkt = packet_connect(SMQTT_V5, name_of(0, "c"), true);
+    pkt.connect.keep_alive = 10;
+    struct client *c = client_connect_pkt(&bed, &pkt), *other = client_on(0, "other");
     smq_worker_set_peer_full(bed.workers[0], 1, true);
     client_send_publish(c, "t", "x", 1, false, 1);
     client_expect_none(c);
     assert_true(smq_conn_paused(c->conn));
     client_expect_alive(other);
+    for (unsigned i = 0; i < 40; i++) { /* longer than its keep-alive: it cannot be heard, which is not its fault */
+        bed_pass(&bed, 1000);
+        client_expect_alive(other);
+    }
+    assert_non_null(c->conn);
     smq_worker_set_peer_full(bed.workers[0], 1, false);
     bed_turn(&bed);
     assert_int_equal(client_expect(c, SMQ_PUBACK)->ack.id, 1);
