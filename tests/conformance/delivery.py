@@ -380,13 +380,28 @@ def packets_that_only_a_server_sends(t, version):
         t.peer(version).refused(b"\xf0\x00")
 
 
-@covers(v311="4.8.0-2 3.3.5-2")
-@conf("max_packet_size 1000\nmax_inflight_messages 3")
+@covers(v311="4.8.0-1", v31=True)
+@conf("max_packet_size 1000")
 def what_cannot_be_taken_ends_the_connection(t, version):
     t.peer(version).refused(wire.publish(version, t.topic(), b"x" * 2000, 1))
-    peer = t.peer(version)
-    found = peer.ask(wire.publish(version, "$not/allowed", b"x", 1))  # acknowledged, and given to nobody
-    assert found is None or found.type == PUBACK
+
+
+@covers(v5="3.4.2-1 3.5.2-1 3.8.4-7 3.9.3-2 4.3.3-9", v311="3.3.5-2 3.8.4-5 3.9.3-2", v31=True)
+@conf("acl_file {acl}", acl="topic readwrite open/#\ntopic read closed/#\n")
+def what_is_not_allowed(t, version):
+    to, sender = t.peer(version), t.peer(version)
+    found = to.ask(wire.subscribe(version, ("closed/#", 2), ("open/#", 2)))
+    assert found.codes[1] == 2, found
+    for qos in (0, 1, 2):
+        answer = sender.publish("closed/x", b"secret", qos)  # acknowledged, and given to nobody
+        assert qos == 0 or answer.reason == (0x87 if version == V5 else 0), answer
+        sender.publish("open/x", b"%d" % qos, qos)
+        found = to.message()
+        assert (found.topic, found.payload) == (b"open/x", b"%d" % qos), found
+    to.nothing()
+    found = to.ask(wire.subscribe(version, "other/#", id=4))
+    assert found.codes == [0x87 if version == V5 else 0x80] or found.codes == [0], found
+    to.nothing()
 
 
 main(globals())

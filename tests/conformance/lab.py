@@ -5,13 +5,16 @@
     def the_first_packet_is_connect(t, version): ...
 
 Each keyword makes the test run with that version; `v31` takes no statements (True): MQTT 3.1 has no numbers.
-tools/conformance.py reads the decorators. @conf("text") gives the test a broker with that configuration.
+tools/conformance.py reads the decorators. @conf("text", file="text") gives the test a broker with that
+configuration.
 """
 import concurrent.futures
 import itertools
 import os
 import re
+import shutil
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -31,11 +34,23 @@ def covers(**statements):
     return mark
 
 
-def conf(text):
+def conf(text, **files):
+    """The configuration of the test's own broker; {name} stands for the path of the file that is given its text."""
     def mark(test):
-        test.conf = text
+        test.conf, test.files = text, files
         return test
     return mark
+
+
+def own_broker(test):
+    folder = tempfile.mkdtemp(prefix="smqtt-conformance-")
+    harness.atexit.register(shutil.rmtree, folder, True)
+    paths = {}
+    for name, text in test.files.items():
+        paths[name] = os.path.join(folder, name)
+        with open(paths[name], "w", encoding="utf-8") as f:
+            f.write(text)
+    return harness.Broker(test.conf.format(**paths))
 
 
 class Peer(harness.Raw):
@@ -195,7 +210,7 @@ def run_one(name, test, version, broker):
     t = None
     try:
         if getattr(test, "conf", None) is not None:
-            own = broker = harness.Broker(test.conf)
+            own = broker = own_broker(test)
         t = Test(name, broker)
         test(t, version)
         problem = None
