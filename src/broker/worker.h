@@ -83,8 +83,9 @@ struct smq_batch *smq_worker_take_batch(struct smq_worker *w, unsigned peer);
 /** A batch of worker `from`, which belongs to `w` from now on. May be called from the thread of `w` only, as all else.
  */
 void smq_worker_feed_batch(struct smq_worker *w, unsigned from, struct smq_batch *batch, struct smqtt_now now);
-/** Once a turn, after the last smq_worker_feed_batch of a round that looked at all peers after the first batch was
- * seen: questions that came in are answered now, when everything that was said before they were asked is known. */
+/** Once a turn, also in one that brought no batch, after a round that looked at all peers and found nothing: questions
+ * that came in, and those of the worker itself, are answered now, when everything that was said before they were asked
+ * is known. */
 void smq_worker_settle(struct smq_worker *w, struct smqtt_now now);
 /** `peer` has more waiting than it should: while that is so for any, no PUBLISH is taken from clients here. */
 void smq_worker_set_peer_full(struct smq_worker *w, unsigned peer, bool full);

@@ -114,15 +114,18 @@ static bool take_round(struct smq_loop *loop)
 
 void smq_exchange_take(struct smq_loop *loop)
 {
-    bool found = loop->count > 1 && take_round(loop);
-    if (!found && !loop->unsettled) {
+    if (loop->count == 1) {
         return;
     }
+    bool found = take_round(loop);
+    bool any = found || loop->unsettled;
     for (unsigned rounds = 1; found && rounds < ROUNDS_MAX; rounds++) {
         found = take_round(loop);
     }
     loop->unsettled = found;
-    smq_post_thank(loop->env.post, loop->env.index);
+    if (any) {
+        smq_post_thank(loop->env.post, loop->env.index);
+    }
     if (!found) {
         smq_worker_settle(loop->worker, loop->now);
     }
