@@ -173,6 +173,7 @@ def test_policies():
             if first is None:
                 slow.expect_close(3)
                 continue
+            time.sleep(0.3)  # all have come to its worker
             got = []
             for _ in range(20):
                 p = slow.packet(3, PUBLISH).publish(V311)
