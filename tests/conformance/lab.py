@@ -50,7 +50,12 @@ def own_broker(test):
         paths[name] = os.path.join(folder, name)
         with open(paths[name], "w", encoding="utf-8") as f:
             f.write(text)
-    return harness.Broker(test.conf.format(**paths))
+    for _ in range(3):  # its port was free a moment ago, but may be somebody's client's by now
+        try:
+            return harness.Broker(test.conf.format(**paths))
+        except AssertionError as e:
+            problem = e
+    raise problem
 
 
 class Peer(harness.Raw):
