@@ -294,7 +294,7 @@ static void fire_timers(struct smq_loop *loop)
         smq_worker_tick(loop->worker, loop->now);
     }
     while ((node = smq_wheel_pop(&loop->wheel, loop->now.mono)) != NULL) {
-        smq_transport_timeout(SMQ_CONTAINER_OF(node, struct smq_transport, timer));
+        smq_transport_timeout(SMQ_CONTAINER_OF(node, struct smq_transport_end, timer)->of);
     }
     smq_listener_tick(loop);
 }

@@ -15,19 +15,25 @@ enum smq_transport_state {
                                overtakes the last bytes */
 };
 
-/* One connection. */
+/* One connection. Of these there are as many as descriptors, and most are idle: what an idle one does not need is got
+ * when it is needed. */
 struct smq_transport {
     struct smq_loop *loop;
-    struct smq_conn *conn; /* NULL while lingering */
-    struct smq_site *site; /* with a reference to its settings, and counted at its place; NULL: given away */
-    struct smq_bytebuf unread;
-    size_t need;                 /* bytes of the packet that `unread` begins, 0: not known */
-    struct smq_wheel_node timer; /* end of CLOSING and LINGERING */
+    struct smq_conn *conn;         /* NULL while lingering */
+    struct smq_site *site;         /* with a reference to its settings, and counted at its place; NULL: given away */
+    struct smq_bytebuf *unread;    /* NULL: nothing is */
+    struct smq_transport_end *end; /* when CLOSING or LINGERING ends; NULL: open */
+    size_t need;                   /* bytes of the packet that `unread` begins, 0: not known */
     int fd;
     uint32_t slot;
     uint32_t armed; /* events that epoll watches */
-    enum smq_transport_state state;
-    bool lost; /* told to the worker: no more reading or writing */
+    uint8_t state;  /* enum smq_transport_state */
+    bool lost;      /* told to the worker: no more reading or writing */
+};
+
+struct smq_transport_end {
+    struct smq_wheel_node timer;
+    struct smq_transport *of;
 };
 
 /* A transport on its way from one loop to another: the receiver gives it a slot, and so a generation, of its own. */

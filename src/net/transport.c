@@ -63,6 +63,44 @@ void smq_exchange_drop_parcel(const struct smqtt_mem *mem, struct smq_parcel *pa
     smq_mem_free(mem, parcel);
 }
 
+/* ---------------------------------------------------------------- what was read and not taken */
+
+static smq_span unread(const struct smq_transport *t)
+{
+    return t->unread != NULL ? smq_bytebuf_span(t->unread) : (smq_span){NULL, 0};
+}
+
+static void drop_unread(struct smq_transport *t)
+{
+    if (t->unread != NULL) {
+        smq_bytebuf_deinit(t->unread);
+        smq_mem_free(t->loop->env.mem, t->unread);
+        t->unread = NULL;
+    }
+}
+
+/* NULL: no memory. */
+static struct smq_bytebuf *buffer(struct smq_transport *t)
+{
+    if (t->unread == NULL) {
+        t->unread = smq_mem_alloc(t->loop->env.mem, sizeof *t->unread);
+        if (t->unread != NULL) {
+            smq_bytebuf_init(t->unread, t->loop->env.mem, t->loop->read_size + FRONT_MAX);
+        }
+    }
+    return t->unread;
+}
+
+static void consume(struct smq_transport *t, size_t n)
+{
+    if (t->unread != NULL) {
+        smq_bytebuf_consume(t->unread, n);
+        if (t->unread->len == 0) {
+            drop_unread(t);
+        }
+    }
+}
+
 struct smq_transport *smq_transport_new(struct smq_loop *loop, int fd, struct smq_site *site, smq_span peer)
 {
     struct smq_transport *t = smq_mem_zalloc(loop->env.mem, 1, sizeof *t);
@@ -75,8 +113,6 @@ struct smq_transport *smq_transport_new(struct smq_loop *loop, int fd, struct sm
     t->site = site;
     t->slot = SMQ_SLOT_NONE;
     t->armed = EPOLLIN;
-    smq_bytebuf_init(&t->unread, loop->env.mem, loop->read_size + FRONT_MAX);
-    smq_wheel_node_init(&t->timer);
     if (loop->settings->tcp_nodelay && site->listener->unix_path == NULL) {
         int on = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -119,12 +155,15 @@ void smq_transport_free(struct smq_transport *t)
 {
     struct smq_loop *loop = t->loop;
     release(t);
-    smq_wheel_cancel(&loop->wheel, &t->timer);
+    if (t->end != NULL) {
+        smq_wheel_cancel(&loop->wheel, &t->end->timer);
+        smq_mem_free(loop->env.mem, t->end);
+    }
     if (t->slot != SMQ_SLOT_NONE) {
         smq_loop_give_slot(loop, t->slot);
     }
     give_up(t->fd, t->site);
-    smq_bytebuf_deinit(&t->unread);
+    drop_unread(t);
     smq_mem_free(loop->env.mem, t);
 }
 
@@ -137,23 +176,35 @@ static void lose(struct smq_transport *t, smqtt_err err)
     }
 }
 
-static void set_timer(struct smq_transport *t, smqtt_ms wait_ms)
+/* When to give up; without memory for that it is given up now. */
+static bool set_end(struct smq_transport *t, smqtt_ms wait_ms)
 {
-    smq_wheel_set(&t->loop->wheel, &t->timer, t->loop->now.mono + wait_ms);
+    if (t->end == NULL) {
+        t->end = smq_mem_zalloc(t->loop->env.mem, 1, sizeof *t->end);
+        if (t->end == NULL) {
+            smq_transport_free(t);
+            return false;
+        }
+        smq_wheel_node_init(&t->end->timer);
+        t->end->of = t;
+    }
+    smq_wheel_set(&t->loop->wheel, &t->end->timer, t->loop->now.mono + wait_ms);
+    return true;
 }
 
 /* All was sent: says so to the peer and waits for its own end. */
 static void linger(struct smq_transport *t)
 {
     release(t);
-    smq_bytebuf_deinit(&t->unread);
+    drop_unread(t);
     t->state = SMQ_TRANSPORT_LINGERING;
     if (shutdown(t->fd, SHUT_WR) != 0) {
         smq_transport_free(t);
         return;
     }
-    set_timer(t, t->loop->ending ? ENDING_MS : LINGER_MS);
-    arm_for(t, false);
+    if (set_end(t, t->loop->ending ? ENDING_MS : LINGER_MS)) {
+        arm_for(t, false);
+    }
 }
 
 void smq_transport_timeout(struct smq_transport *t)
@@ -167,8 +218,12 @@ void smq_transport_timeout(struct smq_transport *t)
 static void keep(struct smq_transport *t, smq_span rest)
 {
     size_t max = t->loop->read_size + FRONT_MAX;
-    smq_bytebuf_set_max(&t->unread, t->need > max ? t->need : max);
-    smqtt_err err = smq_bytebuf_append(&t->unread, rest);
+    struct smq_bytebuf *buf = buffer(t);
+    smqtt_err err = SMQTT_E_NOMEM;
+    if (buf != NULL) {
+        smq_bytebuf_set_max(buf, t->need > max ? t->need : max);
+        err = smq_bytebuf_append(buf, rest);
+    }
     if (err != SMQTT_OK) {
         lose(t, err);
     }
@@ -186,9 +241,9 @@ static smq_span feed(struct smq_transport *t, smq_span bytes)
 /* What was kept, again: reading goes on after a pause. */
 static void feed_kept(struct smq_transport *t)
 {
-    size_t before = t->unread.len;
-    smq_span rest = feed(t, smq_bytebuf_span(&t->unread));
-    smq_bytebuf_consume(&t->unread, before - rest.len);
+    size_t before = unread(t).len;
+    smq_span rest = feed(t, unread(t));
+    consume(t, before - rest.len);
 }
 
 static bool is_wanted(const struct smq_transport *t)
@@ -202,7 +257,7 @@ static bool is_wanted(const struct smq_transport *t)
 static ssize_t read_in_place(struct smq_transport *t)
 {
     struct smq_loop *loop = t->loop;
-    smq_span kept = smq_bytebuf_span(&t->unread);
+    smq_span kept = unread(t);
     if (kept.len != 0) {
         memcpy(loop->read_buf, kept.data, kept.len);
     }
@@ -210,7 +265,7 @@ static ssize_t read_in_place(struct smq_transport *t)
     if (got <= 0) {
         return got;
     }
-    smq_bytebuf_consume(&t->unread, kept.len);
+    consume(t, kept.len);
     smq_span rest = feed(t, smq_span_of(loop->read_buf, kept.len + (size_t)got));
     if (rest.len != 0 && is_wanted(t)) {
         keep(t, rest);
@@ -223,14 +278,15 @@ static ssize_t read_in_place(struct smq_transport *t)
 static ssize_t read_large(struct smq_transport *t)
 {
     struct smq_loop *loop = t->loop;
-    size_t have = t->unread.len;
+    size_t have = unread(t).len;
     size_t missing = t->need > have ? t->need - have : 1;
     size_t step = have > CHUNK_MIN ? have : CHUNK_MIN;
     size_t chunk = missing < step ? missing : step;
     size_t max = loop->read_size + FRONT_MAX;
     uint8_t *at = NULL;
-    smq_bytebuf_set_max(&t->unread, have + chunk > max ? have + chunk : max);
-    smqtt_err err = smq_bytebuf_reserve(&t->unread, chunk, &at);
+    struct smq_bytebuf *buf = t->unread; /* it holds the packet's beginning */
+    smq_bytebuf_set_max(buf, have + chunk > max ? have + chunk : max);
+    smqtt_err err = smq_bytebuf_reserve(buf, chunk, &at);
     if (err != SMQTT_OK) {
         lose(t, err);
         return 1;
@@ -239,14 +295,14 @@ static ssize_t read_large(struct smq_transport *t)
     struct msghdr msg = {.msg_iov = parts, .msg_iovlen = chunk == missing ? 2 : 1};
     ssize_t got = recvmsg(t->fd, &msg, MSG_DONTWAIT);
     size_t own = got <= 0 ? 0 : (size_t)got < chunk ? (size_t)got : chunk;
-    smq_bytebuf_commit(&t->unread, own);
-    if (got <= 0 || t->unread.len < t->need) {
+    smq_bytebuf_commit(buf, own);
+    if (got <= 0 || buf->len < t->need) {
         return got;
     }
     feed_kept(t);
     smq_span behind = smq_span_of(loop->read_buf, (size_t)got - own);
     if (behind.len != 0 && is_wanted(t)) {
-        smq_span rest = t->unread.len == 0 && !smq_conn_paused(t->conn) ? feed(t, behind) : behind;
+        smq_span rest = t->unread == NULL && !smq_conn_paused(t->conn) ? feed(t, behind) : behind;
         if (rest.len != 0 && is_wanted(t)) {
             keep(t, rest);
         }
@@ -256,7 +312,7 @@ static ssize_t read_large(struct smq_transport *t)
 
 static void read_some(struct smq_transport *t)
 {
-    ssize_t got = t->unread.len <= FRONT_MAX ? read_in_place(t) : read_large(t);
+    ssize_t got = unread(t).len <= FRONT_MAX ? read_in_place(t) : read_large(t);
     if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))) {
         return;
     }
@@ -331,18 +387,18 @@ static void hand_over(struct smq_transport *t, unsigned owner)
     char peer[SMQ_PEER_TEXT];
     smq_listener_peer_text(t->fd, t->site->listener, peer);
     size_t peer_len = strlen(peer);
-    smq_span unread = smq_bytebuf_span(&t->unread);
-    struct smq_parcel *parcel = smq_mem_alloc(loop->env.mem, sizeof *parcel + peer_len + unread.len);
+    smq_span rest = unread(t);
+    struct smq_parcel *parcel = smq_mem_alloc(loop->env.mem, sizeof *parcel + peer_len + rest.len);
     if (parcel == NULL || epoll_ctl(loop->epoll, EPOLL_CTL_DEL, t->fd, NULL) != 0) {
         smq_mem_free(loop->env.mem, parcel);
         smq_transport_free(t);
         return;
     }
     *parcel = (struct smq_parcel){
-        .letter.kind = SMQ_MAIL_PARCEL, .fd = t->fd, .site = t->site, .peer_len = peer_len, .len = unread.len};
+        .letter.kind = SMQ_MAIL_PARCEL, .fd = t->fd, .site = t->site, .peer_len = peer_len, .len = rest.len};
     memcpy(parcel->bytes, peer, peer_len);
-    if (unread.len != 0) {
-        memcpy(parcel->bytes + peer_len, unread.data, unread.len);
+    if (rest.len != 0) {
+        memcpy(parcel->bytes + peer_len, rest.data, rest.len);
     }
     t->fd = -1;
     t->site = NULL;
@@ -374,7 +430,7 @@ void smq_transport_service(struct smq_transport *t)
     if (t->lost) {
         return; /* comes again with CLOSE_NOW */
     }
-    if (t->state == SMQ_TRANSPORT_OPEN && t->unread.len != 0 && fate == SMQ_FATE_KEEP && t->need == 0 &&
+    if (t->state == SMQ_TRANSPORT_OPEN && t->unread != NULL && fate == SMQ_FATE_KEEP && t->need == 0 &&
         !smq_conn_paused(t->conn)) {
         /* A pause may have left whole packets; what they cause must not leave before the mail to other workers. */
         (void)smq_loop_note(t->loop, &t->loop->resumed, t);
@@ -390,7 +446,9 @@ void smq_transport_service(struct smq_transport *t)
         }
         if (t->state == SMQ_TRANSPORT_OPEN) {
             t->state = SMQ_TRANSPORT_CLOSING;
-            set_timer(t, CLOSING_MS);
+            if (!set_end(t, CLOSING_MS)) {
+                return;
+            }
         }
     }
     arm_for(t, sent != SENT_ALL);
