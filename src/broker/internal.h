@@ -48,9 +48,10 @@ struct smq_worker {
     struct smq_map shareds;    /* session and filter -> struct smq_shared */
     struct smq_map groups;     /* $share/group/filter -> struct smq_group, of those that belong here */
     struct smq_map members;    /* worker and handle -> struct smq_member of them */
-    uint64_t n_pulls, n_settled;
-    bool has_more; /* work was left because a turn has an end */
-    bool ending;   /* everything is freed, and nobody is told */
+    uint64_t n_pulls;
+    uint64_t n_rounds, round_awaited; /* rounds that ended, and the last one that something waits for */
+    bool has_more;                    /* work was left because a turn has an end */
+    bool ending;                      /* everything is freed, and nobody is told */
     struct smq_list conns, dirty;
     struct smq_listener_count *listeners;
     struct smq_chunk_pool chunks;

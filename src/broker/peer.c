@@ -240,11 +240,17 @@ void smq_worker_feed_batch(struct smq_worker *w, unsigned from, struct smq_batch
     smq_held_release(w);
 }
 
+bool smq_worker_end_round(struct smq_worker *w)
+{
+    w->n_rounds++;
+    return w->round_awaited > w->n_rounds;
+}
+
 void smq_worker_settle(struct smq_worker *w, struct smqtt_now now)
 {
     w->now = now;
     (void)!smq_batch_pool_refill(&w->peers.pool); /* or the next time */
-    smq_pull_settle(w);
+    smq_pull_tick(w);
     smq_account_trim(w->ledger, w->account, smq_worker_fixed_bytes(w));
 }
 

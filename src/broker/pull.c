@@ -135,13 +135,19 @@ static void ask(struct smq_worker *w, struct smq_pull *pull, unsigned of)
     memcpy((uint8_t *)note->kept + kept, pull->filter, pull->filter_len);
 }
 
+uint64_t smq_pull_round(struct smq_worker *w)
+{
+    w->round_awaited = w->n_rounds + 2; /* the one that is under way has passed some peers by */
+    return w->round_awaited;
+}
+
 static void begin(struct smq_worker *w, struct smq_pull *pull)
 {
     smq_span filter = smq_span_of(pull->filter, pull->filter_len);
     bool wild = has_wildcard(filter);
     unsigned keeper = wild ? w->index : smq_peers_keeper(w, filter);
     pull->held = NULL;
-    pull->settle = w->count > 1 ? w->n_settled + 1 : 0;
+    pull->round = w->count > 1 ? smq_pull_round(w) : 0;
     if (keeper == w->index) {
         smq_retain_open(&w->retain, &pull->cursor, filter);
     }
@@ -281,7 +287,7 @@ static void go_on(struct smq_worker *w, struct smq_pull *pull, unsigned *budget)
         pull->msgs = NULL;
         pull->head = pull->n = pull->cap = 0;
     }
-    while (pull->held == NULL && pull->settle <= w->n_settled && has_room(w, pull)) {
+    while (pull->held == NULL && pull->round <= w->n_rounds && has_room(w, pull)) {
         struct smq_refbuf *msg = smq_retain_next(&w->retain, &pull->cursor, budget);
         if (msg == NULL) {
             break;
@@ -302,7 +308,7 @@ static void pump(struct smq_worker *w, struct smq_session *s, unsigned *budget)
         if (is_done(pull)) {
             pull_free(w, pull);
         } else {
-            later = later || pull->settle > w->n_settled;
+            later = later || pull->round > w->n_rounds;
         }
     }
     w->has_more = w->has_more || *budget == 0;
@@ -387,10 +393,4 @@ void smq_pull_tick(struct smq_worker *w)
     w->has_more = false;
     smq_question_serve(w, &budget);
     serve_sessions(w, &budget);
-}
-
-void smq_pull_settle(struct smq_worker *w)
-{
-    w->n_settled++;
-    smq_pull_tick(w);
 }

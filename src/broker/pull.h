@@ -18,7 +18,7 @@ struct smq_pull {
     struct smq_handle self; /* for answers of other workers; none: nobody was asked */
     uint64_t since;         /* stamp of its begin */
     uint64_t waiting;       /* bits of workers whose answer is not complete */
-    uint64_t settle;        /* its own worker's are looked at after this many smq_worker_settle */
+    uint64_t round;         /* its own worker's are looked at when this many rounds have ended */
     struct smq_retain_cursor cursor;
     struct smq_refbuf **msgs; /* from others; owned */
     uint32_t head, n, cap;
@@ -48,7 +48,7 @@ struct smq_question {
     struct smq_list of_worker;
     unsigned from;
     struct smq_handle pull;
-    uint64_t settle;
+    uint64_t round; /* it is answered when this many have ended */
     struct smq_retain_cursor cursor;
     const uint64_t *kept; /* for each worker: what must have come from it */
     uint64_t space[];     /* those, then the filter */
@@ -67,8 +67,8 @@ void smq_pull_pump(struct smq_worker *w, struct smq_session *s);
 void smq_pull_overtake(struct smq_worker *w, struct smq_session *s, const struct smq_content *content);
 /** The session ends. */
 void smq_pull_end(struct smq_worker *w, struct smq_session *s);
-/** Once a turn, when everything that other workers said has been read. */
-void smq_pull_settle(struct smq_worker *w);
+/** The round that must have ended before something that is asked now is answered: the next whole one. */
+uint64_t smq_pull_round(struct smq_worker *w);
 /** Answers questions, as far as the budget of steps goes. */
 void smq_question_serve(struct smq_worker *w, unsigned *budget);
 /** A share of the work that is left. */

@@ -24,7 +24,7 @@ void smq_pull_on_fetch(struct smq_worker *w, unsigned from, struct smq_note *hea
     memcpy(q->space, note->kept, kept + note->filter_len);
     q->from = from;
     q->pull = note->pull;
-    q->settle = w->n_settled + 1;
+    q->round = smq_pull_round(w);
     q->kept = q->space;
     smq_retain_open(&w->retain, &q->cursor, smq_span_of((uint8_t *)q->space + kept, note->filter_len));
     smq_list_init(&q->of_worker);
@@ -47,7 +47,7 @@ void smq_pull_on_stop(struct smq_worker *w, unsigned from, struct smq_note *head
 /* Has everything been read that the asker knew of? */
 static bool may_answer(const struct smq_worker *w, const struct smq_question *q)
 {
-    if (q->settle > w->n_settled) {
+    if (q->round > w->n_rounds) {
         return false;
     }
     for (unsigned i = 0; i < w->count; i++) {

@@ -83,9 +83,10 @@ struct smq_batch *smq_worker_take_batch(struct smq_worker *w, unsigned peer);
 /** A batch of worker `from`, which belongs to `w` from now on. May be called from the thread of `w` only, as all else.
  */
 void smq_worker_feed_batch(struct smq_worker *w, unsigned from, struct smq_batch *batch, struct smqtt_now now);
-/** Once a turn, also in one that brought no batch, after a round that looked at all peers and found nothing: questions
- * that came in, and those of the worker itself, are answered now, when everything that was said before they were asked
- * is known. */
+/** Ends a round, in which all batches were fed that were there for this worker when it began. What is asked is answered
+ * from what had been said before, so it waits for the end of the next whole round. True: something waits for that. */
+bool smq_worker_end_round(struct smq_worker *w);
+/** Once a turn, after its rounds, also when they brought nothing: answers what waits for no round any more. */
 void smq_worker_settle(struct smq_worker *w, struct smqtt_now now);
 /** `peer` has more waiting than it should: while that is so for any, no PUBLISH is taken from clients here. */
 void smq_worker_set_peer_full(struct smq_worker *w, unsigned peer, bool full);

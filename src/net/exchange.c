@@ -3,8 +3,8 @@
 #include "base/mem.h"
 #include "net/loop_parts.h"
 
-#define ROUNDS_MAX 64 /* of reading mail in one turn; those who wait for sockets shall not wait longer */
-#define MAILS_MAX  1024
+#define ROUNDS_MAX 64   /* of reading mail in one turn; those who wait for sockets shall not wait longer */
+#define MAILS_MAX  1024 /* of one peer in one round: as many as a ring holds, so that a round takes all there was */
 
 /* ---------------------------------------------------------------- orders */
 
@@ -117,18 +117,21 @@ void smq_exchange_take(struct smq_loop *loop)
     if (loop->count == 1) {
         return;
     }
-    bool found = take_round(loop);
-    bool any = found || loop->unsettled;
-    for (unsigned rounds = 1; found && rounds < ROUNDS_MAX; rounds++) {
+    bool found;
+    bool any = loop->unsettled;
+    bool waits;
+    unsigned rounds = 0;
+    do {
         found = take_round(loop);
-    }
-    loop->unsettled = found;
+        waits = smq_worker_end_round(loop->worker);
+        any = any || found;
+        rounds++;
+    } while ((found || waits) && rounds < ROUNDS_MAX);
+    loop->unsettled = found || waits;
     if (any) {
         smq_post_thank(loop->env.post, loop->env.index);
     }
-    if (!found) {
-        smq_worker_settle(loop->worker, loop->now);
-    }
+    smq_worker_settle(loop->worker, loop->now);
 }
 
 void smq_exchange_give(struct smq_loop *loop)

@@ -89,7 +89,7 @@ struct smq_loop {
     smqtt_ms refused_said;
     bool ending, more; /* more: dirty connections are left for the next turn */
     bool stuck;        /* a peer has no place for what this turn says: no byte leaves before it has */
-    bool unsettled;    /* mail came that the worker was not yet told the end of */
+    bool unsettled;    /* this turn had no more rounds of reading mail to spare */
     bool failed;       /* epoll itself */
     smqtt_ms end_at;
 };
@@ -134,7 +134,8 @@ void smq_transport_configure(struct smq_transport *t, struct smq_settings *setti
 
 /* ---- exchange.c */
 
-/* Takes the mail of other loops, round after round until one found nothing, then settles. */
+/* Takes the mail of other loops, round after round until one found nothing and the worker waits for none; then, or when
+ * there were enough of them, settles. */
 void smq_exchange_take(struct smq_loop *loop);
 /* Gives the worker's batches away. Sets loop->stuck. */
 void smq_exchange_give(struct smq_loop *loop);

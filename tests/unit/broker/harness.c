@@ -175,11 +175,13 @@ static bool turn_all(struct bed *bed)
 {
     bool any = false;
     for (unsigned i = 0; i < bed->count; i++) {
-        for (unsigned from = 0; from < bed->count; from++) {
-            while (bed_read_batch(bed, from, i)) {
-                any = true;
+        do {
+            for (unsigned from = 0; from < bed->count; from++) {
+                while (bed_read_batch(bed, from, i)) {
+                    any = true;
+                }
             }
-        }
+        } while (smq_worker_end_round(bed->workers[i]));
         smq_worker_settle(bed->workers[i], bed->now);
     }
     for (unsigned i = 0; i < bed->count; i++) {
@@ -197,17 +199,26 @@ void bed_turn(struct bed *bed)
     }
 }
 
+/* A round takes from each peer what is there when its turn comes. */
 static void step_rings(struct bed *bed, unsigned w, struct turn *t)
 {
-    if (t->at < bed->count) {
-        t->found = bed_read_batch(bed, t->at++, w) || t->found;
-    } else if (t->found) {
-        t->at = 0;
-        t->found = false;
-    } else {
-        smq_worker_settle(bed->workers[w], bed->now);
-        *t = (struct turn){.phase = TURN_SEND};
+    if (t->at == bed->count) {
+        bool waits = smq_worker_end_round(bed->workers[w]);
+        *t = (struct turn){.phase = TURN_RINGS};
+        if (!waits && test_random_below(&bed->rng, 2) == 0) {
+            smq_worker_settle(bed->workers[w], bed->now);
+            t->phase = TURN_SEND;
+        }
+        return;
     }
+    const struct channel *ch = &bed->channels[t->at][w];
+    t->left = t->entered ? t->left : ch->n - ch->head;
+    t->entered = t->left > 1;
+    if (t->left != 0) {
+        t->left--;
+        assert_true(bed_read_batch(bed, t->at, w));
+    }
+    t->at += !t->entered;
 }
 
 void bed_step(struct bed *bed)

@@ -41,8 +41,9 @@ struct channel {
 /** Where a worker is in its turn (docs/workers.md, "Order of a turn"). */
 struct turn {
     enum { TURN_SOCKETS, TURN_RINGS, TURN_SEND, TURN_BYTES } phase;
-    unsigned at; /* the peer whose ring is next */
-    bool found;  /* in this round over all rings */
+    unsigned at;  /* the peer whose ring is next */
+    bool entered; /* some of it was read already, */
+    size_t left;  /* and so many are left for this round */
 };
 
 struct bed {

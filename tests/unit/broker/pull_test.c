@@ -46,9 +46,17 @@ static void send_subscribe(struct client *c, const char *filter, uint8_t options
     client_push(c);
 }
 
+static bool end_round(unsigned worker)
+{
+    bool waits = smq_worker_end_round(bed.workers[worker]);
+    smq_worker_settle(bed.workers[worker], bed.now);
+    return waits;
+}
+
 static void settle(unsigned worker)
 {
-    smq_worker_settle(bed.workers[worker], bed.now);
+    while (end_round(worker)) {
+    }
 }
 
 /* The keeper answers only when it has read what the asker knows that it was sent: else a subscriber that came after a
@@ -82,6 +90,56 @@ static void the_keeper_reads_before_it_answers(void **state)
     client_expect_publish(second, topic, "new");
     client_expect_none(second);
     bed_stop(&bed);
+}
+
+/* A question does not overtake what others said before it: what stands in a ring that the round has passed by already
+ * is read in the next one, and the answer waits for that, but no longer. */
+static void an_answer_waits_for_a_whole_round(void **state)
+{
+    (void)state;
+    start(3);
+    struct client *pub = client_on(0, "p"), *first = client_on(2, "first"), *second = client_on(2, "second");
+    const char *topic = name_of(1, "topic");
+    client_subscribe(first, topic, 0);
+    bed.slowly = true;
+    client_send_publish(pub, topic, "new", 1, true, 5);
+    client_push(pub);
+    assert_true(bed_send_batches(&bed, 0, 1));
+    assert_true(bed_send_batches(&bed, 0, 2));
+    bed_serve(&bed, 0);
+    client_expect(pub, SMQ_PUBACK);
+    send_subscribe(second, topic, 0);
+    bed_serve(&bed, 2);
+    client_expect(second, SMQ_SUBACK);
+    assert_true(bed_send_batches(&bed, 2, 1));
+    assert_true(bed_read_batch(&bed, 2, 1)); /* the ring of 0 was looked at before that */
+    assert_true(end_round(1));
+    assert_false(bed_send_batches(&bed, 1, 2));
+    assert_true(bed_read_batch(&bed, 0, 1));
+    assert_false(end_round(1));
+    assert_true(bed_send_batches(&bed, 1, 2));
+    assert_true(bed_read_batch(&bed, 1, 2));
+    bed_serve(&bed, 2);
+    assert_true(client_expect_publish(second, topic, "new")->retain);
+    bed_stop(&bed);
+}
+
+/* No other worker says anything, and the subscription is not the first of its filter: there is no mail at all. */
+static void subscribing_again_asks_again(void **state)
+{
+    (void)state;
+    for (unsigned keeper = 0; keeper < 3; keeper++) {
+        start(3);
+        struct client *c = client_on(2, "c");
+        const char *topic = name_of(keeper, "topic");
+        client_publish(c, topic, "kept", 0, true);
+        for (unsigned i = 0; i < 3; i++) {
+            client_subscribe(c, topic, 0);
+            assert_true(client_expect_publish(c, topic, "kept")->retain);
+            client_expect_none(c);
+        }
+        bed_stop(&bed);
+    }
 }
 
 /* The same where the subscriber's own worker is the keeper, and the filter is known to all already. */
@@ -265,6 +323,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_keeper_reads_before_it_answers),
+        cmocka_unit_test(an_answer_waits_for_a_whole_round),
+        cmocka_unit_test(subscribing_again_asks_again),
         cmocka_unit_test(own_messages_wait_for_the_rings),
         cmocka_unit_test(a_later_subscription_gets_the_message_again),
         cmocka_unit_test(a_long_answer_comes_in_slices),

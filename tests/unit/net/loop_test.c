@@ -14,7 +14,7 @@
 #include <smqtt/system.h>
 
 #include "base/bytebuf.h"
-#include "net/loop.h"
+#include "net/loop_parts.h"
 #include "played_worker.h"
 
 /* ---------------------------------------------------------------- the test's side */
@@ -51,6 +51,7 @@ static int begin(void **state)
     listen_at(loops[0], &settings->sites[0]);
     echo = true;
     batch_size = 100;
+    on_batch = NULL;
     return 0;
 }
 
@@ -324,6 +325,32 @@ static void batches_come_whole_and_in_order(void **state)
     assert_int_equal(workers[1].heard, 5000);
 }
 
+static void say_more(void)
+{
+    workers[0].to_say++;
+    smq_exchange_give(loops[0]);
+}
+
+/* Questions are answered in each turn, whether there was mail or not, and when its rounds find more and more. */
+static void a_turn_settles_once(void **state)
+{
+    (void)state;
+    unsigned before = workers[1].settled;
+    workers[1].rounds_wanted = 5; /* what was asked in this turn is answered in it */
+    smq_loop_turn(loops[1], 0);
+    assert_int_equal(workers[1].rounds_wanted, 0);
+    assert_int_equal(workers[1].settled, before + 1);
+    on_batch = say_more;
+    say_more();
+    for (unsigned i = 1; i <= 10; i++) {
+        unsigned heard = workers[1].heard;
+        smq_loop_turn(loops[1], -1); /* does not wait: more is there */
+        assert_int_equal(workers[1].settled, before + 1 + i);
+        assert_true(workers[1].heard > heard);
+    }
+    on_batch = NULL;
+}
+
 static void many_bytes_on_their_way_count_as_full(void **state)
 {
     (void)state;
@@ -472,6 +499,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_connection_moves_with_its_unread_bytes, begin, end),
         cmocka_unit_test_setup_teardown(the_end_lets_output_leave_and_is_bounded, begin, end),
         cmocka_unit_test_setup_teardown(batches_come_whole_and_in_order, begin, end),
+        cmocka_unit_test_setup_teardown(a_turn_settles_once, begin, end),
         cmocka_unit_test_setup_teardown(many_bytes_on_their_way_count_as_full, begin, end),
         cmocka_unit_test_setup_teardown(no_byte_leaves_before_the_mail, begin, end),
         cmocka_unit_test_setup_teardown(a_listener_has_its_own_limit, begin, end),

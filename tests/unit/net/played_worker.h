@@ -29,6 +29,7 @@ struct smq_worker {
     smqtt_err lost_err;
     unsigned index;
     unsigned to_say, said, heard, unsettled; /* batches */
+    unsigned rounds_wanted, settled;
     bool peer_full;
 };
 
@@ -39,6 +40,7 @@ struct smq_batch {
 static struct smq_worker workers[2];
 static bool echo = true;
 static size_t batch_size;
+static void (*on_batch)(void); /* another worker was heard */
 
 smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_broker_config *config, struct smqtt_now now,
                          struct smq_worker **out)
@@ -188,12 +190,21 @@ void smq_worker_feed_batch(struct smq_worker *w, unsigned from, struct smq_batch
     w->heard++;
     w->unsettled++;
     free(batch);
+    if (on_batch != NULL) {
+        on_batch();
+    }
+}
+
+bool smq_worker_end_round(struct smq_worker *w)
+{
+    return w->rounds_wanted != 0 && --w->rounds_wanted != 0;
 }
 
 void smq_worker_settle(struct smq_worker *w, struct smqtt_now now)
 {
     (void)now;
     w->unsettled = 0;
+    w->settled++;
 }
 
 void smq_worker_set_peer_full(struct smq_worker *w, unsigned peer, bool full)
