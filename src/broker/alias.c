@@ -12,24 +12,37 @@ struct smq_aliases {
     } of[];
 };
 
+/* NULL: no memory. */
+static struct smq_alias_side *side_of(struct smq_conn *conn)
+{
+    if (conn->alias == NULL) {
+        conn->alias = smq_mem_zalloc(conn->worker->mem, 1, sizeof *conn->alias);
+    }
+    return conn->alias;
+}
+
+static smqtt_err begin_in(struct smq_conn *conn)
+{
+    uint32_t max = conn->listener->topic_alias_in;
+    struct smq_alias_side *side = side_of(conn);
+    if (side != NULL && side->in == NULL) {
+        side->in = smq_mem_zalloc(conn->worker->mem, 1, sizeof *side->in + max * sizeof(struct smq_alias));
+        if (side->in != NULL) {
+            side->in->n = max;
+        }
+    }
+    return side != NULL && side->in != NULL ? SMQTT_OK : SMQTT_E_NOMEM;
+}
+
 smqtt_err smq_alias_set(struct smq_conn *conn, uint32_t alias, smq_span topic)
 {
     const struct smqtt_mem *mem = conn->worker->mem;
-    uint32_t max = conn->listener->topic_alias_in;
-    if (conn->aliases == NULL) {
-        if (alias == 0 || alias > max) {
-            return SMQTT_E_BAD_ALIAS; /* [MQTT-3.3.2-9] */
-        }
-        conn->aliases = smq_mem_zalloc(mem, 1, sizeof *conn->aliases + max * sizeof(struct smq_alias));
-        if (conn->aliases == NULL) {
-            return SMQTT_E_NOMEM;
-        }
-        conn->aliases->n = max;
+    bool begun = conn->alias != NULL && conn->alias->in != NULL;
+    if (alias == 0 || alias > (begun ? conn->alias->in->n : conn->listener->topic_alias_in)) {
+        return SMQTT_E_BAD_ALIAS; /* [MQTT-3.3.2-9] */
     }
-    if (alias == 0 || alias > conn->aliases->n) {
-        return SMQTT_E_BAD_ALIAS;
-    }
-    struct smq_alias *a = &conn->aliases->of[alias - 1];
+    SMQ_TRY(begun ? SMQTT_OK : begin_in(conn));
+    struct smq_alias *a = &conn->alias->in->of[alias - 1];
     if (a->topic != NULL && smq_span_equal(smq_span_of(a->topic, a->len), topic)) {
         return SMQTT_OK;
     }
@@ -44,10 +57,11 @@ smqtt_err smq_alias_set(struct smq_conn *conn, uint32_t alias, smq_span topic)
 
 smq_span smq_alias_get(const struct smq_conn *conn, uint32_t alias)
 {
-    if (conn->aliases == NULL || alias == 0 || alias > conn->aliases->n) {
+    const struct smq_aliases *in = conn->alias != NULL ? conn->alias->in : NULL;
+    if (in == NULL || alias == 0 || alias > in->n) {
         return (smq_span){NULL, 0};
     }
-    const struct smq_alias *a = &conn->aliases->of[alias - 1];
+    const struct smq_alias *a = &in->of[alias - 1];
     return smq_span_of(a->topic, a->len);
 }
 
@@ -86,14 +100,15 @@ void smq_alias_begin_out(struct smq_conn *conn, uint32_t client_max)
     uint32_t max = conn->listener->topic_alias_out;
     max = max < client_max ? max : client_max;
     max = max < SMQ_ALIASES_OUT_MAX ? max : SMQ_ALIASES_OUT_MAX;
-    if (max == 0 || conn->aliases_out != NULL) {
+    struct smq_alias_side *side = max != 0 ? side_of(conn) : NULL;
+    if (side == NULL || side->out != NULL) {
         return;
     }
     struct smq_out_aliases *out =
         smq_mem_zalloc(conn->worker->mem, 1, sizeof *out + max * sizeof(struct smq_out_alias));
     if (out != NULL) {
         out->n = max;
-        conn->aliases_out = out;
+        side->out = out;
         conn->own_form = true;
     }
 }
@@ -130,7 +145,7 @@ static struct smq_out_alias *find(struct smq_out_aliases *out, smq_span topic)
 
 uint16_t smq_alias_pick(struct smq_conn *conn, smq_span topic, bool *known)
 {
-    struct smq_out_aliases *out = conn->aliases_out;
+    struct smq_out_aliases *out = conn->alias->out;
     *known = false;
     if (topic.len < PAYS_FROM) {
         return 0;
@@ -153,20 +168,24 @@ uint16_t smq_alias_pick(struct smq_conn *conn, smq_span topic, bool *known)
 
 void smq_alias_sent(struct smq_conn *conn, uint16_t alias)
 {
-    conn->aliases_out->of[alias - 1].is_known = true;
+    conn->alias->out->of[alias - 1].is_known = true;
 }
 
 void smq_alias_drop(struct smq_conn *conn)
 {
     const struct smqtt_mem *mem = conn->worker->mem;
-    for (uint32_t i = 0; conn->aliases != NULL && i < conn->aliases->n; i++) {
-        smq_mem_free(mem, conn->aliases->of[i].topic);
+    struct smq_alias_side *side = conn->alias;
+    if (side == NULL) {
+        return;
     }
-    for (uint32_t i = 0; conn->aliases_out != NULL && i < conn->aliases_out->n; i++) {
-        smq_mem_free(mem, conn->aliases_out->of[i].topic);
+    for (uint32_t i = 0; side->in != NULL && i < side->in->n; i++) {
+        smq_mem_free(mem, side->in->of[i].topic);
     }
-    smq_mem_free(mem, conn->aliases);
-    smq_mem_free(mem, conn->aliases_out);
-    conn->aliases = NULL;
-    conn->aliases_out = NULL;
+    for (uint32_t i = 0; side->out != NULL && i < side->out->n; i++) {
+        smq_mem_free(mem, side->out->of[i].topic);
+    }
+    smq_mem_free(mem, side->in);
+    smq_mem_free(mem, side->out);
+    smq_mem_free(mem, side);
+    conn->alias = NULL;
 }

@@ -12,6 +12,14 @@ smq_span smq_alias_get(const struct smq_conn *conn, uint32_t alias);
 
 enum { SMQ_ALIASES_OUT_MAX = 64 };
 
+struct smq_aliases;
+struct smq_out_aliases;
+/** What a connection has of them. */
+struct smq_alias_side {
+    struct smq_aliases *in;      /* numbers that the client gave; NULL until the first */
+    struct smq_out_aliases *out; /* numbers that we gave; NULL: the client takes none */
+};
+
 /** CONNECT said how many numbers the client takes. We use no more than the listener allows, than SMQ_ALIASES_OUT_MAX,
  * and than there is memory for; with none, this does nothing. */
 void smq_alias_begin_out(struct smq_conn *conn, uint32_t client_max);

@@ -190,7 +190,7 @@ smqtt_err smq_conn_send(struct smq_conn *conn, const struct smq_send *send)
         if (smq_is_mounted(conn) && !send->as_it_is && !smq_mount_strip(conn, &topic)) {
             return SMQTT_E_NOT_AUTHORIZED;
         }
-        alias = conn->aliases_out != NULL ? smq_alias_pick(conn, topic, &is_known) : 0;
+        alias = conn->alias != NULL && conn->alias->out != NULL ? smq_alias_pick(conn, topic, &is_known) : 0;
         topic.len = is_known ? 0 : topic.len;
     }
     struct layout l = lay_out(send, smq_conn_is_v5(conn), topic, alias);
@@ -400,7 +400,8 @@ smqtt_err smq_worker_open(struct smq_worker *w, const struct smq_listener_config
         smq_ledger_give(count->n, 1);
         return SMQTT_E_FULL;
     }
-    struct smq_conn *conn = smq_mem_alloc(w->mem, sizeof *conn + peer.len + 1);
+    size_t size = offsetof(struct smq_conn, peer) + peer.len + 1;
+    struct smq_conn *conn = smq_mem_alloc(w->mem, size > sizeof *conn ? size : sizeof *conn);
     if (conn == NULL) {
         leave_counts(w, count);
         return SMQTT_E_NOMEM;

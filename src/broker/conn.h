@@ -9,8 +9,7 @@
 #include "codec/packet.h"
 
 struct smq_session;
-struct smq_aliases;
-struct smq_out_aliases;
+struct smq_alias_side;
 struct smq_detect_side;
 struct smq_listener_count;
 struct smq_hold;
@@ -28,13 +27,12 @@ struct smq_conn {
     void *user;
     const struct smq_listener_config *listener; /* borrowed */
     struct smq_listener_count *of_listener;
-    struct smq_session *session;         /* from CONNECT to the end */
-    struct smq_aliases *aliases;         /* topics that the client gave numbers to; NULL until the first */
-    struct smq_out_aliases *aliases_out; /* topics that we gave numbers to; NULL: the client takes none */
-    struct smq_detect_side *detect;      /* NULL until the first DETECT or registration */
-    struct smq_hold *hold;               /* acknowledgements that wait (broker/hold.h); NULL until the first */
-    struct smq_exchange *exchange; /* a login that is under way, or that may be repeated (on_auth.c); NULL: none */
-    uint64_t stamp;                /* what its login rests on: see struct smq_auth */
+    struct smq_session *session;    /* from CONNECT to the end */
+    struct smq_alias_side *alias;   /* numbers of topics, both ways; NULL until the first */
+    struct smq_detect_side *detect; /* NULL until the first DETECT or registration */
+    struct smq_hold *hold;          /* acknowledgements that wait (broker/hold.h); NULL until the first */
+    struct smq_exchange *exchange;  /* a login that is under way, or that may be repeated (on_auth.c); NULL: none */
+    uint64_t stamp;                 /* what its login rests on: see struct smq_auth */
     struct smq_list of_worker, dirty;
     struct smq_timer timer; /* the nearest of the deadlines; reckoned anew when it fires */
     struct smq_outq out;

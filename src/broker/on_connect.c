@@ -215,7 +215,7 @@ static smqtt_err enter(struct smq_worker *w, struct smq_conn *conn, const struct
         smq_will_free(w, will);
         return err;
     }
-    smq_wheel_cancel(&w->wheel, &s->expiry.node);
+    smq_session_keep(w, s);
     smq_will_drop(w, s); /* a delayed one: its client is back [MQTT-3.1.3-9] */
     smq_mem_free(w->mem, s->user);
     s->user = user;

@@ -45,7 +45,7 @@ struct smq_session *smq_session_find(const struct smq_worker *w, smq_span client
 void smq_session_on_timer(struct smq_worker *w, struct smq_timer *timer)
 {
     w->stats.expired++;
-    smq_session_end(w, SMQ_CONTAINER_OF(timer, struct smq_session, expiry));
+    smq_session_end(w, SMQ_CONTAINER_OF(timer, struct smq_session_expiry, timer)->session);
 }
 
 smqtt_err smq_session_new(struct smq_worker *w, smq_span client_id, struct smq_session **out)
@@ -61,7 +61,6 @@ smqtt_err smq_session_new(struct smq_worker *w, smq_span client_id, struct smq_s
     smq_subscriber_init(&s->sub, w->n_made * UINT64_C(0x9E3779B97F4A7C15));
     smq_inflight_init(&s->out);
     smq_qos2_in_init(&s->in);
-    smq_timer_init(&s->expiry, SMQ_TIMER_SESSION);
     memcpy(s->client_id, client_id.data, client_id.len);
     s->id_len = (uint16_t)client_id.len;
     smqtt_err err = smq_map_put(&w->sessions, smq_session_id(s), s, NULL);
@@ -92,7 +91,7 @@ void smq_session_free(struct smq_worker *w, struct smq_session *s)
     smq_inflight_deinit(&s->out, w->mem);
     smq_qos2_in_deinit(&s->in, w->mem);
     smq_session_clear_queue(w, s);
-    smq_wheel_cancel(&w->wheel, &s->expiry.node);
+    smq_session_keep(w, s);
     smq_mem_free(w->mem, s->user);
     smq_mem_free(w->mem, s);
 }
@@ -105,6 +104,28 @@ void smq_session_end(struct smq_worker *w, struct smq_session *s)
     smq_will_fire(w, s);
     smq_map_del(&w->sessions, smq_session_id(s));
     smq_session_free(w, s);
+}
+
+void smq_session_keep(struct smq_worker *w, struct smq_session *s)
+{
+    if (s->expiry != NULL) {
+        smq_wheel_cancel(&w->wheel, &s->expiry->timer.node);
+        smq_mem_free(w->mem, s->expiry);
+        s->expiry = NULL;
+    }
+}
+
+/* One that cannot be ended in time is ended now. */
+static void expire_later(struct smq_worker *w, struct smq_session *s)
+{
+    s->expiry = smq_mem_zalloc(w->mem, 1, sizeof *s->expiry);
+    if (s->expiry == NULL) {
+        smq_session_end(w, s);
+        return;
+    }
+    s->expiry->session = s;
+    smq_timer_init(&s->expiry->timer, SMQ_TIMER_SESSION);
+    smq_wheel_set(&w->wheel, &s->expiry->timer.node, w->now.mono + (smqtt_ms)s->expiry_s * 1000);
 }
 
 void smq_session_detach(struct smq_worker *w, struct smq_session *s, bool with_will)
@@ -125,6 +146,6 @@ void smq_session_detach(struct smq_worker *w, struct smq_session *s, bool with_w
     }
     smq_will_lost(w, s);
     if (s->expiry_s != UINT32_MAX) {
-        smq_wheel_set(&w->wheel, &s->expiry.node, w->now.mono + (smqtt_ms)s->expiry_s * 1000);
+        expire_later(w, s);
     }
 }

@@ -40,18 +40,24 @@ struct smq_session {
     struct smq_qos2_in in;
     struct smq_queue queue;
     struct smq_will_due *will;
-    struct smq_slow *slow;     /* NULL: takes its messages fast enough */
-    struct smq_pulls *pulls;   /* retained messages that it is to get; NULL: none */
-    struct smq_shares *shares; /* its shared subscriptions; NULL: none */
-    uint64_t inflight_bytes;   /* of the messages in `out` */
-    struct smq_timer expiry;
-    char *user; /* who logged in; NULL: nobody in particular */
+    struct smq_slow *slow;             /* NULL: takes its messages fast enough */
+    struct smq_pulls *pulls;           /* retained messages that it is to get; NULL: none */
+    struct smq_shares *shares;         /* its shared subscriptions; NULL: none */
+    uint64_t inflight_bytes;           /* of the messages in `out` */
+    struct smq_session_expiry *expiry; /* while it is away and not for ever; NULL */
+    char *user;                        /* who logged in; NULL: nobody in particular */
     uint32_t user_len;
     uint32_t drop_said_s; /* second of the last word about dropped messages; 0: none */
     uint32_t expiry_s;    /* 0: ends with the connection; UINT32_MAX: never */
     uint16_t n_unsent;    /* in flight, but not yet sent again on this connection */
     uint16_t id_len;
     char client_id[];
+};
+
+/** When a session that is away ends. */
+struct smq_session_expiry {
+    struct smq_timer timer;
+    struct smq_session *session;
 };
 
 /* slot->sent of the in-flight table */
@@ -78,6 +84,8 @@ SMQ_MUST_USE smqtt_err smq_session_new(struct smq_worker *w, smq_span client_id,
 void smq_session_end(struct smq_worker *w, struct smq_session *s);
 /** The same without will; for the end of the worker. */
 void smq_session_free(struct smq_worker *w, struct smq_session *s);
+/** Its client is back: it does not expire. */
+void smq_session_keep(struct smq_worker *w, struct smq_session *s);
 /** The connection is gone: the session ends, or lives on for its time. */
 void smq_session_detach(struct smq_worker *w, struct smq_session *s, bool with_will);
 
