@@ -79,6 +79,7 @@ static smqtt_err route_allowed(struct smq_worker *w, struct smq_session *s, stru
     } else {
         smq_routing_init_msg(&r, msg);
     }
+    r.from = &s->sub; /* [MQTT-3.8.3-3]: not to itself where it said so */
     smqtt_err err = smq_route(w, &r);
     smq_routing_deinit(&r);
     smq_mem_free(w->mem, source);

@@ -161,6 +161,21 @@ def properties_of_a_will(t, version):
     assert found.all_of("user_property") == [v for n, v in own if n == "user_property"]
 
 
+@covers(v5="3.8.3-3")
+def a_will_is_local_too(t, version):
+    to = watcher(t, version)
+    with_will(t, version, b"own", client_id="c", session_expiry=100).bye(0)
+    peer = with_will(t, version, b"own", 1, client_id="c", session_expiry=100, clean=False)
+    peer.subscribe((t.topic("will"), 0x05))
+    peer.reset()
+    assert to.message().payload == b"own"
+    peer = t.peer(version, "c", clean=False, session_expiry=100)
+    assert peer.connack.session_present == 1
+    peer.nothing()
+    t.peer(version).publish(t.topic("will"), b"foreign", 1)
+    assert peer.message().payload == b"foreign"
+
+
 @covers(v5="3.1.2-8", v311="3.1.2-8", v31=True)
 def taking_over_publishes_the_will(t, version):
     to = watcher(t, version)

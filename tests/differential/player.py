@@ -98,6 +98,14 @@ class Player:
             while to.rels:
                 self.send(link, wire.ack(wire.PUBCOMP, to.rels.pop(0)))
 
+    def ack_all_at_once(self, link):
+        """The same for many messages of QoS 1."""
+        to = self.links[link]
+        while to.last:
+            data = b"".join(wire.ack(wire.PUBACK, number) for number in to.last)
+            to.last.clear()
+            self.send(link, data)
+
     def wait(self, seconds):
         time.sleep(seconds)
         for link in self.links.values():

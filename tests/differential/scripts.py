@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exchanges that both brokers are put through."""
 import scripts_form  # noqa: F401
+import scripts_more  # noqa: F401
 import scripts_session  # noqa: F401
 import scripts_subscribe  # noqa: F401
 from script import SCRIPTS  # noqa: F401
