@@ -225,7 +225,6 @@ static smqtt_err enter(struct smq_worker *w, struct smq_conn *conn, const struct
     s->conn = conn;
     s->listener_id = conn->listener->id;
     s->auth_turn = 0; /* another user, maybe another listener */
-    s->sub.online = true;
     w->stats.online++;
     w->stats.connects++;
     conn->session = s;

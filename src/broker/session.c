@@ -131,7 +131,6 @@ static void expire_later(struct smq_worker *w, struct smq_session *s)
 void smq_session_detach(struct smq_worker *w, struct smq_session *s, bool with_will)
 {
     s->conn = NULL;
-    s->sub.online = false;
     w->stats.online--;
     smq_slow_end(w, s);
     if (!with_will) {

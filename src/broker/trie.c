@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/trie.h"
 #include "base/mem.h"
-#include "base/wr.h"
 #include "codec/topic.h"
 
-enum { FIRST_SLOTS = 16, FIRST_RECEIVERS = 16 };
+enum {
+    FIRST_SLOTS = 16,
+    FIRST_RECEIVERS = 16,
+    OPTION_BITS = 4,
+    OPTIONS = SMQ_SUB_QOS | SMQ_SUB_NO_LOCAL | SMQ_SUB_RAP,
+};
 
 struct smq_trie_level {
     smq_span name;
@@ -13,7 +17,7 @@ struct smq_trie_level {
     size_t at;                           /* ... and which level comes there */
 };
 
-_Static_assert(sizeof(struct smq_trie_node) == 48 && sizeof(struct smq_sub) == 40, "as small as they can be");
+_Static_assert(sizeof(struct smq_trie_node) == 44 && sizeof(struct smq_sub) == 32, "as small as they can be");
 
 static struct smq_trie_node *node_of(struct smq_tree_node *n)
 {
@@ -30,16 +34,10 @@ static struct smq_sub *sub_at(const struct smq_trie *t, uint32_t name)
     return name != 0 ? smq_pool_at(&t->subs, name) : NULL;
 }
 
-static struct smq_share *share_at(const struct smq_trie *t, uint32_t name)
-{
-    return name != 0 ? smq_pool_at(&t->shares, name) : NULL;
-}
-
 smqtt_err smq_trie_init(struct smq_trie *t, const struct smqtt_mem *mem, const uint8_t key[16])
 {
     *t = (struct smq_trie){0};
     smq_pool_init(&t->subs, mem, sizeof(struct smq_sub));
-    smq_pool_init(&t->shares, mem, sizeof(struct smq_share));
     return smq_tree_init(&t->tree, mem, key, sizeof(struct smq_trie_node));
 }
 
@@ -48,7 +46,6 @@ void smq_trie_deinit(struct smq_trie *t)
     const struct smqtt_mem *mem = t->tree.mem;
     smq_tree_deinit(&t->tree);
     smq_pool_deinit(&t->subs);
-    smq_pool_deinit(&t->shares);
     smq_mem_free(mem, t->slots);
     smq_mem_free(mem, t->match.receivers);
     smq_mem_free(mem, t->match.more);
@@ -63,22 +60,22 @@ void smq_subscriber_init(struct smq_subscriber *s, uint64_t hash)
 
 /* ------------------------------------------------------------ table of subscriptions */
 
-static uint32_t key_tag(const struct smq_subscriber *who, uint32_t node, uint32_t share)
+static uint32_t key_tag(const struct smq_subscriber *who, uint32_t node)
 {
     uint64_t h = (who->hash ^ node) * UINT64_C(0x9E3779B97F4A7C15);
     h ^= h >> 29;
-    return (uint32_t)(((h + share) * UINT64_C(0xD6E8FEB86659FD93)) >> 32);
+    return (uint32_t)((h * UINT64_C(0xD6E8FEB86659FD93)) >> 32);
 }
 
-static uint32_t find_sub(const struct smq_trie *t, const struct smq_subscriber *who, uint32_t node, uint32_t share)
+static uint32_t find_sub(const struct smq_trie *t, const struct smq_subscriber *who, uint32_t node)
 {
     if (t->slots == NULL) {
         return 0;
     }
-    uint32_t tag = key_tag(who, node, share);
+    uint32_t tag = key_tag(who, node);
     for (size_t i = tag & t->mask; t->slots[i].sub != 0; i = (i + 1) & t->mask) {
         const struct smq_sub *sub = t->slots[i].tag == tag ? sub_at(t, t->slots[i].sub) : NULL;
-        if (sub != NULL && sub->who == who && sub->node == node && sub->share == share) {
+        if (sub != NULL && sub->who == who && sub->node == node) {
             return t->slots[i].sub;
         }
     }
@@ -134,12 +131,12 @@ static void unslot(struct smq_trie *t, uint32_t name, uint32_t tag)
     }
 }
 
-/* ------------------------------------------------------------ nodes and groups */
+/* ------------------------------------------------------------ nodes */
 
 /* Removes a node that nobody needs, and its parents that were there for it only. */
 static void prune(struct smq_trie *t, struct smq_trie_node *node)
 {
-    while (node->tree.parent != 0 && node->tree.first_child == 0 && node->subs == 0 && node->shares == 0) {
+    while (node->tree.parent != 0 && node->tree.first_child == 0 && node->subs == 0) {
         struct smq_trie_node *parent = node_at(t, node->tree.parent);
         parent->plus = parent->plus == node->tree.self ? 0 : parent->plus;
         parent->hash = parent->hash == node->tree.self ? 0 : parent->hash;
@@ -163,46 +160,6 @@ static void learn_wildcards(const struct smq_trie *t, struct smq_trie_node *node
     }
 }
 
-static uint32_t find_share(const struct smq_trie *t, const struct smq_trie_node *node, smq_span group)
-{
-    uint32_t name = node->shares;
-    while (name != 0 && !smq_span_equal(share_at(t, name)->name, group)) {
-        name = share_at(t, name)->next;
-    }
-    return name;
-}
-
-static uint32_t add_share(struct smq_trie *t, struct smq_trie_node *node, smq_span group)
-{
-    uint32_t name = find_share(t, node, group);
-    if (name != 0) {
-        return name;
-    }
-    uint8_t *copy = smq_mem_dup(t->tree.mem, group);
-    name = copy != NULL ? smq_pool_take(&t->shares) : 0;
-    if (name == 0) {
-        smq_mem_free(t->tree.mem, copy);
-        return 0;
-    }
-    *share_at(t, name) = (struct smq_share){.next = node->shares, .name = {copy, group.len}};
-    node->shares = name;
-    return name;
-}
-
-static void prune_share(struct smq_trie *t, struct smq_trie_node *node, uint32_t name)
-{
-    if (name == 0 || share_at(t, name)->subs != 0) {
-        return;
-    }
-    uint32_t *at = &node->shares;
-    while (*at != name) {
-        at = &share_at(t, *at)->next;
-    }
-    *at = share_at(t, name)->next;
-    smq_mem_free(t->tree.mem, (void *)(uintptr_t)share_at(t, name)->name.data);
-    smq_pool_give(&t->shares, name);
-}
-
 /* ------------------------------------------------------------ subscribing */
 
 static smqtt_err make_room(struct smq_trie *t)
@@ -213,12 +170,7 @@ static smqtt_err make_room(struct smq_trie *t)
     return (t->n + 1) * 4 > (t->mask + 1) * 3 ? resize(t, (t->mask + 1) * 2) : SMQTT_OK;
 }
 
-static uint32_t *head_of(const struct smq_trie *t, const struct smq_sub *sub)
-{
-    return sub->share != 0 ? &share_at(t, sub->share)->subs : &node_at(t, sub->node)->subs;
-}
-
-static smqtt_err add_sub(struct smq_trie *t, struct smq_subscriber *who, uint32_t node, uint32_t share, uint32_t *out)
+static smqtt_err add_sub(struct smq_trie *t, struct smq_subscriber *who, uint32_t node, uint32_t *out)
 {
     SMQ_TRY(make_room(t));
     uint32_t name = smq_pool_take(&t->subs);
@@ -226,9 +178,8 @@ static smqtt_err add_sub(struct smq_trie *t, struct smq_subscriber *who, uint32_
         return SMQTT_E_NOMEM;
     }
     struct smq_sub *sub = sub_at(t, name);
-    *sub = (struct smq_sub){.who = who, .node = node, .share = share, .who_next = who->first};
-    uint32_t *head = head_of(t, sub);
-    sub->next = *head;
+    uint32_t *head = &node_at(t, node)->subs;
+    *sub = (struct smq_sub){.who = who, .node = node, .next = *head, .who_next = who->first};
     if (sub->next != 0) {
         sub_at(t, sub->next)->prev = name;
     }
@@ -238,37 +189,32 @@ static smqtt_err add_sub(struct smq_trie *t, struct smq_subscriber *who, uint32_
     }
     who->first = name;
     who->n++;
-    put_slot(t->slots, t->mask, (struct smq_sub_slot){name, key_tag(who, node, share)});
+    put_slot(t->slots, t->mask, (struct smq_sub_slot){name, key_tag(who, node)});
     t->n++;
-    t->n_shared += share != 0;
     *out = name;
     return SMQTT_OK;
 }
 
-/* The only one on its node or in its group? */
-static bool is_alone(const struct smq_trie *t, const struct smq_sub *sub)
+/* The only one on its node? */
+static bool is_alone(const struct smq_sub *sub)
 {
-    return sub->next == 0 && sub->prev == 0 && *head_of(t, sub) != 0;
+    return sub->next == 0 && sub->prev == 0;
 }
 
 static smqtt_err subscribe(struct smq_trie *t, struct smq_subscriber *who, smq_span filter, uint32_t *name,
                            bool *existed)
 {
-    smq_span group, rest;
-    bool shared = smq_topic_split_share(filter, &group, &rest);
     struct smq_tree_node *at;
-    SMQ_TRY(smq_tree_add(&t->tree, rest, &at));
+    SMQ_TRY(smq_tree_add(&t->tree, filter, &at));
     struct smq_trie_node *node = node_of(at);
     learn_wildcards(t, node);
-    uint32_t share = shared ? add_share(t, node, group) : 0;
-    smqtt_err err = shared && share == 0 ? SMQTT_E_NOMEM : SMQTT_OK;
-    *name = err == SMQTT_OK ? find_sub(t, who, at->self, share) : 0;
+    *name = find_sub(t, who, at->self);
     *existed = *name != 0;
-    if (err == SMQTT_OK && *name == 0) {
-        err = add_sub(t, who, at->self, share, name);
+    if (*existed) {
+        return SMQTT_OK;
     }
+    smqtt_err err = add_sub(t, who, at->self, name);
     if (err != SMQTT_OK) {
-        prune_share(t, node, share);
         prune(t, node);
     }
     return err;
@@ -282,10 +228,9 @@ smqtt_err smq_trie_subscribe(struct smq_trie *t, struct smq_subscriber *who, smq
     t->last_len = 0;
     SMQ_TRY(subscribe(t, who, filter, &name, &was));
     struct smq_sub *sub = sub_at(t, name);
-    sub->options = options;
-    sub->id = id;
+    sub->terms = id << OPTION_BITS | (options & OPTIONS);
     *existed = was;
-    if (!was && t->changed != NULL && is_alone(t, sub)) {
+    if (!was && t->changed != NULL && is_alone(sub)) {
         t->changed(t->ctx, filter, true);
     }
     return SMQTT_OK;
@@ -295,37 +240,27 @@ smqtt_err smq_trie_subscribe(struct smq_trie *t, struct smq_subscriber *who, smq
 static void tell_end(const struct smq_trie *t, const struct smq_sub *sub)
 {
     uint8_t text[UINT16_MAX + 1];
-    struct smq_wr wr = smq_wr_of(text, sizeof text);
-    if (sub->share != 0) {
-        smq_wr_put(&wr, smq_span_str("$share/"));
-        smq_wr_put(&wr, share_at(t, sub->share)->name);
-        smq_wr_put(&wr, smq_span_str("/"));
-    }
-    size_t len = smq_tree_path(&t->tree, &node_at(t, sub->node)->tree, text + wr.len, sizeof text - wr.len);
-    t->changed(t->ctx, smq_span_of(text, wr.len + len), false);
+    size_t len = smq_tree_path(&t->tree, &node_at(t, sub->node)->tree, text, sizeof text);
+    t->changed(t->ctx, smq_span_of(text, len), false);
 }
 
 static void remove_sub(struct smq_trie *t, uint32_t name)
 {
     struct smq_sub *sub = sub_at(t, name);
     struct smq_trie_node *node = node_at(t, sub->node);
-    uint32_t share = sub->share;
     struct smq_subscriber *who = sub->who;
     t->last_len = 0;
-    if (t->changed != NULL && is_alone(t, sub)) {
+    if (t->changed != NULL && is_alone(sub)) {
         tell_end(t, sub);
     }
-    unslot(t, name, key_tag(who, sub->node, share));
+    unslot(t, name, key_tag(who, sub->node));
     if (sub->prev != 0) {
         sub_at(t, sub->prev)->next = sub->next;
     } else {
-        *head_of(t, sub) = sub->next;
+        node->subs = sub->next;
     }
     if (sub->next != 0) {
         sub_at(t, sub->next)->prev = sub->prev;
-    }
-    if (share != 0 && share_at(t, share)->turn == name) {
-        share_at(t, share)->turn = sub->next;
     }
     if (sub->who_prev != 0) {
         sub_at(t, sub->who_prev)->who_next = sub->who_next;
@@ -336,22 +271,14 @@ static void remove_sub(struct smq_trie *t, uint32_t name)
         sub_at(t, sub->who_next)->who_prev = sub->who_prev;
     }
     who->n--;
-    t->n_shared -= share != 0;
     smq_pool_give(&t->subs, name);
-    prune_share(t, node, share);
     prune(t, node);
 }
 
 static uint32_t look_up(const struct smq_trie *t, const struct smq_subscriber *who, smq_span filter)
 {
-    smq_span group, rest;
-    bool shared = smq_topic_split_share(filter, &group, &rest);
-    struct smq_tree_node *at = smq_tree_find(&t->tree, rest);
-    if (at == NULL) {
-        return 0;
-    }
-    uint32_t share = shared ? find_share(t, node_of(at), group) : 0;
-    return shared && share == 0 ? 0 : find_sub(t, who, at->self, share);
+    const struct smq_tree_node *at = smq_tree_find(&t->tree, filter);
+    return at != NULL ? find_sub(t, who, at->self) : 0;
 }
 
 bool smq_trie_has(const struct smq_trie *t, const struct smq_subscriber *who, smq_span filter)
@@ -389,23 +316,29 @@ static smqtt_err grow(const struct smqtt_mem *mem, void **array, size_t *cap, si
     return SMQTT_OK;
 }
 
+static uint32_t id_of(const struct smq_sub *sub)
+{
+    return sub->terms >> OPTION_BITS;
+}
+
 static smqtt_err merge(struct smq_trie *t, struct smq_receiver *r, const struct smq_sub *sub)
 {
     struct smq_match *m = &t->match;
-    uint8_t qos = sub->options & SMQ_SUB_QOS;
-    if (sub->id != 0 && r->id != 0) {
+    uint32_t id = id_of(sub);
+    uint8_t qos = sub->terms & SMQ_SUB_QOS;
+    if (id != 0 && r->id != 0) {
         if (m->n_more == m->cap_more) {
             void *more = m->more;
             SMQ_TRY(grow(t->tree.mem, &more, &m->cap_more, sizeof *m->more));
             m->more = more;
         }
-        m->more[m->n_more++] = (struct smq_more_id){sub->id, r->more};
+        m->more[m->n_more++] = (struct smq_more_id){id, r->more};
         r->more = (uint32_t)m->n_more;
-    } else if (sub->id != 0) {
-        r->id = sub->id;
+    } else if (id != 0) {
+        r->id = id;
     }
     r->qos = qos > r->qos ? qos : r->qos;
-    r->rap = r->rap || (sub->options & SMQ_SUB_RAP) != 0;
+    r->rap = r->rap || (sub->terms & SMQ_SUB_RAP) != 0;
     return SMQTT_OK;
 }
 
@@ -418,7 +351,7 @@ static smqtt_err add_receiver(struct smq_trie *t, const struct smq_sub *sub)
         m->receivers = receivers;
     }
     m->receivers[m->n++] = (struct smq_receiver){
-        .who = sub->who, .id = sub->id, .qos = sub->options & SMQ_SUB_QOS, .rap = (sub->options & SMQ_SUB_RAP) != 0};
+        .who = sub->who, .id = id_of(sub), .qos = sub->terms & SMQ_SUB_QOS, .rap = (sub->terms & SMQ_SUB_RAP) != 0};
     return SMQTT_OK;
 }
 
@@ -427,7 +360,7 @@ static smqtt_err take_subs(struct smq_trie *t, uint32_t name, const struct smq_s
     struct smq_match *m = &t->match;
     for (const struct smq_sub *sub = sub_at(t, name); sub != NULL; sub = sub_at(t, sub->next)) {
         struct smq_subscriber *who = sub->who;
-        if ((sub->options & SMQ_SUB_NO_LOCAL) != 0) {
+        if ((sub->terms & SMQ_SUB_NO_LOCAL) != 0) {
             t->last_cares_from = true;
             if (who == from) {
                 continue; /* [MQTT-3.8.3-3] */
@@ -442,32 +375,6 @@ static smqtt_err take_subs(struct smq_trie *t, uint32_t name, const struct smq_s
         SMQ_TRY(add_receiver(t, sub));
     }
     return SMQTT_OK;
-}
-
-/* One member of each group, in turn; one that is connected if there is any. */
-static smqtt_err take_shares(struct smq_trie *t, uint32_t name)
-{
-    t->last_took_turns = true;
-    for (struct smq_share *share = share_at(t, name); share != NULL; share = share_at(t, share->next)) {
-        uint32_t first = share->turn != 0 ? share->turn : share->subs;
-        const struct smq_sub *sub = sub_at(t, first);
-        while (!sub->who->online) {
-            uint32_t next = sub->next != 0 ? sub->next : share->subs;
-            sub = sub_at(t, next);
-            if (next == first) {
-                break;
-            }
-        }
-        share->turn = sub->next;
-        SMQ_TRY(add_receiver(t, sub));
-    }
-    return SMQTT_OK;
-}
-
-static smqtt_err take_node(struct smq_trie *t, const struct smq_trie_node *node, const struct smq_subscriber *from)
-{
-    SMQ_TRY(take_subs(t, node->subs, from));
-    return node->shares != 0 ? take_shares(t, node->shares) : SMQTT_OK;
 }
 
 static smqtt_err split(struct smq_trie *t, smq_span topic, size_t *n)
@@ -495,11 +402,11 @@ static smqtt_err walk(struct smq_trie *t, size_t n, bool dollar, const struct sm
     for (;;) {
         bool wild = !(dollar && at == 0); /* [MQTT-4.7.2-1] */
         if (wild && node->hash != 0) {
-            SMQ_TRY(take_node(t, node_at(t, node->hash), from));
+            SMQ_TRY(take_subs(t, node_at(t, node->hash)->subs, from));
         }
         const struct smq_tree_node *child = NULL;
         if (at == n) {
-            SMQ_TRY(take_node(t, node, from));
+            SMQ_TRY(take_subs(t, node->subs, from));
         } else {
             if (wild && node->plus != 0) {
                 t->levels[waiting].pending = node_at(t, node->plus);
@@ -528,7 +435,7 @@ static bool is_last(const struct smq_trie *t, smq_span topic, const struct smq_s
 
 static void remember(struct smq_trie *t, smq_span topic, const struct smq_subscriber *from)
 {
-    if (!t->last_took_turns && topic.len <= sizeof t->last_topic) {
+    if (topic.len <= sizeof t->last_topic) {
         memcpy(t->last_topic, topic.data, topic.len);
         t->last_len = (uint16_t)topic.len;
         t->last_from = from;
@@ -549,7 +456,6 @@ smqtt_err smq_trie_match(struct smq_trie *t, smq_span topic, const struct smq_su
         return SMQTT_OK;
     }
     t->last_cares_from = false;
-    t->last_took_turns = false;
     size_t n;
     SMQ_TRY(split(t, topic, &n));
     t->mark++;

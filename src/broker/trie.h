@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef SMQTT_BROKER_TRIE_H
 #define SMQTT_BROKER_TRIE_H
-/* Who subscribed to what: a tree over the levels of filters, `+` and `#` and shared groups in it. To subscribe, to
+/* Who subscribed to what: a tree over the levels of filters, `+` and `#` in it. A group of a shared
+ * subscription is a subscriber like any other (broker/share.h). To subscribe, to
  * unsubscribe and to find a subscription take the same time however many there are; to match costs the branches that
  * match. */
 #include "base/list.h"
@@ -18,35 +19,24 @@ struct smq_subscriber {
     uint32_t first; /* of its subscriptions; 0: none */
     uint32_t n;
     uint32_t mark, index; /* stamp of the last match, and where it stands in its result */
-    bool online;          /* kept by the owner; shared groups prefer those */
     bool is_group;        /* not a session: broker/share.h */
 };
 
-/* Subscriptions, groups and nodes live in pools and name each other by 32 bits, 0: none. */
+/* Subscriptions and nodes live in pools and name each other by 32 bits, 0: none. */
 
 /** One subscription of one session. */
 struct smq_sub {
     struct smq_subscriber *who;
     uint32_t node;
-    uint32_t share;      /* its group; 0: not shared */
-    uint32_t next, prev; /* in the list of node or group */
+    uint32_t next, prev; /* in the list of the node */
     uint32_t who_next, who_prev;
-    uint32_t id; /* subscription identifier; 0: none */
-    uint8_t options;
-};
-
-/** A shared group on its filter. */
-struct smq_share {
-    uint32_t next;
-    uint32_t subs, turn; /* turn: whose it is; 0: the first's */
-    uint32_t tag;        /* hash of the name */
-    smq_span name;
+    uint32_t terms; /* its identifier, which has 28 bits (0: none), and 4 bits of options */
 };
 
 struct smq_trie_node {
     struct smq_tree_node tree;
     uint32_t plus, hash; /* the children of these names */
-    uint32_t subs, shares;
+    uint32_t subs;
 };
 
 struct smq_sub_slot {
@@ -55,7 +45,7 @@ struct smq_sub_slot {
 };
 
 /** One that shall get the message. Several overlapping subscriptions of a session are one receiver with the highest
- * QoS [MQTT-3.3.5-1] and all identifiers [MQTT-3.3.4-3]; a shared one is a receiver of its own. */
+ * QoS [MQTT-3.3.5-1] and all identifiers [MQTT-3.3.4-3]. */
 struct smq_receiver {
     struct smq_subscriber *who;
     uint32_t id;   /* first subscription identifier; 0: none */
@@ -77,25 +67,23 @@ struct smq_match {
 
 enum { SMQ_LAST_TOPIC_MAX = 128 };
 
-/** A filter has its first subscription (`begins`), or lost its last; a shared group is a filter of its own, with its
- * `$share/group/`. The filter is borrowed during the call, which must not change the trie. */
+/** A filter has its first subscription (`begins`), or lost its last. The filter is borrowed during the call, which must
+ * not change the trie. */
 typedef void (*smq_trie_fn)(void *ctx, smq_span filter, bool begins);
 
 struct smq_trie {
     struct smq_tree tree;
-    struct smq_pool subs, shares;
+    struct smq_pool subs;
     smq_trie_fn changed; /* NULL: nobody wants to know */
     void *ctx;
-    struct smq_sub_slot *slots; /* (subscriber, node, group) -> subscription */
+    struct smq_sub_slot *slots; /* (subscriber, node) -> subscription */
     size_t mask, n;
-    size_t n_shared; /* of n, those of groups */
     uint32_t mark;
     struct smq_match match; /* of the last call */
     /* Messages often come in a row on one topic: the last match is used again while nothing changed. */
     const struct smq_subscriber *last_from;
     uint16_t last_len;    /* 0: cannot be used again */
     bool last_cares_from; /* No Local was among the subscriptions */
-    bool last_took_turns; /* a shared group was: each message is another one's */
     uint8_t last_topic[SMQ_LAST_TOPIC_MAX];
     struct smq_trie_level *levels;
     size_t n_levels;
@@ -109,7 +97,8 @@ void smq_trie_deinit(struct smq_trie *t);
 void smq_subscriber_init(struct smq_subscriber *s, uint64_t hash);
 /**
  * Subscribes, or changes the options of the subscription that is there.
- * @param filter  checked, with its `$share/group/` if it has one
+ * @param filter  checked, without `$share/group/`
+ * @param id  subscription identifier, at most 268,435,455; 0: none
  * @param[out] existed  it was there before
  * @retval SMQTT_E_NOMEM  nothing changed
  */
