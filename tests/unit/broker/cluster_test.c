@@ -326,7 +326,7 @@ static void expect_last_values(void)
     unsigned found[4] = {0};
     const struct smq_packet *pkt;
     while ((pkt = client_next(late)) != NULL) {
-        unsigned pub, n;
+        unsigned pub = 0, n = 0;
         assert_true(pkt->type == SMQ_PUBLISH && span_number(pkt->publish.payload, &pub, &n));
         found[topic_index(pkt->publish.topic)] = n + 1;
     }
