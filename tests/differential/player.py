@@ -3,6 +3,7 @@
 be compared: what may differ between two right brokers (identifiers they choose, words, limits they announce) is
 left out or made the same."""
 import os
+import re
 import sys
 import time
 
@@ -36,6 +37,7 @@ class Player:
 
     def __init__(self, broker, name, patience=1):
         self.broker, self.name, self.patience, self.links = broker, name, patience, {}
+        self.messages_only = False  # compare what is delivered, in whatever order, and not who answers when
 
     # --- what scripts call
 
@@ -198,6 +200,9 @@ class Player:
     def result(self):
         for link in self.links.values():
             link.close()
+        if self.messages_only:
+            return {name: sorted(re.sub(r" #\d+", "", p) for p in link.seen if p.startswith("PUBLISH"))
+                    for name, link in self.links.items()}
         return {name: link.seen for name, link in self.links.items()}
 
 

@@ -187,3 +187,12 @@ def pubrec_of_failure_and_again(p, v):
     p.connect("w", v, clean=False, session_expiry=100)
     p.publish("a", p.topic(), b"y", qos=1, props=props(message_expiry=600))
     p.ack("w", PUBACK)
+
+
+for first, then in ((0x00, 0x08), (0x08, 0x00), (0x00, 0x04), (0x04, 0x00)):
+    def options_changed(p, v, first=first, then=then):
+        p.connect("a", v)
+        p.subscribe("a", (p.topic(), first))
+        p.subscribe("a", (p.topic(), then | 0x20))
+        p.publish("a", p.topic(), b"x", qos=1, retain=True)
+    add("options-from-%02x-to-%02x" % (first, then), (V5,), options_changed)
