@@ -3,7 +3,7 @@
 #define SMQTT_APPS_LOAD_H
 /* From files to a configuration that a loop can use. */
 #include "access.h"
-#include "broker/conf.h"
+#include "conf/conf.h"
 #include "flags.h"
 #include "net/statefile.h"
 

@@ -5,7 +5,7 @@
  * JSON object a line. Lines may come from any thread; each leaves in one piece. */
 #include <pthread.h>
 
-#include "broker/conf.h"
+#include "conf/conf.h"
 #include "net/why.h"
 
 enum { LOGGING_WAITING = 512 }; /* lines that wait for the worker that publishes them */

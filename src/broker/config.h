@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef SMQTT_BROKER_CONFIG_H
 #define SMQTT_BROKER_CONFIG_H
-/* What the broker was told: plain values, filled in by the parser of configuration files (broker/directive.def has a
+/* What the broker was told: plain values, filled in by the parser of configuration files (conf/directive.def has a
  * row for each) or by a test. */
 #include <smqtt/identity.h>
 #include <smqtt/secure.h>

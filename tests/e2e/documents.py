@@ -16,7 +16,7 @@ def read(path):
 
 
 def rows():
-    text = read("src/broker/directive.def")
+    text = read("src/conf/directive.def")
     found = ROW.findall(text)
     assert len(found) == len(re.findall(r'^DIRECTIVE\("', text, re.M)), "a row of directive.def has another form"
     foreign = FOREIGN.findall(text)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/conf.h"
+#include "conf/conf.h"
 
 #define DUMP_MAX (1 << 20)
 

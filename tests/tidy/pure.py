@@ -10,7 +10,7 @@ import sys
 
 import tree
 
-PURE = ('base', 'codec', 'crypto', 'session', 'detect', 'client', 'broker', 'auth')
+PURE = ('base', 'codec', 'crypto', 'session', 'detect', 'client', 'broker', 'auth', 'conf')
 
 
 def symbols(archive):

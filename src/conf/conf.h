@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef SMQTT_BROKER_CONF_H
-#define SMQTT_BROKER_CONF_H
+#ifndef SMQTT_CONF_CONF_H
+#define SMQTT_CONF_CONF_H
 /* Configuration files in the syntax of mosquitto.conf: text in, values out. Files are the caller's: it feeds their text
- * and answers include_dir. The directives are the rows of broker/directive.def. */
+ * and answers include_dir. The directives are the rows of conf/directive.def. */
 #include "base/log.h"
 #include "broker/config.h"
 

@@ -3,8 +3,8 @@
 #define SMQTT_TESTS_CONF_BED_H
 /* Configurations read from texts. */
 #include "../test.h"
-#include "broker/conf.h"
-#include "broker/conf_row.h"
+#include "conf/conf.h"
+#include "conf/row.h"
 
 struct heard {
     unsigned warnings;

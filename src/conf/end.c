@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "broker/conf_row.h"
+#include "conf/row.h"
 
 #define VALUE_MAX 4096
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/hex.h"
-#include "broker/conf_row.h"
+#include "conf/row.h"
 
 #define LINE_SIZE 4352
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef SMQTT_BROKER_CONF_ROW_H
-#define SMQTT_BROKER_CONF_ROW_H
+#ifndef SMQTT_CONF_ROW_H
+#define SMQTT_CONF_ROW_H
 /* What the files of the parser share: the rows of directive.def as tables, and the parser's state. */
-#include "broker/conf.h"
+#include "conf/conf.h"
 
 enum smq_conf_type {
     SMQ_CONF_BOOL,
@@ -95,7 +95,7 @@ void smq_conf_value_free(const struct smqtt_mem *mem, enum smq_conf_scope scope,
 /* A whole decimal number; a leading '-' is refused. */
 bool smq_conf_number(const char *text, uint64_t max, uint64_t *number);
 
-/* ---- conf_own.c, conf_require.c */
+/* ---- own.c, require.c */
 
 /* The readers of type OWN, by name. `value` may be written to. */
 SMQ_MUST_USE smqtt_err smq_conf_own_read(struct smq_conf_parser *parser, const char *name, char *value);
@@ -122,7 +122,7 @@ void smq_conf_require_free(const struct smqtt_mem *mem, struct smq_require_detec
 SMQ_MUST_USE smqtt_err smq_conf_require_copy(const struct smqtt_mem *mem, const struct smq_require_detect *list,
                                              struct smq_require_detect **out);
 
-/* ---- conf_name.c: names that are not ours */
+/* ---- name.c: names that are not ours */
 
 /* A directive of Mosquitto that this version does not have, or one of nobody. */
 SMQ_MUST_USE smqtt_err smq_conf_name_read(struct smq_conf_parser *parser, const char *name, char *value);
@@ -132,7 +132,7 @@ SMQ_MUST_USE smqtt_err smq_conf_name_close(struct smq_conf_parser *parser, struc
 /* "the listener on port 1883", for sentences. */
 void smq_conf_name_place(const struct smq_listener_config *listener, char *out, size_t cap);
 
-/* ---- conf_end.c: what the directives mean together */
+/* ---- end.c: what the directives mean together */
 
 /* Finishes parser->conf in place. SMQTT_E_USAGE, SMQTT_E_NOMEM. */
 SMQ_MUST_USE smqtt_err smq_conf_finish(struct smq_conf_parser *parser);

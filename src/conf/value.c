@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "broker/conf_row.h"
+#include "conf/row.h"
 #include "codec/topic.h"
 
 #define DAY_S        86400u

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "broker/conf_row.h"
+#include "conf/row.h"
 
 #define DISTANCE_MAX 3 /* letters between a mistake and what it was meant to be */
 #define NAME_LEN_MAX 40
@@ -11,7 +11,7 @@
 const struct smq_conf_foreign smq_conf_foreign[] = {
 #define FOREIGN(name, what, type, min, max, words, inert, mend) \
     {SMQ_CONF_##what, {name, SMQ_CONF_##type, SMQ_CONF_GLOBAL, 0, min, max, words, inert, mend}},
-#include "broker/directive.def"
+#include "conf/directive.def"
 };
 const size_t smq_conf_n_foreign = SMQ_ARRAY_LEN(smq_conf_foreign);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/conf.h"
+#include "conf/conf.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "broker/conf_row.h"
+#include "conf/row.h"
 
 #define VALUE_MAX 4096
 
@@ -20,7 +20,7 @@
 const struct smq_conf_row smq_conf_rows[] = {
 #define DIRECTIVE(name, type, scope, field, min, max, words, deflt, help) \
     {name, SMQ_CONF_##type, SMQ_CONF_##scope, offsetof(BASE_##scope, field), min, max, words, deflt, help},
-#include "broker/directive.def"
+#include "conf/directive.def"
 };
 const size_t smq_conf_n_rows = SMQ_ARRAY_LEN(smq_conf_rows);
 
@@ -28,7 +28,7 @@ static const struct {
     const char *alias, *name;
 } aliases[] = {
 #define ALIAS(alias, name) {alias, name},
-#include "broker/directive.def"
+#include "conf/directive.def"
 };
 
 bool smq_conf_directive(size_t i, const char **name, const char **help)

@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "broker/conf_row.h"
+#include "conf/row.h"
 
 #define INCLUDE_DEPTH 1 /* files of an include_dir include no more */
 

@@ -5,7 +5,7 @@
 #include "base/hex.h"
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "broker/conf_row.h"
+#include "conf/row.h"
 #include "codec/topic.h"
 
 void smq_conf_require_free(const struct smqtt_mem *mem, struct smq_require_detect *list)
