@@ -61,11 +61,21 @@ static inline uint64_t smq_rd_uint(struct smq_rd *rd, size_t len)
 }
 static inline uint8_t smq_rd_u8(struct smq_rd *rd)
 {
-    return (uint8_t)smq_rd_uint(rd, 1);
+    if (smq_rd_left(rd) < 1) {
+        smq_rd_fail(rd);
+        return 0;
+    }
+    return *rd->pos++;
 }
 static inline uint16_t smq_rd_u16(struct smq_rd *rd)
 {
-    return (uint16_t)smq_rd_uint(rd, 2);
+    if (smq_rd_left(rd) < 2) {
+        smq_rd_fail(rd);
+        return 0;
+    }
+    uint16_t v = (uint16_t)(rd->pos[0] << 8 | rd->pos[1]);
+    rd->pos += 2;
+    return v;
 }
 static inline uint32_t smq_rd_u32(struct smq_rd *rd)
 {

@@ -26,20 +26,6 @@ struct smq_refbuf *smq_refbuf_new_copy(const struct smqtt_mem *mem, smq_span s)
     return buf;
 }
 
-struct smq_refbuf *smq_refbuf_ref(struct smq_refbuf *buf)
-{
-    /* Relaxed: who calls is an owner already, and hands the block on by means that order memory. */
-    atomic_fetch_add_explicit(&buf->refs, 1, memory_order_relaxed);
-    return buf;
-}
-
-bool smq_refbuf_release(struct smq_refbuf *buf)
-{
-    /* Release, so that this owner's reads come before the free; acquire, so that the last one sees all of them done.
-     * Who is the only owner stays it: nobody else could make another. */
-    return smq_refbuf_is_sole(buf) || atomic_fetch_sub_explicit(&buf->refs, 1, memory_order_acq_rel) == 1;
-}
-
 void smq_refbuf_free(struct smq_refbuf *buf)
 {
     smq_mem_free(buf->mem, buf);
@@ -54,5 +40,5 @@ void smq_refbuf_unref(struct smq_refbuf *buf)
 
 bool smq_refbuf_is_sole(const struct smq_refbuf *buf)
 {
-    return atomic_load_explicit(&buf->refs, memory_order_acquire) == 1;
+    return (atomic_load_explicit(&buf->refs, memory_order_acquire) & ~SMQ_REFS_CROSSED) == 1;
 }

@@ -170,6 +170,7 @@ static bool send_template(struct smq_conn *conn, struct smq_routing *r, const st
         size_t id_at;
         t->len = (uint16_t)smq_send_write(&plain, v5, w->now.mono, t->bytes, sizeof t->bytes, &id_at);
         t->id_at = (uint16_t)id_at;
+        t->shared = NULL;
         if (t->len == 0) {
             return false;
         }
@@ -215,7 +216,8 @@ bool smq_session_is_ready(const struct smq_worker *w, const struct smq_session *
 static smqtt_err send_now(struct smq_conn *conn, struct smq_routing *r, const struct smq_send *send)
 {
     size_t size = r->content.topic.len + r->content.props.len + r->content.payload.len;
-    bool small = size <= SMQ_COPY_MAX && !conn->own_form && (send->n_ids == 0 || !smq_conn_is_v5(conn));
+    bool many = r->n_receivers > 1; /* for one it is written where it goes */
+    bool small = many && size <= SMQ_COPY_MAX && !conn->own_form && (send->n_ids == 0 || !smq_conn_is_v5(conn));
     if (small && send_template(conn, r, send)) {
         return SMQTT_OK;
     }

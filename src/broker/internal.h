@@ -131,6 +131,11 @@ static inline bool smq_worker_has_room(struct smq_worker *w, uint64_t n)
 {
     return smq_account_reserve(w->ledger, w->account, n + smq_worker_fixed_bytes(w), w->config->memory_limit);
 }
+/** May a session do that? See smq_session_ask. */
+static inline bool smq_session_may(struct smq_worker *w, struct smq_session *s, smq_span topic, enum smq_access kind)
+{
+    return (s->auth == NULL && s->auth_turn == w->auth_turn) || smq_session_ask(w, s, topic, kind);
+}
 /** The worker that owns a client identifier. */
 unsigned smq_worker_owner(const struct smq_worker *w, smq_span client_id);
 

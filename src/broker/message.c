@@ -141,7 +141,11 @@ void *smq_delivery_new(const struct smqtt_mem *mem, struct smq_refbuf *msg, bool
 void smq_delivery_free(const struct smqtt_mem *mem, void *delivery)
 {
     struct wrapper *w = wrapper_of(delivery);
-    smq_msg_unref(w != NULL ? w->msg : delivery);
+    if (w == NULL) {
+        smq_msg_unref(delivery);
+        return;
+    }
+    smq_msg_unref(w->msg);
     smq_mem_free(mem, w);
 }
 

@@ -54,7 +54,8 @@ static smqtt_err refuse(struct smq_worker *w, struct smq_conn *conn, const struc
 /* Exempt from require_detect: receipts and notices (protocol.md 9.4); registration never comes here. */
 static smqtt_err check_detect(const struct smq_conn *conn, const struct smq_publish *p)
 {
-    return smq_detect_is_satisfied(conn, p->topic, false) ? SMQTT_OK : SMQTT_E_NOT_AUTHORIZED;
+    bool may = conn->listener->require_detect == NULL || smq_detect_is_satisfied(conn, p->topic, false);
+    return may ? SMQTT_OK : SMQTT_E_NOT_AUTHORIZED;
 }
 
 /* Who publishes it, for the time when the right to it is asked for again. */
@@ -64,34 +65,52 @@ static smqtt_err source_of(struct smq_worker *w, const struct smq_session *s, ui
     return smq_source_new(w, s->auth, &who, s->listener_id, bytes, source);
 }
 
+/* What the broker itself has to know of the properties. */
+static void take_props(const struct smq_worker *w, const struct smq_publish *p, struct smq_content *content)
+{
+    uint32_t expiry = smq_props_num(&p->props, SMQ_PROP_MESSAGE_EXPIRY, 0);
+    if (smq_props_has(&p->props, SMQ_PROP_MESSAGE_EXPIRY)) {
+        content->expires = w->now.mono + (smqtt_ms)expiry * 1000;
+    }
+    content->has_text = smq_props_num(&p->props, SMQ_PROP_PAYLOAD_FORMAT, 0) == 1;
+}
+
+/* Was it sealed for the broker's own identity? Then it is routed when it is opened. */
+static bool take_own(struct smq_worker *w, struct smq_conn *conn, const struct smq_content *content, smqtt_err *err)
+{
+    const struct smq_own_from from = {.session = conn->session};
+    return smq_own_take(w, &from, content) || smq_far_seal(w, conn, content, err);
+}
+
 static smqtt_err route(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p, smq_span props,
                        size_t *n_receivers)
 {
-    uint32_t expiry = smq_props_num(&p->props, SMQ_PROP_MESSAGE_EXPIRY, UINT32_MAX);
-    bool expires = smq_props_has(&p->props, SMQ_PROP_MESSAGE_EXPIRY);
-    struct smq_content content = {.topic = p->topic,
-                                  .props = props,
-                                  .payload = p->payload,
-                                  .expires = expires ? w->now.mono + (smqtt_ms)expiry * 1000 : SMQTT_NEVER,
-                                  .qos = p->qos,
-                                  .retain = p->retain,
-                                  .has_text = smq_props_num(&p->props, SMQ_PROP_PAYLOAD_FORMAT, 0) == 1};
-    const struct smq_own_from from = {.session = conn->session};
+    struct smq_routing r;
+    r.content = (struct smq_content){.topic = p->topic,
+                                     .props = props,
+                                     .payload = p->payload,
+                                     .expires = SMQTT_NEVER,
+                                     .qos = p->qos,
+                                     .retain = p->retain};
+    if (p->props.present != 0) {
+        take_props(w, p, &r.content);
+    }
     smqtt_err err = SMQTT_OK;
-    if (smq_own_take(w, &from, &content) || smq_far_seal(w, conn, &content, &err)) {
+    if (w->config->identity != NULL && take_own(w, conn, &r.content, &err)) {
         *n_receivers = 1; /* the broker itself */
         return err;
     }
     uint8_t *source = NULL;
     if (p->retain) {
-        SMQ_TRY(source_of(w, conn->session, &source, &content.source));
+        SMQ_TRY(source_of(w, conn->session, &source, &r.content.source));
     }
-    struct smq_routing r;
-    smq_routing_init(&r, &content, &conn->session->sub, true);
+    smq_routing_init_rest(&r, &conn->session->sub, true);
     err = smq_route(w, &r);
     *n_receivers = r.n_receivers;
     smq_routing_deinit(&r);
-    smq_mem_free(w->mem, source);
+    if (source != NULL) {
+        smq_mem_free(w->mem, source);
+    }
     return err;
 }
 
@@ -179,6 +198,16 @@ static smqtt_err publish_mounted(struct smq_worker *w, struct smq_conn *conn, st
     return err;
 }
 
+/* To a topic that is the broker's own: registration of S-MQTT, or nothing. */
+static smqtt_err publish_special(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p)
+{
+    if (!smq_span_starts(p->topic, smq_span_str(SMQ_REGISTER_TOPIC_PREFIX))) {
+        return refuse(w, conn, p, REASON_BAD_TOPIC);
+    }
+    smqtt_err err = w->config->detect ? smq_register_publish(w, conn, p) : SMQTT_E_NOT_AUTHORIZED;
+    return err == SMQTT_OK && smq_conn_is_open(conn) ? answer(conn, p, 0) : err;
+}
+
 smqtt_err smq_on_publish(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt)
 {
     struct smq_publish *p = &pkt->publish;
@@ -192,12 +221,8 @@ smqtt_err smq_on_publish(struct smq_worker *w, struct smq_conn *conn, struct smq
         smq_conn_kick(conn, REASON_BAD_RETAIN, "retained messages are not available"); /* [MQTT-3.2.2-14] */
         return SMQTT_OK;
     }
-    if (smq_span_starts(p->topic, smq_span_str(SMQ_REGISTER_TOPIC_PREFIX))) {
-        smqtt_err err = w->config->detect ? smq_register_publish(w, conn, p) : SMQTT_E_NOT_AUTHORIZED;
-        return err == SMQTT_OK && smq_conn_is_open(conn) ? answer(conn, p, 0) : err;
-    }
     if (p->topic.data[0] == '$') {
-        return refuse(w, conn, p, REASON_BAD_TOPIC);
+        return publish_special(w, conn, p);
     }
     if (w->config->message_size_limit != 0 && p->payload.len > w->config->message_size_limit) {
         return refuse(w, conn, p, smqtt_err_reason(SMQTT_E_QUOTA)); /* a limit of the administrator */

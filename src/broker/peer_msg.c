@@ -69,7 +69,7 @@ static void put(struct smq_worker *w, unsigned to, enum smq_note_type type, stru
     note->qos = c->qos;
     note->flags = (uint8_t)(fields->flags | (c->retain ? SMQ_FLAG_RETAIN : 0) | (c->has_text ? SMQ_FLAG_TEXT : 0));
     if (size == sizeof *note) {
-        note->msg = smq_refbuf_ref(r->msg);
+        note->msg = smq_refbuf_hand(r->msg);
     } else {
         put_bytes(note, c);
     }

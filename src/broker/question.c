@@ -84,7 +84,7 @@ static void answer(struct smq_worker *w, struct smq_question *q, unsigned *budge
             w->stats.refused_text++;
             continue;
         }
-        msgs[n++] = smq_refbuf_ref(msg);
+        msgs[n++] = smq_refbuf_hand(msg);
         if (n == IN_ONE_NOTE) {
             flush(w, q, msgs, n);
             n = 0;

@@ -9,17 +9,7 @@ void smq_routing_init(struct smq_routing *r, const struct smq_content *content, 
                       bool checked)
 {
     r->content = *content;
-    r->msg = NULL;
-    r->from = from;
-    r->origin = 0;
-    r->share = NULL;
-    r->from_peer = false;
-    r->checked = checked;
-    r->n_receivers = 0;
-    for (size_t i = 0; i < SMQ_ARRAY_LEN(r->templates); i++) {
-        r->templates[i].len = 0;
-        r->templates[i].shared = NULL;
-    }
+    smq_routing_init_rest(r, from, checked);
 }
 
 void smq_routing_init_msg(struct smq_routing *r, struct smq_refbuf *msg)
@@ -27,12 +17,6 @@ void smq_routing_init_msg(struct smq_routing *r, struct smq_refbuf *msg)
     struct smq_content content = smq_msg_content(msg);
     smq_routing_init(r, &content, NULL, smq_msg_of(msg)->checked);
     r->msg = smq_refbuf_ref(msg);
-}
-
-void smq_routing_deinit(struct smq_routing *r)
-{
-    smq_msg_unref(r->msg);
-    r->msg = NULL;
 }
 
 struct smq_refbuf *smq_routing_msg(struct smq_worker *w, struct smq_routing *r, smqtt_err *err)
@@ -49,7 +33,9 @@ struct smq_refbuf *smq_routing_msg(struct smq_worker *w, struct smq_routing *r, 
         *err = SMQTT_E_NOMEM;
         return NULL;
     }
-    r->content = smq_msg_content(r->msg);
+    if (r->content.payload.len + r->content.props.len > SMQ_COPY_MAX) {
+        r->content = smq_msg_content(r->msg); /* connections refer to what stands there */
+    }
     return r->msg;
 }
 
@@ -120,15 +106,11 @@ static void deliver_many_ids(struct smq_worker *w, struct smq_routing *r, const 
     smq_mem_free(w->mem, ids);
 }
 
-static void deliver(struct smq_worker *w, struct smq_routing *r, const struct smq_match *m,
-                    const struct smq_receiver *to)
+/* Kept apart so that who has no identifiers needs no room for them. */
+static __attribute__((noinline)) void deliver_ids(struct smq_worker *w, struct smq_routing *r,
+                                                  const struct smq_match *m, const struct smq_receiver *to, uint8_t qos)
 {
-    if (to->who->is_group) {
-        smq_group_give(w, smq_group_of(to->who), r);
-        return;
-    }
     struct smq_session *s = SMQ_CONTAINER_OF(to->who, struct smq_session, sub);
-    uint8_t qos = to->qos < r->content.qos || w->config->upgrade_outgoing_qos ? to->qos : r->content.qos;
     uint32_t ids[MANY_IDS];
     size_t n = 0;
     uint32_t more = to->more;
@@ -140,6 +122,22 @@ static void deliver(struct smq_worker *w, struct smq_routing *r, const struct sm
         ids[n++] = id;
     }
     smq_session_deliver(w, s, r, qos, r->content.retain && to->rap, ids, n);
+}
+
+static void deliver(struct smq_worker *w, struct smq_routing *r, const struct smq_match *m,
+                    const struct smq_receiver *to)
+{
+    if (to->who->is_group) {
+        smq_group_give(w, smq_group_of(to->who), r);
+        return;
+    }
+    struct smq_session *s = SMQ_CONTAINER_OF(to->who, struct smq_session, sub);
+    uint8_t qos = to->qos < r->content.qos || w->config->upgrade_outgoing_qos ? to->qos : r->content.qos;
+    if (to->id == 0) {
+        smq_session_deliver(w, s, r, qos, r->content.retain && to->rap, NULL, 0);
+    } else {
+        deliver_ids(w, r, m, to, qos);
+    }
 }
 
 smqtt_err smq_route(struct smq_worker *w, struct smq_routing *r)

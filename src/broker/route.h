@@ -11,7 +11,7 @@ struct smq_template {
     uint16_t len; /* 0: not made yet */
     uint16_t id_at;
     const uint8_t *shared; /* QoS 0 for many: where it stands in the pool's shared chunk; NULL: nowhere */
-    uint64_t shared_round; /* as long as the pool's is this */
+    uint64_t shared_round; /* these two are set with len; as long as the pool's is this */
     uint8_t bytes[SMQ_COPY_MAX + 32];
 };
 
@@ -27,13 +27,33 @@ struct smq_routing {
     struct smq_template templates[4];  /* by version (3.x, 5) and by having a packet identifier */
 };
 
+/** Sets everything but r->content, which the caller has filled with views. Of the templates only what is looked at. */
+static inline void smq_routing_init_rest(struct smq_routing *r, const struct smq_subscriber *from, bool checked)
+{
+    r->msg = NULL;
+    r->from = from;
+    r->origin = 0;
+    r->share = NULL;
+    r->from_peer = false;
+    r->checked = checked;
+    r->n_receivers = 0;
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(r->templates); i++) {
+        r->templates[i].len = 0;
+    }
+}
 /** Prepares a message that is made of views. */
 void smq_routing_init(struct smq_routing *r, const struct smq_content *content, const struct smq_subscriber *from,
                       bool checked);
 /** The same for one that has a block already; an ownership is taken. */
 void smq_routing_init_msg(struct smq_routing *r, struct smq_refbuf *msg);
 /** Lets the block go. */
-void smq_routing_deinit(struct smq_routing *r);
+static inline void smq_routing_deinit(struct smq_routing *r)
+{
+    if (r->msg != NULL) {
+        smq_msg_unref(r->msg);
+        r->msg = NULL;
+    }
+}
 /** The block, made if need be; NULL with *err SMQTT_E_NOMEM or SMQTT_E_QUOTA (memory_limit). */
 struct smq_refbuf *smq_routing_msg(struct smq_worker *w, struct smq_routing *r, smqtt_err *err);
 /**

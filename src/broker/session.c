@@ -15,7 +15,7 @@ struct smq_principal smq_session_principal(const struct smq_session *s)
                                   .role = s->role};
 }
 
-bool smq_session_may(struct smq_worker *w, struct smq_session *s, smq_span topic, enum smq_access kind)
+bool smq_session_ask(struct smq_worker *w, struct smq_session *s, smq_span topic, enum smq_access kind)
 {
     if (s->auth_turn != w->auth_turn) {
         s->role = NULL;

@@ -157,13 +157,63 @@ static void take_packet(struct smq_worker *w, struct smq_conn *conn, const struc
     }
 }
 
+/* An acknowledgement of the shortest form means the same in every version, and they come in long runs: taken without
+ * making a struct of it. 0: it is something else; its length: it was taken. */
+static size_t take_short_ack(struct smq_worker *w, struct smq_conn *conn, const uint8_t *at, size_t len)
+{
+    enum { LEN = 4, PUBREL_FLAGS = 2 };
+    if (len < LEN || at[1] != LEN - 2 || (at[2] | at[3]) == 0 || conn->state != SMQ_CONN_AWAITS_PACKETS ||
+        smq_say_packets(w->log)) {
+        return 0;
+    }
+    struct smq_packet pkt; /* its properties are not looked at */
+    unsigned type = at[0] >> 4, flags = at[0] & 0x0F;
+    pkt.type = (enum smq_type)type;
+    pkt.ack.id = (uint16_t)(at[2] << 8 | at[3]);
+    pkt.ack.reason = 0;
+    smqtt_err err;
+    if ((type == SMQ_PUBACK || type == SMQ_PUBREC || type == SMQ_PUBCOMP) && flags == 0) {
+        err = smq_on_ack(w, conn, &pkt);
+    } else if (type == SMQ_PUBREL && flags == PUBREL_FLAGS) {
+        err = smq_on_pubrel(w, conn, &pkt);
+    } else {
+        return 0;
+    }
+    if (err != SMQTT_OK) {
+        smq_conn_fail(conn, err);
+    }
+    return LEN;
+}
+
+static inline void count_packet(struct smq_worker *w, struct smq_conn *conn, size_t *used, size_t size)
+{
+    conn->last_in = w->now.mono;
+    conn->part_in = SMQTT_NEVER;
+    w->stats.packets_in++;
+    w->stats.bytes_in += size;
+    *used += size;
+}
+
+/* smq_conn_paused without a call where there is nothing special about a connection. */
+static inline bool is_paused(const struct smq_worker *w, const struct smq_conn *conn)
+{
+    uint64_t max = w->config->max_output_bytes;
+    bool special = conn->stalled || conn->n_held != 0 || conn->hold != NULL || conn->exchange != NULL;
+    return special ? smq_conn_paused(conn) : max != 0 && conn->out.bytes >= max;
+}
+
 void smq_worker_feed(struct smq_worker *w, struct smq_conn *conn, smq_span bytes, size_t *used, size_t *need,
                      struct smqtt_now now)
 {
     w->now = now;
     *used = 0;
     *need = 0;
-    while (conn->state != SMQ_CONN_OVER && !smq_conn_paused(conn)) {
+    while (conn->state != SMQ_CONN_OVER && !is_paused(w, conn)) {
+        size_t short_ack = take_short_ack(w, conn, bytes.data + *used, bytes.len - *used);
+        if (short_ack != 0) {
+            count_packet(w, conn, used, short_ack);
+            continue;
+        }
         struct smq_frame frame;
         bool first = conn->state == SMQ_CONN_AWAITS_CONNECT;
         smqtt_err err = smq_frame_read(&conn->codec, smq_span_from(bytes, *used), first, &frame, need);
@@ -186,19 +236,15 @@ void smq_worker_feed(struct smq_worker *w, struct smq_conn *conn, smq_span bytes
         if (conn->fate == SMQ_FATE_HANDOVER) {
             return; /* CONNECT goes along */
         }
-        if (smq_auth_waits(conn)) {
+        if (conn->exchange != NULL && smq_auth_waits(conn)) {
             break; /* and is read again */
         }
-        conn->last_in = now.mono;
-        conn->part_in = SMQTT_NEVER;
-        w->stats.packets_in++;
-        w->stats.bytes_in += frame.size;
-        *used += frame.size;
+        count_packet(w, conn, used, frame.size);
     }
     if (conn->state == SMQ_CONN_OVER) {
         return;
     }
-    if (*used == bytes.len || smq_conn_paused(conn)) {
+    if (*used == bytes.len || is_paused(w, conn)) {
         conn->part_in = SMQTT_NEVER; /* what waits because of us is not the client's fault */
     } else if (conn->part_in == SMQTT_NEVER) {
         conn->part_in = now.mono;

@@ -2,18 +2,6 @@
 #include "codec/row.h"
 #include "codec/varint.h"
 
-smqtt_err smq_frame_check_header(const struct smq_codec *codec, uint8_t header)
-{
-    const struct smq_row *row = smq_packet_row(header >> 4);
-    unsigned dialect = smq_codec_dialect(codec);
-    unsigned legal = (codec->from != SMQ_FROM_SERVER ? row->client[dialect] : 0u) |
-                     (codec->from != SMQ_FROM_CLIENT ? row->server[dialect] : 0u);
-    if (legal == 0) {
-        return SMQTT_E_PROTOCOL;
-    }
-    return (legal >> (header & 0x0F)) & 1 ? SMQTT_OK : SMQTT_E_MALFORMED;
-}
-
 /* [MQTT-3.1.0-1] [MQTT-3.1.0-2]: a client starts with CONNECT and sends only one. [MQTT-3.2.0-1]: a server starts with
  * CONNACK, or AUTH. */
 static smqtt_err check_order(const struct smq_codec *codec, unsigned type, bool first)
@@ -45,8 +33,8 @@ smqtt_err smq_frame_read(const struct smq_codec *codec, smq_span in, bool first,
         *need = 0;
         return SMQTT_E_AGAIN;
     }
-    struct smq_rd rd = smq_rd_of(in);
-    uint8_t header = smq_rd_u8(&rd);
+    uint8_t header = in.data[0];
+    struct smq_rd rd = {in.data + 1, in.data + in.len, false};
     SMQ_TRY(smq_frame_check_header(codec, header));
     SMQ_TRY(check_order(codec, header >> 4, first));
     uint32_t len;

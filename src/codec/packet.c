@@ -22,7 +22,7 @@ enum {
 #define FUNCTIONS(packet) smq_##packet##_read, smq_##packet##_check, smq_##packet##_write
 
 /* By type. */
-static const struct smq_row rows[16] = {
+const struct smq_row smq_packet_rows[16] = {
     /* name          from clients       from servers         one length  it  functions */
     {"DETECT",      EVER(F_TO_BROKER), EVER(F_FROM_BROKER), NEVER,      0, FUNCTIONS(detect)},
     {"CONNECT",     EVER(F0),          NEVER,               NEVER,      0, FUNCTIONS(connect)},
@@ -43,14 +43,9 @@ static const struct smq_row rows[16] = {
 };
 /* clang-format on */
 
-const struct smq_row *smq_packet_row(unsigned type)
-{
-    return &rows[type];
-}
-
 const char *smq_type_name(unsigned type)
 {
-    return type < SMQ_ARRAY_LEN(rows) ? rows[type].name : "?";
+    return type < SMQ_ARRAY_LEN(smq_packet_rows) ? smq_packet_rows[type].name : "?";
 }
 
 smqtt_err smq_codec_check_text(const struct smq_codec *codec, smq_span text)
@@ -104,7 +99,7 @@ smqtt_err smq_packet_read(const struct smq_codec *codec, const struct smq_frame 
 {
     SMQ_TRY(smq_frame_check_header(codec, frame->header));
     pkt->type = (enum smq_type)(frame->header >> 4);
-    return rows[pkt->type].read(codec, frame, pkt);
+    return smq_packet_rows[pkt->type].read(codec, frame, pkt);
 }
 
 static uint8_t header_of(const struct smq_packet *pkt)
@@ -115,7 +110,7 @@ static uint8_t header_of(const struct smq_packet *pkt)
     }
     if (pkt->type == SMQ_PUBLISH) {
         header |= (pkt->publish.dup ? 8u : 0u) | (unsigned)pkt->publish.qos << 1 | (pkt->publish.retain ? 1u : 0u);
-    } else if (((rows[pkt->type].client[2] | rows[pkt->type].server[2]) & F2) != 0) {
+    } else if (((smq_packet_rows[pkt->type].client[2] | smq_packet_rows[pkt->type].server[2]) & F2) != 0) {
         header |= 2;
     }
     return (uint8_t)header;
@@ -130,10 +125,10 @@ static smqtt_err to_usage(smqtt_err err)
 
 smqtt_err smq_packet_write(const struct smq_codec *codec, const struct smq_packet *pkt, struct smq_wr *wr)
 {
-    if ((unsigned)pkt->type >= SMQ_ARRAY_LEN(rows)) {
+    if ((unsigned)pkt->type >= SMQ_ARRAY_LEN(smq_packet_rows)) {
         return SMQTT_E_USAGE;
     }
-    const struct smq_row *row = &rows[pkt->type];
+    const struct smq_row *row = &smq_packet_rows[pkt->type];
     struct smq_codec own = *codec;
     own.from = SMQ_FROM_ANY;
     if (pkt->type == SMQ_CONNECT) {

@@ -22,8 +22,13 @@ struct smq_row {
     smqtt_err (*write)(const struct smq_codec *codec, const struct smq_packet *pkt, struct smq_wr *wr);
 };
 
+/** By packet type. */
+extern const struct smq_row smq_packet_rows[16];
 /** The row of a packet type (0..15). */
-const struct smq_row *smq_packet_row(unsigned type);
+static inline const struct smq_row *smq_packet_row(unsigned type)
+{
+    return &smq_packet_rows[type];
+}
 
 /** Index into the arrays by dialect; levels below 3.1 count as 3.1, above 5.0 as 5.0. */
 static inline unsigned smq_codec_dialect(const struct smq_codec *codec)
@@ -48,7 +53,17 @@ static inline uint32_t smq_codec_max_packet(const struct smq_codec *codec)
 
 /** Is the first byte of a packet legal for role and version? SMQTT_E_PROTOCOL: this side never sends that type;
  * SMQTT_E_MALFORMED: flags. */
-SMQ_MUST_USE smqtt_err smq_frame_check_header(const struct smq_codec *codec, uint8_t header);
+SMQ_MUST_USE static inline smqtt_err smq_frame_check_header(const struct smq_codec *codec, uint8_t header)
+{
+    const struct smq_row *row = smq_packet_row(header >> 4);
+    unsigned dialect = smq_codec_dialect(codec);
+    unsigned legal = (codec->from != SMQ_FROM_SERVER ? row->client[dialect] : 0u) |
+                     (codec->from != SMQ_FROM_CLIENT ? row->server[dialect] : 0u);
+    if (legal == 0) {
+        return SMQTT_E_PROTOCOL;
+    }
+    return (legal >> (header & 0x0F)) & 1 ? SMQTT_OK : SMQTT_E_MALFORMED;
+}
 
 /** SMQTT_E_BAD_TEXT when it is not what the policy allows, SMQTT_E_USAGE when longer than 65,535 bytes. */
 SMQ_MUST_USE smqtt_err smq_codec_check_text(const struct smq_codec *codec, smq_span text);

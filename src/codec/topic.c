@@ -16,13 +16,31 @@ static bool levels_ok(smq_span s, uint16_t max_levels)
     return slashes < max;
 }
 
+/* Not 0 where one of eight bytes is `+` or `#`. */
+static uint64_t wild_in(const uint8_t *bytes)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = UINT64_C(0x8080808080808080);
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    uint64_t plus = word ^ (ones * '+'), hash = word ^ (ones * '#');
+    return (((plus - ones) & ~plus) | ((hash - ones) & ~hash)) & tops;
+}
+
 bool smq_topic_name_ok(smq_span topic, uint16_t max_levels)
 {
     if (topic.len == 0 || topic.len > LENGTH_MAX) {
         return false;
     }
-    unsigned wild = 0;
-    for (size_t i = 0; i < topic.len; i++) {
+    uint64_t wild = 0;
+    size_t i = 0;
+    for (; i + 8 <= topic.len; i += 8) {
+        wild |= wild_in(topic.data + i);
+    }
+    if (i < topic.len && topic.len >= 8) {
+        wild |= wild_in(topic.data + topic.len - 8); /* overlaps those before */
+        i = topic.len;
+    }
+    for (; i < topic.len; i++) {
         wild |= (unsigned)(topic.data[i] == '+') | (unsigned)(topic.data[i] == '#');
     }
     return wild == 0 && levels_ok(topic, max_levels);

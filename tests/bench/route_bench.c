@@ -2,6 +2,7 @@
 /* Deliveries per second of CPU time through the pure worker: no socket, the clients are bytes. Run by hand:
  *
  *     route_bench [seconds for each row]
+ *     route_bench -n windows row       so many windows of each publisher in one row (from 0), for tools that count
  *
  * Bytes come in as a shell reads them (a window of packets at a time), what goes out is thrown away, acknowledgements
  * are played. */
@@ -215,12 +216,37 @@ static void topic_of(const struct row *row, unsigned i, char out[64])
     }
 }
 
-static void run(const struct row *row, double seconds)
+static size_t n_allocs; /* so far, of what `windows` counts */
+
+static void *note_alloc(void *ctx, size_t size)
 {
+    (void)ctx;
+    n_allocs++;
+    return malloc(size);
+}
+
+static void *note_resize(void *ctx, void *ptr, size_t size)
+{
+    (void)ctx;
+    n_allocs++;
+    return realloc(ptr, size);
+}
+
+static void note_release(void *ctx, void *ptr)
+{
+    (void)ctx;
+    free(ptr);
+}
+
+/* For so many CPU seconds, or, with n_windows != 0, that often. */
+static void run(const struct row *row, double seconds, unsigned n_windows)
+{
+    static const struct smqtt_mem noting = {note_alloc, note_resize, note_release, NULL};
     struct smq_broker_config config;
     static uint8_t *windows[CLIENTS_MAX], scratch[BUF];
     static size_t lens[CLIENTS_MAX];
     char topic[64];
+    bench_mem = n_windows != 0 ? &noting : NULL;
     worker_begin(&config);
     unsigned n = row->publishers + row->subscribers;
     for (unsigned i = 0; i < n; i++) {
@@ -237,15 +263,20 @@ static void run(const struct row *row, double seconds)
         memcpy(windows[i], scratch, lens[i]);
     }
     deliveries = 0;
-    double began = cpu_seconds(), spent;
-    do {
+    n_allocs = 0;
+    double began = cpu_seconds(), spent = 0;
+    for (unsigned done = 0; n_windows != 0 ? done < n_windows : spent < seconds; done++) {
         for (unsigned i = 0; i < row->publishers; i++) {
             feed(&peers[i], windows[i], lens[i]);
             turn();
         }
         spent = cpu_seconds() - began;
-    } while (spent < seconds);
-    printf("%-34s %10.0f deliveries per CPU second\n", row->name, (double)deliveries / spent);
+    }
+    if (n_windows != 0) {
+        printf("%s: %llu deliveries, %zu allocations\n", row->name, (unsigned long long)deliveries, n_allocs);
+    } else {
+        printf("%-34s %10.0f deliveries per CPU second\n", row->name, (double)deliveries / spent);
+    }
     for (unsigned i = 0; i < row->publishers; i++) {
         free(windows[i]);
     }
@@ -332,10 +363,20 @@ int main(int argc, char **argv)
         {"100 pairs, QoS 0", 100, 100, 64, 0},      {"100 pairs, QoS 1", 100, 100, 64, 1},
         {"100 pairs, QoS 2", 100, 100, 64, 2},      {"100 pairs, QoS 1, 1 KiB", 100, 100, 1024, 1},
     };
-    double seconds = argc > 1 ? atof(argv[1]) : 0.5;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        run(&rows[i], seconds);
+    enum { ROWS = sizeof rows / sizeof rows[0] };
+    if (argc == 4 && strcmp(argv[1], "-n") == 0) {
+        unsigned long windows = strtoul(argv[2], NULL, 10), row = strtoul(argv[3], NULL, 10);
+        if (windows == 0 || windows > 1000000 || row >= ROWS) {
+            die("-n takes a number of windows and a row from 0 to 9");
+        }
+        run(&rows[row], 0, (unsigned)windows);
+        return 0;
     }
+    double seconds = argc > 1 ? strtod(argv[1], NULL) : 0.5;
+    for (size_t i = 0; i < ROWS; i++) {
+        run(&rows[i], seconds, 0);
+    }
+    bench_mem = NULL;
     run_filters();
     return 0;
 }

@@ -69,7 +69,7 @@ static void counts_right_between_threads(void **state)
     struct smq_refbuf *buf = smq_refbuf_new_copy(&fm.mem, smq_span_str("shared"));
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, ref_and_unref, smq_refbuf_ref(buf)), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, ref_and_unref, smq_refbuf_hand(buf)), 0);
     }
     for (int i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);
