@@ -162,8 +162,9 @@ SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_unsubscribe_props(struct smqtt_c
  * connected. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_disconnect(struct smqtt_client *c, uint8_t reason,
                                                            struct smqtt_now now);
-/** As smqtt_client_disconnect, with properties in wire form (version 5; ignored in 3.x). SMQTT_E_STATE, SMQTT_E_USAGE
- * (properties that do not belong into a DISCONNECT), SMQTT_E_NOMEM. */
+/** As smqtt_client_disconnect, with properties in wire form (version 5; ignored in 3.x, and left out where the packet
+ * would be larger than the broker takes). SMQTT_E_STATE, SMQTT_E_USAGE (properties that do not belong into a
+ * DISCONNECT), SMQTT_E_NOMEM. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_disconnect_props(struct smqtt_client *c, uint8_t reason,
                                                                  struct smqtt_span props, struct smqtt_now now);
 /** Messages of the application that are not through: plain ones that the broker has not acknowledged, sealed ones

@@ -349,7 +349,12 @@ smqtt_err smqtt_client_disconnect_props(struct smqtt_client *c, uint8_t reason, 
     pkt.reasoned.reason = reason;
     smq_props_clear(&pkt.reasoned.props);
     pkt.reasoned.props.raw = c->config.version == SMQTT_V5 ? props : (smq_span){NULL, 0};
-    SMQ_TRY(smq_client_put(c, &pkt));
+    smqtt_err err = smq_client_put(c, &pkt);
+    if (err == SMQTT_E_TOO_LARGE && props.len != 0) {
+        pkt.reasoned.props.raw = (smq_span){NULL, 0}; /* [MQTT-3.14.2-3] [MQTT-3.14.2-4] */
+        err = smq_client_put(c, &pkt);
+    }
+    SMQ_TRY(err);
     c->state = CLIENT_ENDING;
     c->closed_event = true;
     c->close_err = SMQTT_OK;

@@ -132,7 +132,7 @@ def names_that_it_refuses(server, version):
 
 
 @covers(v5="2.2.1-2 2.2.1-3 3.3.1-2 3.3.2-1 4.3.1-1 3.14.4-1 3.14.4-2 3.14.1-1 3.3.4-6 3.14.2-1",
-        v311="2.3.1-5 3.3.1-2 3.3.2-1 4.3.1-1 3.14.4-1 3.14.4-2 3.14.1-1", v31=True)
+        v311="2.3.1-5 3.3.1-2 3.3.2-1 4.3.1-1 3.14.4-1 3.14.4-2 3.14.1-1 7.0.0-2", v31=True)
 @with_server
 def qos_0_of_the_client(server, version):
     link = server.pub("-t", "a/\u00e9", "-m", "x")
@@ -235,8 +235,8 @@ def what_the_client_receives(server, version):
 
 
 @covers(v5="3.3.1-4 1.5.4-1 1.5.4-2 3.14.1-1 2.1.3-1 3.3.2-8 1.5.7-1 3.3.2-14 3.6.1-1 3.14.4-2 4.12.0-7 "
-           "4.13.2-1",
-        v311="3.3.1-4 1.5.3-1 1.5.3-2 2.2.2-2 4.8.0-1 3.6.1-1", v31=True)
+           "4.13.2-1 3.15.1-1 3.3.2-13 3.3.2-19 4.7.3-2",
+        v311="3.3.1-4 1.5.3-1 1.5.3-2 2.2.2-2 4.8.0-1 3.6.1-1 4.7.3-2", v31=True)
 @with_server
 def what_the_client_does_not_bear(server, version):
     none = b"\0" if version == V5 else b""
@@ -246,7 +246,9 @@ def what_the_client_does_not_bear(server, version):
     if version == V5:
         rows += [packet(0xE1, b""), wire.publish(version, "a", props=props(user_property=(b"\xff", b""))),
                  wire.publish(version, "a", props=b"\x23\0\0"), wire.publish(version, "a", props=b"\x01\x02"),
-                 wire.publish(version, "a", props=props(response_topic="a/#")), b"\xf0\x00"]
+                 wire.publish(version, "a", props=props(response_topic="a/#")), b"\xf0\x00", b"\xf1\x00",
+                 wire.publish(version, "a", props=props(response_topic=b"a\xff")),
+                 wire.publish(version, "a", props=props(content_type=b"\xed\xa0\x80"))]
     for row in rows:
         link = server.sub("-t", "a")
         link.send(row)
@@ -267,6 +269,64 @@ def what_the_client_bears(server, version):
     server.children[-1].wait_line(rb"^end \.$", 5)
     assert [len(line) for line in server.children[-1].lines] == [
         len("\ufeffa/%d " % size) + 2 + (size or len("(null)")) for size in (0, 1, 127, 128, 16384, 70000)] + [5]
+
+
+@covers(v5="3.4.2-2 3.4.2-3 3.5.2-2 3.5.2-3 3.6.2-2 3.6.2-3 3.7.2-2 3.7.2-3 3.14.2-3 3.14.2-4 3.2.2-15")
+@with_server
+def words_of_the_client_give_way(server, version):
+    link = server.sub("-t", "a", "-q", "2", maximum_packet_size=30)
+    link.send(wire.publish(version, "a", b"1", 1, id=1) + wire.publish(version, "a", b"2", 2, id=2) +
+              wire.ack(PUBREL, 2) + wire.ack(PUBREL, 99) + wire.publish(version, "#", b""))
+    rest = link.at_end()
+    assert [p.type for p in rest] == [PUBACK, PUBREC, PUBCOMP, PUBCOMP, DISCONNECT], rest
+    assert all(len(p.body) + 2 <= 30 for p in rest), rest
+    server.children[-1].kill()  # it would come back
+    for size in (30, 1000):
+        link = server.pub("-t", "a", "-m", "x", "-q", "2", "-D", "disconnect", "user-property", "name", "x" * 100,
+                          maximum_packet_size=size)
+        number = link.see(PUBLISH).id
+        link.send(wire.ack(PUBREC, number))
+        assert len(link.see(PUBREL).body) + 2 <= 30
+        link.send(wire.ack(PUBCOMP, number))
+        rest = link.at_end()
+        assert [(p.type, len(p.props)) for p in rest] == [(DISCONNECT, 0 if size == 30 else 1)], rest
+
+
+@covers(v5="4.3.3-7 4.3.3-13")
+@with_server
+def what_the_client_sent_does_not_expire(server, version):
+    link = server.pub("-t", "a", "-m", "x", "-q", "2", "-D", "publish", "message-expiry-interval", "1")
+    number = link.see(PUBLISH).id
+    time.sleep(1.3)
+    link.send(wire.ack(PUBREC, number))
+    assert link.see(PUBREL).id == number
+    link.send(wire.ack(PUBCOMP, number))
+    link.at_end()
+    # And the other way: it brings to its end what expired on the way.
+    link = server.sub("-t", "a", "-q", "2")
+    link.send(wire.publish(version, "a", b"x", 2, id=3, props=props(message_expiry=1)))
+    assert link.see(PUBREC).id == 3
+    time.sleep(1.3)
+    link.send(wire.ack(PUBREL, 3))
+    found = link.see(PUBCOMP)
+    assert (found.id, found.reason) == (3, 0)
+
+
+@covers(v5="4.7.3-3", v311="4.7.3-3")
+@with_server
+def the_longest_topic_of_the_client(server, version):
+    child = server.run("pub", "-t", "x" * 65536, "-m", "x")
+    try:
+        server.socket.settimeout(0.3)
+        link = server.link()
+        link.accept()
+        assert PUBLISH not in [p.type for p in link.at_end()]
+    except TimeoutError:
+        pass
+    assert child.wait(5) != 0
+    server.socket.settimeout(5)
+    link = server.pub("-t", "x" * 65535, "-m", "x")
+    assert link.see(PUBLISH).topic == b"x" * 65535
 
 
 @covers(v5="4.13.2-1 3.14.4-1")
