@@ -11,6 +11,7 @@ smqtt_err smq_held_new(struct smq_worker *w, struct smq_conn *conn, enum smq_typ
         return SMQTT_E_NOMEM;
     }
     smq_list_init(&held->of_worker);
+    smq_list_init(&held->pulls);
     held->conn = conn;
     held->type = (uint8_t)type;
     held->id = id;
@@ -39,22 +40,44 @@ static void count(struct smq_held *held, int change)
     }
 }
 
+/* The one of the connection that was held last. It stands near the end: what is held leaves after a round trip. */
+static struct smq_held *last_of(const struct smq_worker *w, const struct smq_conn *conn)
+{
+    if (conn == NULL || conn->n_held == 0) {
+        return NULL;
+    }
+    const struct smq_list *at = w->helds.prev;
+    while (SMQ_CONTAINER_OF(at, struct smq_held, of_worker)->conn != conn) {
+        at = at->prev;
+    }
+    return SMQ_CONTAINER_OF(at, struct smq_held, of_worker);
+}
+
+static void unchain(struct smq_held *held)
+{
+    if (held->before != NULL) {
+        held->before->behind = held->behind;
+    }
+    if (held->behind != NULL) {
+        held->behind->before = held->before;
+    }
+}
+
 void smq_held_free(struct smq_worker *w, struct smq_held *held)
 {
+    unchain(held);
     if (smq_list_is_linked(&held->of_worker)) {
         smq_list_remove(&held->of_worker);
         count(held, -1);
     }
-    if (held->conn != NULL && held->conn->session != NULL) {
-        smq_pull_forget(w, held->conn->session, held);
-    }
+    smq_pull_forget(w, held);
     smq_handle_end(&w->handles, held->self);
     smq_mem_free(w->mem, held);
 }
 
 static bool may_leave(const struct smq_worker *w, const struct smq_held *held)
 {
-    return held->awaited <= w->peers.everyone && held->n_joins == 0;
+    return held->awaited <= w->peers.everyone && held->n_joins == 0 && held->before == NULL;
 }
 
 static smqtt_err send(struct smq_worker *w, struct smq_held *held)
@@ -72,19 +95,23 @@ static smqtt_err send(struct smq_worker *w, struct smq_held *held)
         return SMQTT_OK;
     }
     struct smq_packet pkt = {.type = (enum smq_type)held->type};
-    pkt.suback.id = held->id;
-    pkt.suback.codes = smq_span_of(held->codes, held->n);
-    smq_props_clear(&pkt.suback.props);
-    SMQ_TRY(smq_conn_write(held->conn, &pkt));
-    if (held->conn->session != NULL) {
-        smq_pull_begin(w, held->conn->session, held);
+    if (pkt.type != SMQ_PINGRESP) {
+        pkt.suback.id = held->id;
+        pkt.suback.codes = smq_span_of(held->codes, held->n);
+        smq_props_clear(&pkt.suback.props);
     }
+    SMQ_TRY(smq_conn_write(held->conn, &pkt));
+    smq_pull_begin(w, held);
     return SMQTT_OK;
 }
 
 smqtt_err smq_held_finish(struct smq_worker *w, struct smq_held *held)
 {
     held->awaited = smq_peers_awaited(w);
+    held->before = last_of(w, held->conn);
+    if (held->before != NULL) {
+        held->before->behind = held;
+    }
     if (!may_leave(w, held)) {
         smq_list_push_back(&w->helds, &held->of_worker);
         count(held, 1);
@@ -93,6 +120,13 @@ smqtt_err smq_held_finish(struct smq_worker *w, struct smq_held *held)
     smqtt_err err = send(w, held);
     smq_held_free(w, held);
     return err;
+}
+
+smqtt_err smq_held_ping(struct smq_worker *w, struct smq_conn *conn)
+{
+    struct smq_held *held;
+    SMQ_TRY(smq_held_new(w, conn, SMQ_PINGRESP, 0, 0, &held));
+    return smq_held_finish(w, held);
 }
 
 void smq_held_answer(struct smq_worker *w, unsigned to, const struct smq_note_joined *joined)
@@ -117,7 +151,7 @@ void smq_held_release(struct smq_worker *w)
         if (held->awaited > w->peers.everyone) {
             return; /* the others came later */
         }
-        if (held->n_joins == 0) {
+        if (may_leave(w, held)) {
             if (send(w, held) != SMQTT_OK) {
                 smq_conn_doom(held->conn, SMQTT_E_NOMEM);
             }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/pull.h"
 #include "base/siphash.h"
+#include "broker/held.h"
 #include "broker/internal.h"
 #include "broker/route.h"
 #include "broker/source.h"
@@ -48,14 +49,16 @@ smqtt_err smq_pull_new(struct smq_worker *w, struct smq_session *s, struct smq_h
         return SMQTT_E_NOMEM;
     }
     pull->session = s;
-    pull->held = held;
     pull->since = ++w->n_pulls;
     pull->qos = qos;
+    pull->round = UINT64_MAX; /* not asked yet */
     pull->id = id;
     pull->filter_len = (uint16_t)filter.len;
     memcpy(pull->filter, filter.data, filter.len);
     smq_list_init(&pull->of_session);
+    smq_list_init(&pull->of_held);
     smq_list_push_back(&s->pulls->list, &pull->of_session);
+    smq_list_push_back(&held->pulls, &pull->of_held);
     return SMQTT_OK;
 }
 
@@ -78,6 +81,7 @@ static void pull_free(struct smq_worker *w, struct smq_pull *pull)
     }
     smq_mem_free(w->mem, pull->msgs);
     smq_list_remove(&pull->of_session);
+    smq_list_remove(&pull->of_held);
     smq_mem_free(w->mem, pull);
 }
 
@@ -93,20 +97,15 @@ void smq_pull_end(struct smq_worker *w, struct smq_session *s)
     drop_if_empty(w, s);
 }
 
-void smq_pull_forget(struct smq_worker *w, struct smq_session *s, const struct smq_held *held)
+void smq_pull_forget(struct smq_worker *w, struct smq_held *held)
 {
-    struct smq_list *next;
-    if (s->pulls == NULL) {
-        return;
+    struct smq_list *at;
+    while ((at = smq_list_first(&held->pulls)) != NULL) {
+        struct smq_pull *pull = SMQ_CONTAINER_OF(at, struct smq_pull, of_held);
+        struct smq_session *s = pull->session;
+        pull_free(w, pull);
+        drop_if_empty(w, s);
     }
-    for (struct smq_list *at = s->pulls->list.next; at != &s->pulls->list; at = next) {
-        struct smq_pull *pull = SMQ_CONTAINER_OF(at, struct smq_pull, of_session);
-        next = at->next;
-        if (pull->held == held) {
-            pull_free(w, pull);
-        }
-    }
-    drop_if_empty(w, s);
 }
 
 /* ------------------------------------------------------------ asking */
@@ -146,9 +145,9 @@ static void begin(struct smq_worker *w, struct smq_pull *pull)
     smq_span filter = smq_span_of(pull->filter, pull->filter_len);
     bool wild = has_wildcard(filter);
     unsigned keeper = wild ? w->index : smq_peers_keeper(w, filter);
-    pull->held = NULL;
-    pull->round = w->count > 1 ? smq_pull_round(w) : 0;
+    pull->round = 0;
     if (keeper == w->index) {
+        pull->round = w->count > 1 ? smq_pull_round(w) : 0;
         smq_retain_open(&w->retain, &pull->cursor, filter);
     }
     if (w->count == 1 || (!wild && keeper == w->index)) {
@@ -163,25 +162,6 @@ static void begin(struct smq_worker *w, struct smq_pull *pull)
             ask(w, pull, i);
         }
     }
-}
-
-void smq_pull_begin(struct smq_worker *w, struct smq_session *s, const struct smq_held *held)
-{
-    bool any = false;
-    if (s->pulls == NULL) {
-        return;
-    }
-    for (struct smq_list *at = s->pulls->list.next; at != &s->pulls->list; at = at->next) {
-        struct smq_pull *pull = SMQ_CONTAINER_OF(at, struct smq_pull, of_session);
-        if (pull->held == held) {
-            begin(w, pull);
-            any = true;
-        }
-    }
-    if (!any) {
-        return;
-    }
-    smq_pull_pump(w, s);
 }
 
 /* ------------------------------------------------------------ what live messages overtake */
@@ -271,7 +251,8 @@ static bool has_room(const struct smq_worker *w, const struct smq_pull *pull)
 
 static bool is_done(const struct smq_pull *pull)
 {
-    return pull->held == NULL && pull->waiting == 0 && pull->head == pull->n && !smq_retain_is_open(&pull->cursor);
+    return !smq_list_is_linked(&pull->of_held) && pull->waiting == 0 && pull->head == pull->n &&
+           !smq_retain_is_open(&pull->cursor);
 }
 
 static void go_on(struct smq_worker *w, struct smq_pull *pull, unsigned *budget)
@@ -287,7 +268,7 @@ static void go_on(struct smq_worker *w, struct smq_pull *pull, unsigned *budget)
         pull->msgs = NULL;
         pull->head = pull->n = pull->cap = 0;
     }
-    while (pull->held == NULL && pull->round <= w->n_rounds && has_room(w, pull)) {
+    while (pull->round <= w->n_rounds && has_room(w, pull)) {
         struct smq_refbuf *msg = smq_retain_next(&w->retain, &pull->cursor, budget);
         if (msg == NULL) {
             break;
@@ -296,32 +277,61 @@ static void go_on(struct smq_worker *w, struct smq_pull *pull, unsigned *budget)
     }
 }
 
+/* True: it goes on at the end of a round, whatever the client does. */
+static bool pump_one(struct smq_worker *w, struct smq_pull *pull, unsigned *budget)
+{
+    go_on(w, pull, budget);
+    bool later = !smq_list_is_linked(&pull->of_held) && pull->round > w->n_rounds;
+    if (is_done(pull)) {
+        pull_free(w, pull);
+    }
+    return later;
+}
+
+static void end_pump(struct smq_worker *w, struct smq_session *s, bool later, unsigned budget)
+{
+    w->has_more = w->has_more || budget == 0;
+    if ((later || budget == 0) && !smq_list_is_linked(&s->pulls->ready)) {
+        smq_list_push_back(&w->pulls, &s->pulls->ready);
+    }
+    drop_if_empty(w, s);
+}
+
 static void pump(struct smq_worker *w, struct smq_session *s, unsigned *budget)
 {
     struct smq_list *next;
     struct smq_list *head = &s->pulls->list;
     bool later = false;
     for (struct smq_list *at = head->next; at != head && *budget != 0; at = next) {
-        struct smq_pull *pull = SMQ_CONTAINER_OF(at, struct smq_pull, of_session);
         next = at->next;
-        go_on(w, pull, budget);
-        if (is_done(pull)) {
-            pull_free(w, pull);
-        } else {
-            later = later || pull->round > w->n_rounds;
-        }
+        later = pump_one(w, SMQ_CONTAINER_OF(at, struct smq_pull, of_session), budget) || later;
     }
-    w->has_more = w->has_more || *budget == 0;
-    if ((later || *budget == 0) && !smq_list_is_linked(&s->pulls->ready)) {
-        smq_list_push_back(&w->pulls, &s->pulls->ready);
-    }
-    drop_if_empty(w, s);
+    end_pump(w, s, later, *budget);
 }
 
 void smq_pull_pump(struct smq_worker *w, struct smq_session *s)
 {
     unsigned budget = STEPS;
     pump(w, s, &budget);
+}
+
+/* The others of the session are not looked at: there may be thousands. */
+static void pump_this(struct smq_worker *w, struct smq_pull *pull)
+{
+    unsigned budget = STEPS;
+    struct smq_session *s = pull->session;
+    bool later = pump_one(w, pull, &budget);
+    end_pump(w, s, later, budget);
+}
+
+void smq_pull_begin(struct smq_worker *w, struct smq_held *held)
+{
+    struct smq_list *at;
+    while ((at = smq_list_pop_front(&held->pulls)) != NULL) {
+        struct smq_pull *pull = SMQ_CONTAINER_OF(at, struct smq_pull, of_held);
+        begin(w, pull);
+        pump_this(w, pull);
+    }
 }
 
 /* ------------------------------------------------------------ answers */
@@ -353,7 +363,7 @@ void smq_pull_on_fetched(struct smq_worker *w, unsigned from, struct smq_note *h
         }
     }
     if (pull != NULL) {
-        smq_pull_pump(w, pull->session);
+        pump_this(w, pull);
     }
 }
 
@@ -362,7 +372,7 @@ void smq_pull_on_end(struct smq_worker *w, unsigned from, struct smq_note *head)
     struct smq_pull *pull = smq_handle_get(&w->handles, ((struct smq_note_handle *)head)->handle);
     if (pull != NULL) {
         pull->waiting &= ~(UINT64_C(1) << from);
-        smq_pull_pump(w, pull->session);
+        pump_this(w, pull);
     }
 }
 

@@ -13,8 +13,8 @@ struct smq_held;
 /** One subscription that waits for its retained messages. */
 struct smq_pull {
     struct smq_list of_session;
+    struct smq_list of_held; /* while its SUBACK has not left */
     struct smq_session *session;
-    struct smq_held *held;  /* its SUBACK goes first; NULL: it has left */
     struct smq_handle self; /* for answers of other workers; none: nobody was asked */
     uint64_t since;         /* stamp of its begin */
     uint64_t waiting;       /* bits of workers whose answer is not complete */
@@ -58,9 +58,9 @@ struct smq_question {
 SMQ_MUST_USE smqtt_err smq_pull_new(struct smq_worker *w, struct smq_session *s, struct smq_held *held, smq_span filter,
                                     uint8_t qos, uint32_t id);
 /** The SUBACK has left: what was to follow it begins. */
-void smq_pull_begin(struct smq_worker *w, struct smq_session *s, const struct smq_held *held);
+void smq_pull_begin(struct smq_worker *w, struct smq_held *held);
 /** The SUBACK will not leave: what was to follow it does not begin. */
-void smq_pull_forget(struct smq_worker *w, struct smq_session *s, const struct smq_held *held);
+void smq_pull_forget(struct smq_worker *w, struct smq_held *held);
 /** The session may have room. Only with s->pulls. */
 void smq_pull_pump(struct smq_worker *w, struct smq_session *s);
 /** A live message that was published to be retained reaches the session. Only with s->pulls. */

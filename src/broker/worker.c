@@ -254,9 +254,11 @@ void smq_worker_feed(struct smq_worker *w, struct smq_conn *conn, smq_span bytes
 
 smqtt_err smq_on_pingreq(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt)
 {
-    (void)w;
     struct smq_packet answer = {.type = SMQ_PINGRESP};
     (void)pkt;
+    if (conn->n_held != 0) {
+        return smq_held_ping(w, conn);
+    }
     return smq_conn_write(conn, &answer);
 }
 

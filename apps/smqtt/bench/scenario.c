@@ -9,7 +9,7 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 
-enum { SETUP_S = 120, QUIET_S = 5, TOPIC_MAX = 256, DIGITS = 8, AHEAD = 4 };
+enum { SETUP_S = 120, QUIET_S = 5, TOPIC_MAX = 256, DIGITS = 8, AHEAD = 4, FILTERS_AHEAD = 1000 };
 
 /* ---------------------------------------------------------------- clients */
 
@@ -374,8 +374,9 @@ static void ask_filters(struct bench *b, uint32_t n)
 static bool filters_are_made(struct bench *b)
 {
     struct client *c = b->subs[0].client;
-    while (b->filters_next < b->flags.filters && c->filters_asked - c->filters_made < b->flags.per_packet * AHEAD &&
-           c->fd >= 0) {
+    uint64_t ahead = (uint64_t)b->flags.per_packet * AHEAD;
+    ahead = ahead > FILTERS_AHEAD ? ahead : FILTERS_AHEAD;
+    while (b->filters_next < b->flags.filters && c->filters_asked - c->filters_made < ahead && c->fd >= 0) {
         uint64_t left = b->flags.filters - b->filters_next;
         ask_filters(b, (uint32_t)(left < b->flags.per_packet ? left : b->flags.per_packet));
     }
