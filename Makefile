@@ -7,6 +7,7 @@
 #   make test       all that CI runs; last line `N passed, N failed`
 #   make fuzz       T=name S=60: fuzzes one target or all, S seconds each
 #   make bench      the measurements of docs/performance.md, less than ten minutes; QUICK=1: the brokers only, a minute
+#   make soak       a million messages of each QoS with 1, 2 and 4 workers while connections are cut, some minutes
 #   make fmt        formats all C files
 #   make install    PREFIX=/usr/local DESTDIR=
 #   make clean      removes the build directories
@@ -21,7 +22,7 @@ TESTS = $(if $(wildcard build/CMakeCache.txt),,-DSMQTT_TESTS=OFF)
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := build
-.PHONY: build run demo test fuzz bench fmt install clean
+.PHONY: build run demo test fuzz bench soak fmt install clean
 
 build:
 	@tools/setup.sh run
@@ -45,6 +46,12 @@ bench:
 	@tools/setup.sh test
 	@$(MAKE) build TESTS=-DSMQTT_TESTS=ON
 	@QUICK=$(QUICK) tools/bench.sh
+
+soak:
+	@tools/setup.sh test
+	@$(MAKE) build TESTS=-DSMQTT_TESTS=ON
+	@cmake --build --preset release --target soak -j$(JOBS)
+	@tools/soak.sh
 
 fmt:
 	@tools/setup.sh fmt
