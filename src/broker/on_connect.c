@@ -36,6 +36,9 @@ static void write_connack(struct smq_conn *conn, uint8_t reason, uint8_t code_v3
     smq_props_clear(&pkt.connack.props);
     if (smq_conn_is_v5(conn)) {
         smq_conn_explain(conn, &pkt.connack.props, why);
+        if (reason == REASON_BAD_QOS) {
+            smq_props_set_num(&pkt.connack.props, SMQ_PROP_MAXIMUM_QOS, conn->listener->first_bad_qos - 1u);
+        }
         if (reason == REASON_ELSEWHERE) {
             smq_props_set_bytes(&pkt.connack.props, SMQ_PROP_SERVER_REFERENCE,
                                 smq_span_str(conn->worker->config->server_reference));
@@ -46,7 +49,10 @@ static void write_connack(struct smq_conn *conn, uint8_t reason, uint8_t code_v3
 
 static void refuse(struct smq_conn *conn, uint8_t reason, const char *why)
 {
-    write_connack(conn, reason, smq_connack_code_v3(reason), why);
+    uint8_t code_v3 = smq_connack_code_v3(reason);
+    if (smq_conn_is_v5(conn) || code_v3 != 0) {
+        write_connack(conn, reason, code_v3, why); /* [MQTT-3.2.2-6] of 3.1.1: 0, no code fits */
+    }
     smq_say_refused(conn, reason, why);
     smq_conn_end(conn, SMQ_FATE_CLOSE_AFTER_OUTPUT, false);
 }

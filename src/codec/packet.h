@@ -188,7 +188,7 @@ size_t smq_packet_dump(const struct smq_packet *pkt, char *out, size_t cap);
 /** "PUBLISH" …; "DETECT" for 0; "?" out of range. */
 const char *smq_type_name(unsigned type);
 
-/** MQTT 3.x CONNACK return code for a reason code of 5.0, e.g. 0x87 -> 5. */
+/** MQTT 3.x CONNACK return code for a reason code of 5.0, e.g. 0x87 -> 5; 0: none fits [MQTT-3.2.2-6]. */
 uint8_t smq_connack_code_v3(uint8_t reason);
 
 #endif

@@ -126,7 +126,7 @@ def fields_of_connect_in_their_order(t, version):
 
 
 @covers(v5="1.5.4-1 1.5.4-2 3.1.3-4 3.1.3-11 3.1.3-12 1.5.7-1 3.1.4-1",
-        v311="1.5.3-1 1.5.3-2 3.1.3-4 3.1.3-10 3.1.3-11 3.1.4-1 3.2.2-6", v31=True)
+        v311="1.5.3-1 1.5.3-2 3.1.3-4 3.1.3-10 3.1.3-11 3.1.4-1", v31=True)
 def text_of_connect(t, version):
     for bad in (BAD_UTF8, b"a\0b", b"\xc0\x80", b"\xf5\x80\x80\x80", b"\x80", b"a\xc3"):
         connect_refused(t, version, wire.connect(version, bad), MALFORMED)
@@ -344,13 +344,21 @@ def no_disconnect_before_connack(t, version):
         assert DISCONNECT not in [p.type for p in peer.seen_until_close()]
 
 
+@covers(v311="3.2.2-6")
+@conf("max_qos 1")
+def a_refusal_without_a_code(t, version):
+    connect_refused(t, version, wire.connect(version, "w", will=(t.topic(), b"", 2, False)))
+    t.peer(version, will=(t.topic(), b"", 1, False)).nothing()
+
+
 @covers(v5="3.2.2-9 3.2.2-10 3.2.2-12 3.2.2-11")
 @conf("max_qos 1")
 def a_server_with_a_lower_qos(t, version):
     peer = t.peer(version)
     assert peer.connack.prop("maximum_qos") == 1
     assert peer.ask(wire.subscribe(version, (t.topic(), 2)), wire.SUBACK).codes[0] in (0, 1)
-    connect_refused(t, version, wire.connect(version, "w", will=(t.topic(), b"", 2, False)), 0x9B)
+    seen = connect_refused(t, version, wire.connect(version, "w", will=(t.topic(), b"", 2, False)), 0x9B)
+    assert seen[0].prop("maximum_qos") == 1
     peer.refused(wire.publish(version, t.topic(), b"", 2), 0x9B)
 
 

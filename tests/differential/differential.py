@@ -18,14 +18,14 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import decisions  # noqa: E402
 from player import harness, play  # noqa: E402
-from scripts import SCRIPTS  # noqa: E402
+from scripts import CONFS, SCRIPTS  # noqa: E402
 
 AT_A_TIME = 24
 
 
-def start(kind):
+def start(kind, conf):
     harness.KIND = kind
-    return harness.Broker("")
+    return harness.Broker(conf)
 
 
 def difference(ours, theirs):
@@ -46,8 +46,8 @@ def compare(names, brokers, patience):
     names = sorted(names, key=lambda n: not re.search("expire|delay|keep-alive", n))
     with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
         jobs = {(n, b): pool.submit(play, b, "%s.%d" % (n, patience), SCRIPTS[n], patience)
-                for n in names for b in brokers}
-        return {n: difference(*(jobs[n, b].result() for b in reversed(brokers))) for n in names}
+                for n in names for b in brokers[CONFS[n]]}
+        return {n: difference(*(jobs[n, b].result() for b in reversed(brokers[CONFS[n]]))) for n in names}
 
 
 def main():
@@ -58,7 +58,7 @@ def main():
         return 0
     if not os.access("/usr/sbin/mosquitto", os.X_OK):
         harness.skip("there is no /usr/sbin/mosquitto")
-    brokers = [start("mosquitto"), start("smqttd")]
+    brokers = {conf: [start("mosquitto", conf), start("smqttd", conf)] for conf in sorted({CONFS[n] for n in names})}
     found = compare(names, brokers, 1)
     # What differs is played again with more patience: a busy machine is no difference.
     again = [n for n in names if found[n]]
@@ -74,7 +74,7 @@ def main():
         counts["differing"] += bool(found[name])
     if not arguments:
         faults += ["decision '%s' did not come true" % d for d in decisions.names() if not used[d]]
-    for broker in brokers:
+    for broker in [b for pair in brokers.values() for b in pair]:
         code = broker.child.stop(seconds=5)
         if code != 0:
             faults.append("%s ended with %s\n%s" % (broker.child.argv[0], code, broker.child.text()[-2000:]))

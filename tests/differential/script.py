@@ -4,17 +4,18 @@ from wire import V5, V31, V311
 
 SHORT = {V31: "v31", V311: "v311", V5: "v5"}
 ALL, NEW = (V31, V311, V5), (V311, V5)
-SCRIPTS = {}
+SCRIPTS, CONFS = {}, {}  # by name
 
 BAD_TEXT = {"surrogate": b"a\xed\xa0\x80", "zero": b"a\0b", "cut": b"a\xc3", "overlong": b"\xc0\x80",
             "beyond": b"\xf5\x80\x80\x80", "stray": b"\x80a", "control": b"a\x01b", "nonchar": b"a\xef\xbf\xbe"}
 
 
-def add(name, versions, body):
-    """body(p, version)"""
+def add(name, versions, body, conf=""):
+    """body(p, version); both brokers have these lines in their configuration."""
     for version in versions:
         full = "%s-%s" % (name.replace("#", "H").replace("+", "P").replace("$", "D"), SHORT[version])
         assert full not in SCRIPTS, full
+        CONFS[full] = conf
         SCRIPTS[full] = lambda p, version=version: body(p, version)
 
 
