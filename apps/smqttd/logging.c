@@ -129,10 +129,13 @@ static int priority_of(enum smq_log_level level)
 }
 
 /* A worker publishes it in its next turn. More than can wait are dropped, and counted in the next line that can. */
-static void keep_for_topic(struct logging *logging, enum smq_log_level level, const char *text)
+static void keep_for_topic(struct logging *logging, enum smq_log_level level, const char *line, size_t len)
 {
+    if (level == SMQ_LOG_DEBUG) {
+        return; /* to publish one is worth such a line, which would have no end */
+    }
     pthread_mutex_lock(&logging->waiting_lock);
-    char *copy = logging->n_waiting < LOGGING_WAITING && logging->wake != NULL ? strdup(text) : NULL;
+    char *copy = logging->n_waiting < LOGGING_WAITING && logging->wake != NULL ? strndup(line, len) : NULL;
     if (copy != NULL) {
         logging->waiting[logging->n_waiting++] = (struct logging_line){level, copy};
     } else {
@@ -147,6 +150,18 @@ static void keep_for_topic(struct logging *logging, enum smq_log_level level, co
     }
 }
 
+/* The same line, time and all, to each destination, as Mosquitto does. The last byte is the line end. */
+static void give(struct logging *logging, enum smq_log_level level, const char *line, size_t len)
+{
+    write_everywhere(logging, line, len);
+    if ((logging->dest & SMQ_LOG_TO_SYSLOG) != 0) {
+        syslog(logging->facility | priority_of(level), "%.*s", (int)(len - 1), line);
+    }
+    if ((logging->dest & SMQ_LOG_TO_TOPIC) != 0) {
+        keep_for_topic(logging, level, line, len - 1);
+    }
+}
+
 static void sink(void *ctx, enum smq_log_level level, const struct smq_log_about *about, const char *text, size_t len)
 {
     struct logging *logging = ctx;
@@ -157,17 +172,11 @@ static void sink(void *ctx, enum smq_log_level level, const struct smq_log_about
         if (json != NULL) {
             size_t json_len = strlen(json);
             json[json_len] = '\n'; /* in place of the zero, which nobody needs */
-            write_everywhere(logging, json, json_len + 1);
+            give(logging, level, json, json_len + 1);
             cJSON_free(json);
         }
     } else {
-        write_everywhere(logging, line, text_line(logging, level, text, len, line));
-    }
-    if ((logging->dest & SMQ_LOG_TO_SYSLOG) != 0) {
-        syslog(logging->facility | priority_of(level), "%s", text);
-    }
-    if ((logging->dest & SMQ_LOG_TO_TOPIC) != 0) {
-        keep_for_topic(logging, level, text);
+        give(logging, level, line, text_line(logging, level, text, len, line));
     }
     pthread_rwlock_unlock(&logging->lock);
 }

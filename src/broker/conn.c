@@ -51,6 +51,7 @@ smqtt_err smq_conn_write(struct smq_conn *conn, const struct smq_packet *pkt)
 
 smqtt_err smq_conn_write_ack(struct smq_conn *conn, enum smq_type type, uint16_t id, uint8_t reason)
 {
+    enum { FIRST_FAILURE = 0x80 }; /* one of version 3 is not told, the log is */
     struct smq_worker *w = conn->worker;
     bool has_reason = reason != 0 && smq_conn_is_v5(conn);
     size_t len = has_reason ? 5 : 4;
@@ -69,7 +70,7 @@ smqtt_err smq_conn_write_ack(struct smq_conn *conn, enum smq_type type, uint16_t
         at[4] = reason;
     }
     if (smq_say_packets(w->log)) {
-        smq_say_sending_ack(conn, type, id, has_reason ? reason : 0);
+        smq_say_sending_ack(conn, type, id, has_reason || reason >= FIRST_FAILURE ? reason : 0);
     }
     w->stats.packets_out++;
     smq_conn_make_dirty(conn);

@@ -157,6 +157,9 @@ static smqtt_err take_id(struct smq_worker *w, struct smq_conn *conn, const stru
 static smqtt_err publish(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p)
 {
     bool fresh = true;
+    if (smq_say_packets(w->log)) {
+        smq_say_received_publish(conn, p);
+    }
     if (p->qos != 0) {
         SMQ_TRY(take_id(w, conn, p, &fresh));
     }
@@ -203,6 +206,9 @@ static smqtt_err publish_special(struct smq_worker *w, struct smq_conn *conn, co
 {
     if (!smq_span_starts(p->topic, smq_span_str(SMQ_REGISTER_TOPIC_PREFIX))) {
         return refuse(w, conn, p, REASON_BAD_TOPIC);
+    }
+    if (smq_say_packets(w->log)) {
+        smq_say_received_publish(conn, p);
     }
     smqtt_err err = w->config->detect ? smq_register_publish(w, conn, p) : SMQTT_E_NOT_AUTHORIZED;
     return err == SMQTT_OK && smq_conn_is_open(conn) ? answer(conn, p, 0) : err;

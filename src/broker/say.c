@@ -110,6 +110,18 @@ static const char *ending_of(smqtt_err err)
     return NULL;
 }
 
+/* Before a CONNECT was taken, everything is a protocol error to Mosquitto. */
+static bool is_bad_connect(const struct smq_conn *conn, smqtt_err err)
+{
+    static const smqtt_err all[] = {SMQTT_E_MALFORMED,   SMQTT_E_BAD_TEXT,      SMQTT_E_BAD_TOPIC,
+                                    SMQTT_E_BAD_VERSION, SMQTT_E_BAD_CLIENT_ID, SMQTT_E_PROTOCOL};
+    size_t i = 0;
+    while (i < SMQ_ARRAY_LEN(all) && all[i] != err) {
+        i++;
+    }
+    return conn->session == NULL && i < SMQ_ARRAY_LEN(all);
+}
+
 void smq_say_ended(const struct smq_conn *conn, smqtt_err err, uint8_t reason, const char *why)
 {
     enum { SHUTTING_DOWN = 0x8B, TAKEN_OVER = 0x8E };
@@ -118,6 +130,10 @@ void smq_say_ended(const struct smq_conn *conn, smqtt_err err, uint8_t reason, c
     }
     smq_span id = id_of(conn);
     struct smq_log_about a = about(conn, "ended");
+    if (is_bad_connect(conn, err)) {
+        smq_log(conn->worker->log, SMQ_LOG_INFO, "Bad CONNECT from %s: %s.", conn->peer, why);
+        err = SMQTT_E_PROTOCOL;
+    }
     const char *words = reason == TAKEN_OVER ? "already connected, closing old connection." : ending_of(err);
     if (words != NULL) {
         smq_log_with(conn->worker->log, SMQ_LOG_NOTICE, &a, "Client %.*s %s", TEXT(id), words);
@@ -168,16 +184,15 @@ void smq_say_received(const struct smq_conn *conn, const struct smq_packet *pkt)
     case SMQ_CONNECT:
         break; /* said when it is taken or refused */
     case SMQ_PUBLISH:
-        say_publish(conn, "Received PUBLISH from", &pkt->publish);
-        break;
+        break; /* said when it is taken: what is denied is only "Denied PUBLISH" */
     case SMQ_PUBACK:
-    case SMQ_PUBREC:
     case SMQ_PUBCOMP:
         smq_log(log, SMQ_LOG_DEBUG, "Received %s from %.*s (Mid: %u, RC:%u)", name, TEXT(id), pkt->ack.id,
                 pkt->ack.reason);
         break;
+    case SMQ_PUBREC:
     case SMQ_PUBREL:
-        smq_log(log, SMQ_LOG_DEBUG, "Received PUBREL from %.*s (Mid: %u)", TEXT(id), pkt->ack.id);
+        smq_log(log, SMQ_LOG_DEBUG, "Received %s from %.*s (Mid: %u)", name, TEXT(id), pkt->ack.id);
         break;
     case SMQ_SUBSCRIBE:
     case SMQ_UNSUBSCRIBE:
@@ -197,10 +212,22 @@ void smq_say_received(const struct smq_conn *conn, const struct smq_packet *pkt)
     }
 }
 
+void smq_say_received_publish(const struct smq_conn *conn, const struct smq_publish *p)
+{
+    say_publish(conn, "Received PUBLISH from", p);
+}
+
+/* Without the port: all that is known of who is refused. */
+static smq_span address_of(const struct smq_conn *conn)
+{
+    const char *colon = strrchr(conn->peer, ':');
+    return smq_span_of(conn->peer, colon != NULL ? (size_t)(colon - conn->peer) : strlen(conn->peer));
+}
+
 void smq_say_sending(const struct smq_conn *conn, const struct smq_packet *pkt)
 {
     const struct smq_log *log = conn->worker->log;
-    smq_span id = id_of(conn);
+    smq_span id = conn->session != NULL ? smq_session_id(conn->session) : address_of(conn);
     if (pkt->type == SMQ_CONNACK) {
         smq_log(log, SMQ_LOG_DEBUG, "Sending CONNACK to %.*s (%d, %u)", TEXT(id), pkt->connack.session_present,
                 pkt->connack.reason);
@@ -211,9 +238,6 @@ void smq_say_sending(const struct smq_conn *conn, const struct smq_packet *pkt)
 
 void smq_say_sending_publish(const struct smq_conn *conn, const struct smq_send *send)
 {
-    if (smq_span_starts(send->content->topic, smq_span_str("$SYS/broker/log/"))) {
-        return; /* a line about each line would have no end */
-    }
     const struct smq_publish p = {.dup = send->dup,
                                   .retain = send->retain,
                                   .qos = send->qos,

@@ -23,8 +23,10 @@ static inline bool smq_say_packets(const struct smq_log *log)
 {
     return smq_log_is_on(log, SMQ_LOG_DEBUG);
 }
-/** "Received PUBLISH from ID (d0, q1, r0, m1, 'a/b', ... (5 bytes))" and the like. */
+/** "Received PUBACK from ID (Mid: 1, RC:0)" and the like; nothing for CONNECT and PUBLISH. */
 void smq_say_received(const struct smq_conn *conn, const struct smq_packet *pkt);
+/** "Received PUBLISH from ID (d0, q1, r0, m1, 'a/b', ... (5 bytes))". */
+void smq_say_received_publish(const struct smq_conn *conn, const struct smq_publish *p);
 /** "Sending SUBACK to ID"; not for PUBLISH and acknowledgements. */
 void smq_say_sending(const struct smq_conn *conn, const struct smq_packet *pkt);
 /** "Sending PUBLISH to ID (…)". */

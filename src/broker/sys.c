@@ -142,9 +142,10 @@ static void arm(struct smq_worker *w, struct smq_sys *sys)
         smq_wheel_cancel(&w->wheel, &sys->timer.node);
         return;
     }
-    /* At round times, so that what different brokers say can be laid beside each other. */
+    /* The first time at once; then at round times, so that what different brokers say can be laid beside each other. */
     smqtt_ms interval = (smqtt_ms)w->config->sys_interval_s * 1000;
-    smq_wheel_set(&w->wheel, &sys->timer.node, sys->begun + ((w->now.mono - sys->begun) / interval + 1) * interval);
+    smqtt_ms round = sys->begun + ((w->now.mono - sys->begun) / interval + 1) * interval;
+    smq_wheel_set(&w->wheel, &sys->timer.node, sys->told ? round : w->now.mono);
 }
 
 void smq_sys_on_timer(struct smq_worker *w, struct smq_timer *timer)
@@ -165,9 +166,7 @@ smqtt_err smq_sys_init(struct smq_worker *w)
     }
     w->sys->begun = w->sys->last = w->now.mono;
     smq_timer_init(&w->sys->timer, SMQ_TIMER_SYS);
-    if (w->config->sys_interval_s != 0) {
-        smq_wheel_set(&w->wheel, &w->sys->timer.node, w->now.mono); /* the first time at once */
-    }
+    arm(w, w->sys);
     return SMQTT_OK;
 }
 
@@ -194,11 +193,10 @@ void smq_sys_log(struct smq_worker *w, unsigned level, smq_span line)
         [SMQ_LOG_WARN] = PREFIX "log/W",
         [SMQ_LOG_NOTICE] = PREFIX "log/N",
         [SMQ_LOG_INFO] = PREFIX "log/I",
-        [SMQ_LOG_DEBUG] = PREFIX "log/D",
         [SMQ_LOG_SUBSCRIBE] = PREFIX "log/M/subscribe",
         [SMQ_LOG_UNSUBSCRIBE] = PREFIX "log/M/unsubscribe",
     };
-    if (level < SMQ_ARRAY_LEN(topics)) {
+    if (level < SMQ_ARRAY_LEN(topics) && topics[level] != NULL) {
         tell(w, topics[level], line, false);
     }
 }

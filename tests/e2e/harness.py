@@ -157,14 +157,14 @@ def as_me():
 
 class Broker:
     """smqttd (or Debian's mosquitto), started and listening. `conf` is the text of a configuration file behind the
-    line with the listener; without it smqttd runs as `smqttd -p 0`."""
+    line with the listener; without it smqttd runs as `smqttd -p 0`. `kind`: as SMQTT_E2E_BROKER."""
 
-    def __init__(self, conf=None, preexec=None, workers=None):
+    def __init__(self, conf=None, preexec=None, workers=None, kind=None):
         self.folder = tempfile.mkdtemp(prefix="smqtt-e2e-")
         os.chmod(self.folder, 0o777)  # started as root, the broker runs as another user
         atexit.register(shutil.rmtree, self.folder, True)
         self.port = self.port6 = 0
-        if is_smqttd():
+        if (kind or KIND) == "smqttd":
             argv = [program("smqttd"), "-p", "0"]
             if conf is not None:
                 self.port = free_port()

@@ -92,12 +92,28 @@ static void it_can_be_switched_off(void **state)
     bed_stop(&bed);
 }
 
+/* The shell sets the configuration once more when it has opened its listeners. */
+static void a_configuration_does_not_put_off_the_first_time(void **state)
+{
+    (void)state;
+    static struct bed bed;
+    bed_init(&bed);
+    bed.config.sys_interval_s = 10;
+    bed_start(&bed);
+    smq_worker_configure(bed.w, &bed.config, bed.now);
+    bed_pass(&bed, 1);
+    struct client *c = client_connect(&bed, SMQTT_V311, "watcher", true);
+    assert_string_equal(value_of(c, "uptime"), "0 seconds");
+    bed_stop(&bed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_tells_of_clients_and_messages),
         cmocka_unit_test(only_what_changes_is_told_again),
         cmocka_unit_test(it_can_be_switched_off),
+        cmocka_unit_test(a_configuration_does_not_put_off_the_first_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
