@@ -98,6 +98,23 @@ bool smq_outbox_reserve(struct smq_outbox *box, struct smq_batch_pool *pool, siz
     return true;
 }
 
+void smq_outbox_give_back(struct smq_outbox *box, struct smq_batch_pool *pool, struct smq_batch *block)
+{
+    if (block->fill == 0 || block->cap != SMQ_BATCH_BLOCK) {
+        smq_batch_pool_put(pool, block);
+        return;
+    }
+    block->fill = 0;
+    block->next = NULL;
+    if (box->back_last != NULL) {
+        box->back_last->next = block;
+    } else {
+        box->back = block;
+    }
+    box->back_last = block;
+    box->n_back++;
+}
+
 struct smq_note *smq_outbox_add(struct smq_outbox *box, uint32_t type, size_t size)
 {
     struct smq_batch *block = box->last;
@@ -110,8 +127,14 @@ struct smq_note *smq_outbox_add(struct smq_outbox *box, uint32_t type, size_t si
 struct smq_batch *smq_outbox_take(struct smq_outbox *box)
 {
     struct smq_batch *batch = box->first;
-    if (batch != NULL && batch->fill == 0 && batch->next == NULL) {
-        return NULL; /* room is reserved, and not used yet */
+    bool empty = batch == NULL || (batch->fill == 0 && batch->next == NULL); /* room may be reserved, and not used */
+    if (empty && box->n_back < SMQ_BATCH_BACK) {
+        return NULL;
+    }
+    if (batch == NULL) {
+        batch = box->back;
+    } else {
+        box->last->next = box->back;
     }
     *box = (struct smq_outbox){0};
     return batch;

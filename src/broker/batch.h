@@ -2,7 +2,8 @@
 #ifndef SMQTT_BROKER_BATCH_H
 #define SMQTT_BROKER_BATCH_H
 /* What one turn of one worker has to say to another: notes, one behind the other, written and read in place. A batch is
- * a chain of blocks; blocks that were read are used again by who read them. What a note means is peer.h's. */
+ * a chain of blocks; blocks that were read go back, empty, with what is said the other way, for messages may run one
+ * way only. What a note means is peer.h's. */
 #include <stdalign.h>
 
 #include "base/mem.h"
@@ -29,12 +30,14 @@ struct smq_batch_pool {
     unsigned n;
 };
 
-/** What gathers for one peer. */
+/** What gathers for one peer, and the blocks that came from it and were read. */
 struct smq_outbox {
     struct smq_batch *first, *last;
+    struct smq_batch *back, *back_last;
+    unsigned n_back;
 };
 
-enum { SMQ_BATCH_BLOCK = 8 * 1024 };
+enum { SMQ_BATCH_BLOCK = 8 * 1024, SMQ_BATCH_BACK = 16 }; /* so many blocks go back even if there is nothing to say */
 
 void smq_batch_pool_init(struct smq_batch_pool *pool, const struct smqtt_mem *mem, void (*drop)(struct smq_note *note));
 void smq_batch_pool_deinit(struct smq_batch_pool *pool);
@@ -43,12 +46,15 @@ SMQ_MUST_USE smqtt_err smq_batch_pool_refill(struct smq_batch_pool *pool);
 /** A block that was read is kept for another use, or freed when there are enough. */
 void smq_batch_pool_put(struct smq_batch_pool *pool, struct smq_batch *block);
 
+/** A block that came from this peer was read: it goes back, or into the pool if it came empty. */
+void smq_outbox_give_back(struct smq_outbox *box, struct smq_batch_pool *pool, struct smq_batch *block);
+
 /** Is there room for a note of `size` bytes, so that the next smq_outbox_add of it cannot fail? `important`: the
  * reserve may be taken for it. */
 SMQ_MUST_USE bool smq_outbox_reserve(struct smq_outbox *box, struct smq_batch_pool *pool, size_t size, bool important);
 /** A note of `size` bytes with its head, not cleared but for its head; room was reserved. */
 struct smq_note *smq_outbox_add(struct smq_outbox *box, uint32_t type, size_t size);
-/** The whole batch; NULL when there is none. */
+/** The whole batch, with empty blocks at its end that go back; NULL when there is none. */
 struct smq_batch *smq_outbox_take(struct smq_outbox *box);
 
 /** The notes of one block in order: start with NULL. NULL at the end. */

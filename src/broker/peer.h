@@ -36,7 +36,17 @@ enum smq_note_type {
     SMQ_NOTE_DETECTED,   /* smq_note_detect: the handshake is over */
     SMQ_NOTE_ASK_STATS,  /* smq_note: tell me */
     SMQ_NOTE_STATS,      /* smq_note_stats */
+    SMQ_NOTE_SMALL,      /* smq_note_small: as PUBLISH */
     SMQ_NOTE_TYPES
+};
+
+/** A message as most are: small, not retained, without expiry. What is copied between processors is kept short. */
+struct smq_note_small {
+    struct smq_note head;
+    uint64_t origin; /* as in smq_note_msg */
+    uint16_t topic_len, props_len, payload_len;
+    uint8_t qos, flags;
+    uint8_t bytes[]; /* topic, properties, payload */
 };
 
 struct smq_note_msg {
@@ -190,6 +200,7 @@ void smq_far_on_detected(struct smq_worker *w, unsigned from, struct smq_note *h
 void smq_far_on_sealed(struct smq_worker *w, unsigned from, struct smq_note *head);
 void smq_far_on_opened(struct smq_worker *w, unsigned from, struct smq_note *head);
 void smq_peer_on_publish(struct smq_worker *w, unsigned from, struct smq_note *head);
+void smq_peer_on_small(struct smq_worker *w, unsigned from, struct smq_note *head);
 void smq_peer_on_keep(struct smq_worker *w, unsigned from, struct smq_note *head);
 /** Begins the routing of a message that came in a note, whose ownership of a block passes over to it. End it with
  * smq_routing_deinit. */

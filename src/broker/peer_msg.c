@@ -23,6 +23,20 @@ unsigned smq_peers_keeper(const struct smq_worker *w, smq_span topic)
 
 /* ------------------------------------------------------------ writing */
 
+static void put_content(uint8_t *at, const struct smq_content *c)
+{
+    memcpy(at, c->topic.data, c->topic.len);
+    if (c->props.len != 0) {
+        memcpy(at + c->topic.len, c->props.data, c->props.len);
+    }
+    if (c->payload.len != 0) {
+        memcpy(at + c->topic.len + c->props.len, c->payload.data, c->payload.len);
+    }
+    if (c->source.len != 0) {
+        memcpy(at + c->topic.len + c->props.len + c->payload.len, c->source.data, c->source.len);
+    }
+}
+
 /* Bytes of the note, and the block when the message is to be referred to. */
 static smqtt_err prepare(struct smq_worker *w, struct smq_routing *r, size_t *size)
 {
@@ -36,23 +50,34 @@ static smqtt_err prepare(struct smq_worker *w, struct smq_routing *r, size_t *si
     return SMQTT_OK;
 }
 
-static void put_bytes(struct smq_note_msg *note, const struct smq_content *c)
+static bool is_small(const struct smq_content *c)
 {
-    uint8_t *at = note->bytes;
-    note->topic_len = (uint16_t)c->topic.len;
-    note->source_len = (uint16_t)c->source.len;
-    note->props_len = (uint32_t)c->props.len;
-    note->payload_len = (uint32_t)c->payload.len;
-    memcpy(at, c->topic.data, c->topic.len);
-    if (c->props.len != 0) {
-        memcpy(at + c->topic.len, c->props.data, c->props.len);
+    return c->expires == SMQTT_NEVER && !c->retain && c->version == 0 && c->source.len == 0 &&
+           c->topic.len + c->props.len + c->payload.len <= INLINE_MAX;
+}
+
+static smqtt_err publish_small(struct smq_worker *w, const struct smq_routing *r, uint64_t to, uint64_t origin)
+{
+    const struct smq_content *c = &r->content;
+    size_t size = sizeof(struct smq_note_small) + c->topic.len + c->props.len + c->payload.len;
+    for (uint64_t left = to; left != 0; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+        if (!smq_outbox_reserve(&w->peers.of[i].box, &w->peers.pool, size, false)) {
+            return SMQTT_E_NOMEM;
+        }
     }
-    if (c->payload.len != 0) {
-        memcpy(at + c->topic.len + c->props.len, c->payload.data, c->payload.len);
+    for (; to != 0; to &= to - 1) {
+        struct smq_outbox *box = &w->peers.of[__builtin_ctzll(to)].box;
+        struct smq_note_small *note = (void *)smq_outbox_add(box, SMQ_NOTE_SMALL, size);
+        note->origin = origin;
+        note->topic_len = (uint16_t)c->topic.len;
+        note->props_len = (uint16_t)c->props.len;
+        note->payload_len = (uint16_t)c->payload.len;
+        note->qos = c->qos;
+        note->flags = c->has_text ? SMQ_FLAG_TEXT : 0;
+        put_content(note->bytes, c);
     }
-    if (c->source.len != 0) {
-        memcpy(at + c->topic.len + c->props.len + c->payload.len, c->source.data, c->source.len);
-    }
+    return SMQTT_OK;
 }
 
 /* Room was reserved. */
@@ -71,7 +96,11 @@ static void put(struct smq_worker *w, unsigned to, enum smq_note_type type, stru
     if (size == sizeof *note) {
         note->msg = smq_refbuf_hand(r->msg);
     } else {
-        put_bytes(note, c);
+        note->topic_len = (uint16_t)c->topic.len;
+        note->source_len = (uint16_t)c->source.len;
+        note->props_len = (uint32_t)c->props.len;
+        note->payload_len = (uint32_t)c->payload.len;
+        put_content(note->bytes, c);
     }
 }
 
@@ -89,7 +118,14 @@ smqtt_err smq_peer_send(struct smq_worker *w, unsigned to, enum smq_note_type ty
 
 smqtt_err smq_peers_publish(struct smq_worker *w, struct smq_routing *r, uint64_t interested)
 {
-    struct smq_note_msg fields = {.origin = 0};
+    uint64_t origin = 0;
+    if (r->content.qos != 0 && interested != 0 && w->config->slow_policy == SMQ_SLOW_BACKPRESSURE) {
+        origin = smq_origin_of_routing(r);
+    }
+    if (is_small(&r->content)) {
+        return publish_small(w, r, interested, origin);
+    }
+    struct smq_note_msg fields = {.origin = origin};
     unsigned keeper = r->content.version != 0 ? smq_peers_keeper(w, r->content.topic) : w->index;
     uint64_t to = keeper != w->index ? interested | bit_of(keeper) : interested;
     size_t size = 0;
@@ -102,9 +138,6 @@ smqtt_err smq_peers_publish(struct smq_worker *w, struct smq_routing *r, uint64_
         if (!smq_outbox_reserve(&w->peers.of[i].box, &w->peers.pool, size, false)) {
             return SMQTT_E_NOMEM;
         }
-    }
-    if (r->content.qos != 0 && w->config->slow_policy == SMQ_SLOW_BACKPRESSURE) {
-        fields.origin = smq_origin_of_routing(r);
     }
     if (keeper != w->index) {
         fields.kept = ++w->peers.of[keeper].kept_out;
@@ -161,6 +194,27 @@ void smq_peer_on_publish(struct smq_worker *w, unsigned from, struct smq_note *h
     struct smq_routing r;
     smq_peer_open(note, &r);
     learn_kept(w, from, note, r.content.topic);
+    if (smq_route(w, &r) != SMQTT_OK) {
+        w->stats.publish_dropped++;
+    }
+    smq_routing_deinit(&r);
+}
+
+void smq_peer_on_small(struct smq_worker *w, unsigned from, struct smq_note *head)
+{
+    (void)from;
+    const struct smq_note_small *note = (const struct smq_note_small *)head;
+    const uint8_t *at = note->bytes;
+    struct smq_routing r;
+    r.content = (struct smq_content){.topic = {at, note->topic_len},
+                                     .props = {at + note->topic_len, note->props_len},
+                                     .payload = {at + note->topic_len + note->props_len, note->payload_len},
+                                     .expires = SMQTT_NEVER,
+                                     .qos = note->qos,
+                                     .has_text = (note->flags & SMQ_FLAG_TEXT) != 0};
+    smq_routing_init_rest(&r, NULL, true);
+    r.origin = note->origin;
+    r.from_peer = true;
     if (smq_route(w, &r) != SMQTT_OK) {
         w->stats.publish_dropped++;
     }

@@ -78,7 +78,8 @@ void smq_worker_shutdown(struct smq_worker *w, struct smqtt_now now);
  * after the other, in one block of memory. Batches between two workers arrive whole, in order, and each once; the shell
  * never drops one while both live. */
 
-/** What has gathered for `peer`; the shell's until it gives it to that worker or frees it. NULL: nothing. */
+/** What has gathered for `peer`; the shell's until it gives it to that worker or frees it. NULL: nothing. A batch of
+ * size 0 only brings memory back to the peer, which need not be woken for it. */
 struct smq_batch *smq_worker_take_batch(struct smq_worker *w, unsigned peer);
 /** A batch of worker `from`, which belongs to `w` from now on. May be called from the thread of `w` only, as all else.
  */

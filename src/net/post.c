@@ -169,7 +169,10 @@ bool smq_post_has_place(struct smq_post *post, unsigned from, unsigned to)
 
 void smq_post_send_batch(struct smq_post *post, unsigned from, unsigned to, struct smq_batch *batch, size_t size)
 {
-    (void)give(lane_of(post, from, to), batch, size, SMQ_MAIL_BATCH);
+    struct smq_lane *lane = lane_of(post, from, to);
+    bool used = lane->used;
+    (void)give(lane, batch, size, SMQ_MAIL_BATCH);
+    lane->used = used || size != 0; /* nobody is woken for blocks that only go back */
 }
 
 bool smq_post_is_full(struct smq_post *post, unsigned from, unsigned to, bool *changed)
