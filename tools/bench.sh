@@ -17,6 +17,8 @@ printf '%s cores, OpenSSL %s\n' "$(nproc)" "$(openssl version | cut -d' ' -f2)"
 printf '\n== brokers\n'
 cmake --build "$build" --target product mover -j"$(nproc)" >/dev/null
 tools/bench_brokers.py "$build"
+printf '\n== idle clients\n'
+tools/bench_idle.py "$build"
 [ "${QUICK:-0}" = 0 ] || exit 0
 
 for program in "${programs[@]}"; do
