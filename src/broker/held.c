@@ -33,7 +33,12 @@ static void count(struct smq_held *held, int change)
         return;
     }
     conn->n_held = (uint8_t)(conn->n_held + change);
-    if (conn->n_held == SMQ_HELD_MAX || (change < 0 && conn->n_held == SMQ_HELD_MAX - 1)) {
+    bool goes_on = change < 0 && conn->n_held == SMQ_HELD_MAX - 1;
+    if (conn->n_held == 0 && conn->stalled && conn->worker->peers.full == 0) {
+        conn->stalled = false;
+        goes_on = true;
+    }
+    if (conn->state != SMQ_CONN_OVER && (goes_on || conn->n_held == SMQ_HELD_MAX)) {
         conn->last_in = conn->worker->now.mono; /* what is not read is not its fault */
         smq_conn_arm(conn);
         smq_conn_make_dirty(conn);

@@ -202,6 +202,14 @@ static inline bool is_paused(const struct smq_worker *w, const struct smq_conn *
     return special ? smq_conn_paused(conn) : max != 0 && conn->out.bytes >= max;
 }
 
+/* A PUBLISH waits for place at other workers, and for the acknowledgements of the subscriptions before it: who
+ * subscribes and publishes in one go, a question and the topic of its answer for example, counts on that order. */
+static bool must_wait(const struct smq_worker *w, const struct smq_conn *conn, const struct smq_frame *frame)
+{
+    return (w->peers.full != 0 || conn->n_held != 0) && conn->state != SMQ_CONN_AWAITS_CONNECT &&
+           frame->header >> 4 == SMQ_PUBLISH;
+}
+
 void smq_worker_feed(struct smq_worker *w, struct smq_conn *conn, smq_span bytes, size_t *used, size_t *need,
                      struct smqtt_now now)
 {
@@ -225,8 +233,8 @@ void smq_worker_feed(struct smq_worker *w, struct smq_conn *conn, smq_span bytes
             return;
         }
         *need = 0;
-        if (w->peers.full != 0 && !first && frame.header >> 4 == SMQ_PUBLISH) {
-            conn->stalled = true; /* other workers have no room for it */
+        if (must_wait(w, conn, &frame)) {
+            conn->stalled = true;
             smq_conn_make_dirty(conn);
             break;
         }

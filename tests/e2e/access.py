@@ -97,13 +97,7 @@ def acl_matrix(clients, topics, filters):
             for i, topic in enumerate(topics):
                 writer.publish(topic, "r%d" % i)
             writer.is_healthy()
-            raw.send(b"\xc0\x00")
-            read = set()
-            while True:
-                p = raw.packet(3)
-                if p.type == PINGRESP:
-                    break
-                read.add(p.publish(V5)[0].decode())
+            read = {p.publish(V5)[0].decode() for p in raw.until_now()}
             raw.send(unsubscribe_packet(V5, "#"))
             raw.packet(3, UNSUBACK)
             for topic in topics:

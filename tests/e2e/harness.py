@@ -390,6 +390,18 @@ class Raw:
         self.send(b"\xc0\x00")
         self.packet(3, PINGRESP)
 
+    def until_now(self):
+        """The packets of what all workers have said until now: the worker of this connection reads it before the first
+        answer leaves, so it stands before the second one."""
+        found = []
+        for _ in range(2):
+            self.send(b"\xc0\x00")
+            packet = self.packet(3)
+            while packet.type != PINGRESP:
+                found.append(packet)
+                packet = self.packet(3)
+        return found
+
     def expect_close(self, seconds=3):
         """The packets that came before the other side closed."""
         packets, end = [], time.monotonic() + seconds
@@ -548,12 +560,12 @@ class Paho:
 # --- running ------------------------------------------------------------------------------------------------------
 
 
-def run_one(test, conf):
+def run_one(test, conf, workers):
     """True when it held. A test without parameter starts what it needs by itself."""
     started, broker, failed = time.monotonic(), None, False
     try:
         if inspect.signature(test).parameters:
-            broker = Broker(conf)
+            broker = Broker(conf, workers=workers)
             test(broker)
             assert broker.child.process.poll() in (None, 0), "the broker is gone"
             code = broker.child.stop(seconds=5)
@@ -572,10 +584,11 @@ def run_one(test, conf):
     return not failed
 
 
-def main(*tests, conf=None):
-    """Runs the tests (or those named on the command line), each with a broker of its own, and exits."""
+def main(*tests, conf=None, workers=None):
+    """Runs the tests (or those named on the command line), each with a broker of its own, and exits. workers: so many,
+    whatever the environment says."""
     tests = [t for t in tests if len(sys.argv) < 2 or t.__name__ in sys.argv[1:]]
-    failed = [t.__name__ for t in tests if not run_one(t, conf)]
+    failed = [t.__name__ for t in tests if not run_one(t, conf, workers)]
     sys.stdout.flush()
     kill_children()
     # Paho's threads may still wait for something, so nothing but this runs what was left for the end (folders).

@@ -122,16 +122,14 @@ static void answers_come_in_the_order_of_requests(void **state)
 }
 
 /* A client that asks on and on is not read when too much of it waits; all is answered in the end. */
-static void what_waits_is_bounded(void **state)
+static struct client *ask_too_much(unsigned n)
 {
-    (void)state;
-    enum { MANY = 5 * SMQ_HELD_MAX };
     bed_init(&bed);
     bed.count = 3;
     bed_start(&bed);
     struct client *c = client_connect(&bed, SMQTT_V311, "c", true);
     bed.slowly = true;
-    for (unsigned i = 0; i < MANY; i++) {
+    for (unsigned i = 0; i < n; i++) {
         char text[16];
         snprintf(text, sizeof text, "t/%u", i);
         struct smq_filter f = {smq_span_str(text), 0};
@@ -145,12 +143,72 @@ static void what_waits_is_bounded(void **state)
     assert_true(smq_conn_paused(c->conn));
     assert_int_equal(c->conn->n_held, SMQ_HELD_MAX);
     assert_true(c->kept != 0);
+    return c;
+}
+
+static void what_waits_is_bounded(void **state)
+{
+    (void)state;
+    enum { MANY = 5 * SMQ_HELD_MAX };
+    struct client *c = ask_too_much(MANY);
     bed_calm(&bed);
     for (unsigned i = 0; i < MANY; i++) {
         assert_int_equal(client_expect(c, SMQ_SUBACK)->suback.id, i + 1);
     }
     client_break(c);
     bed_stop(&bed);
+}
+
+/* One that is not read any more ends: no timer of it is left behind. */
+static void one_that_waits_for_too_much_may_end(void **state)
+{
+    (void)state;
+    client_break(ask_too_much(SMQ_HELD_MAX + 1));
+    bed_calm(&bed);
+    bed_pass(&bed, 100000);
+    bed_stop(&bed);
+}
+
+/* Subscribe and publish in one go: the acknowledgement, then the message, then its acknowledgement; and who hears of
+ * the message can answer at once, from whatever worker. */
+static void a_publish_waits_for_the_suback_before_it(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        bed_init(&bed);
+        bed.count = (unsigned)(2 + seed % 3);
+        bed.rng = seed;
+        bed_start(&bed);
+        char name[16];
+        snprintf(name, sizeof name, "asker%u", (unsigned)seed);
+        struct client *server = client_connect(&bed, SMQTT_V5, "server", true);
+        client_subscribe(server, "question", 0);
+        struct client *c = client_connect(&bed, SMQTT_V5, name, true);
+        struct smq_filter f = {smq_span_str("answer"), 0};
+        struct smq_packet pkt = {.type = SMQ_SUBSCRIBE};
+        pkt.subscribe.id = 7;
+        pkt.subscribe.n = 1;
+        pkt.subscribe.filters = &f;
+        smq_props_clear(&pkt.subscribe.props);
+        bed.slowly = true;
+        client_send(c, &pkt);
+        client_send_publish(c, "answer", "to itself", 0, false, 0);
+        client_send_publish(c, "question", "?", 1, false, 8);
+        const struct smq_packet *heard;
+        while ((heard = client_next(server)) == NULL) {
+            bed_step(&bed);
+        }
+        client_send_publish(server, "answer", "!", 0, false, 0);
+        bed_calm(&bed);
+        client_expect(c, SMQ_SUBACK);
+        client_expect_publish(c, "answer", "to itself");
+        const struct smq_packet *next = client_next(c);
+        bool acked = next->type == SMQ_PUBACK;
+        assert_true(acked || span_is(next->publish.payload, "!"));
+        assert_int_equal(client_next(c)->type, acked ? SMQ_PUBLISH : SMQ_PUBACK);
+        client_expect_none(c);
+        bed_stop(&bed);
+    }
 }
 
 /* The connection ends while its answers wait, in whatever state they are. */
@@ -185,6 +243,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_come_in_the_order_of_requests),
         cmocka_unit_test(what_waits_is_bounded),
+        cmocka_unit_test(one_that_waits_for_too_much_may_end),
+        cmocka_unit_test(a_publish_waits_for_the_suback_before_it),
         cmocka_unit_test(a_connection_may_end_before_its_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
