@@ -179,6 +179,9 @@ static void make_clients(struct soak *s)
         sub_add_filter(u, 1, "soak/#");
     }
     s->n_subs = n;
+    for (unsigned i = 0; i < s->f.churn; i++) {
+        churn_init(s, &s->churners[i], i);
+    }
 }
 
 static bool are_in(struct soak *s)
@@ -278,10 +281,10 @@ static bool tell(const struct soak *s, double seconds)
     const struct counts *n = &s->n;
     bool right = true;
     printf("qos %u seed %llu: %llu published, %llu deliveries in %.2f s: %.0f and %.0f a second; again %llu, resent "
-           "%llu\n",
+           "%llu, SUBACK %llu\n",
            s->f.qos, (unsigned long long)s->f.seed, (unsigned long long)n->published, (unsigned long long)s->got,
            seconds, (double)n->published / seconds, (double)s->got / seconds, (unsigned long long)n->again,
-           (unsigned long long)n->resent);
+           (unsigned long long)n->resent, (unsigned long long)n->churned);
     printf("cuts: %llu DISCONNECT, %llu closed, %llu reset, %llu half a packet, %llu half and reset, %llu taken over; "
            "%llu displaced by an older one\n",
            (unsigned long long)n->cuts[0], (unsigned long long)n->cuts[1], (unsigned long long)n->cuts[2],
@@ -310,6 +313,10 @@ static void soak_free(struct soak *s)
     link_free((struct client *)s->monitor);
     free(s->pubs);
     free(s->subs);
+    for (unsigned i = 0; i < s->f.churn; i++) {
+        link_free(&s->churners[i].c);
+    }
+    free(s->churners);
     free(s->readers);
     close(s->epoll);
 }
@@ -321,18 +328,27 @@ static unsigned number(const char *text)
 
 static bool read_flags(struct flags *f, int argc, char **argv)
 {
-    static const struct option longs[] = {
-        {"port", required_argument, NULL, 'p'},   {"seed", required_argument, NULL, 's'},
-        {"qos", required_argument, NULL, 'q'},    {"messages", required_argument, NULL, 'n'},
-        {"pubs", required_argument, NULL, 'P'},   {"subs", required_argument, NULL, 'S'},
-        {"groups", required_argument, NULL, 'g'}, {"members", required_argument, NULL, 'm'},
-        {"window", required_argument, NULL, 'w'}, {"cut", required_argument, NULL, 'c'},
-        {"asleep", required_argument, NULL, 'z'}, {"hups", required_argument, NULL, 'u'},
-        {"pid", required_argument, NULL, 'b'},    {"patience", required_argument, NULL, 't'},
-        {"memory", no_argument, NULL, 'M'},       {NULL, 0, NULL, 0}};
-    unsigned *const into[256] = {['p'] = &f->port, ['q'] = &f->qos,    ['n'] = &f->messages, ['P'] = &f->pubs,
-                                 ['S'] = &f->subs, ['g'] = &f->groups, ['m'] = &f->members,  ['w'] = &f->window,
-                                 ['c'] = &f->cut,  ['z'] = &f->asleep, ['u'] = &f->hups,     ['t'] = &f->patience};
+    static const struct option longs[] = {{"port", required_argument, NULL, 'p'},
+                                          {"seed", required_argument, NULL, 's'},
+                                          {"qos", required_argument, NULL, 'q'},
+                                          {"messages", required_argument, NULL, 'n'},
+                                          {"pubs", required_argument, NULL, 'P'},
+                                          {"subs", required_argument, NULL, 'S'},
+                                          {"groups", required_argument, NULL, 'g'},
+                                          {"members", required_argument, NULL, 'm'},
+                                          {"window", required_argument, NULL, 'w'},
+                                          {"cut", required_argument, NULL, 'c'},
+                                          {"asleep", required_argument, NULL, 'z'},
+                                          {"churn", required_argument, NULL, 'h'},
+                                          {"hups", required_argument, NULL, 'u'},
+                                          {"pid", required_argument, NULL, 'b'},
+                                          {"patience", required_argument, NULL, 't'},
+                                          {"memory", no_argument, NULL, 'M'},
+                                          {NULL, 0, NULL, 0}};
+    unsigned *const into[256] = {
+        ['p'] = &f->port,   ['q'] = &f->qos,     ['n'] = &f->messages, ['P'] = &f->pubs, ['S'] = &f->subs,
+        ['g'] = &f->groups, ['m'] = &f->members, ['w'] = &f->window,   ['c'] = &f->cut,  ['z'] = &f->asleep,
+        ['h'] = &f->churn,  ['u'] = &f->hups,    ['t'] = &f->patience};
     for (int flag; (flag = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         if (flag == 's') {
             f->seed = strtoull(optarg, NULL, 10);
@@ -349,7 +365,7 @@ static bool read_flags(struct flags *f, int argc, char **argv)
     f->cut = f->qos == 0 ? 0 : f->cut;
     return optind == argc && f->port != 0 && f->qos <= 2 && f->pubs >= 1 && f->pubs <= PUBS_MAX && f->subs >= 1 &&
            f->subs <= SUBS_MAX && f->groups <= GROUPS_MAX && f->window >= 1 && f->window < IDS &&
-           f->pubs + f->subs + f->groups * f->members + f->asleep + 4 <= CLIENTS_MAX;
+           f->pubs + f->subs + f->groups * f->members + f->asleep + f->churn + 4 <= CLIENTS_MAX;
 }
 
 int main(int argc, char **argv)
@@ -376,7 +392,8 @@ int main(int argc, char **argv)
     s.pubs = calloc(s.f.pubs, sizeof *s.pubs);
     s.subs = calloc(s.f.subs + s.f.groups * s.f.members + s.f.asleep, sizeof *s.subs);
     s.readers = calloc(s.f.subs + s.f.groups, sizeof *s.readers);
-    if (s.pubs == NULL || s.subs == NULL || s.readers == NULL) {
+    s.churners = calloc(s.f.churn + 1, sizeof *s.churners);
+    if (s.churners == NULL || s.pubs == NULL || s.subs == NULL || s.readers == NULL) {
         abort();
     }
     s.now_ns = clock_ns();

@@ -81,6 +81,7 @@ static void packet(struct client *c, const struct smq_packet *pkt)
         return;
     }
     slot->state = SLOT_DONE;
+    p->acked[slot->topic] = slot->number + 1;
     c->s->n.acked++;
     p->head++;
 }

@@ -30,6 +30,7 @@ struct flags {
     unsigned cut;       /* packets of a connection between two cuts, on the average; 0: no cuts */
     unsigned patience;  /* seconds without any progress after which what is missing is lost */
     unsigned asleep;    /* subscribers that stop reading and are not waited for */
+    unsigned churn;     /* clients that subscribe and unsubscribe all the time */
     unsigned hups;      /* signals SIGHUP to `pid` during the load */
     long pid;           /* the broker; 0: unknown */
     bool checks_memory; /* the broker's, at the end */
@@ -102,6 +103,7 @@ struct pub {
     uint64_t rec;               /* the oldest that may wait for PUBREC */
     struct slot *slots;         /* ring of `window` */
     uint32_t numbers[TOPICS];   /* next number of each topic */
+    uint32_t acked[TOPICS];     /* after the newest one that was acknowledged */
 };
 
 struct sub {
@@ -118,6 +120,22 @@ struct sub {
     uint64_t *open;          /* by packet identifier, QoS 2: stamp + 1 of what waits for PUBREL */
     uint8_t *fresh;          /* by packet identifier: was it sent on this connection? */
     uint32_t n_ids;          /* entries of `open` */
+};
+
+struct seen {
+    uint32_t next, kept; /* after the highest that came, after the retained one; 0: none came */
+};
+
+/** Subscribes and unsubscribes all the time. */
+struct churner {
+    struct client c;
+    char filter[64];
+    unsigned pub; /* whose topics */
+    bool is_in, is_leaving;
+    uint32_t n;
+    uint32_t from[TOPICS];  /* published when SUBACK came */
+    uint32_t acked[TOPICS]; /* acknowledged when it asked */
+    struct seen seen[TOPICS];
 };
 
 /** What must stay zero, and what is merely counted. */
@@ -142,7 +160,7 @@ struct counts {
 #define X(name, text) uint64_t name;
     FAULTS(X)
 #undef X
-    uint64_t published, acked, delivered, again, cuts[8], resent, displaced;
+    uint64_t published, acked, delivered, again, cuts[8], resent, displaced, churned;
 };
 
 struct monitor;
@@ -156,6 +174,7 @@ struct soak {
     struct pub *pubs;
     struct sub *subs; /* subscribers, members of groups, those that sleep */
     unsigned n_subs;
+    struct churner *churners;
     struct reader *readers; /* of subs, then of groups */
     struct client *clients[CLIENTS_MAX];
     size_t n_clients;
@@ -226,6 +245,9 @@ void account_take(struct soak *s, struct sub *u, const struct smq_publish *p, ui
 /** Everything published must be there: counts what is lost. */
 void account_end(struct soak *s);
 void account_free(struct soak *s);
+
+/* churn.c */
+void churn_init(struct soak *s, struct churner *h, unsigned index);
 
 /* watch.c: what the broker has left */
 /** Begins to listen to $SYS, and notes the broker's memory as it is before the load. */
