@@ -16,7 +16,7 @@ for workers in ${WORKERS:-1 2 4}; do
     begin=$SECONDS
     SMQTT_BIN="$build/bin" SMQTT_SOAK="$build/tests/soak/soak" \
         python3 -B tests/soak/soak.py --workers "$workers" --messages "$messages" --seed "$seed" \
-        --hups 3 --patience 60 --memory || failed=$((failed + 1))
+        --hups 3 --churn 6 --patience 60 --memory || failed=$((failed + 1))
     echo "== $workers workers: $((SECONDS - begin)) s, seed $seed"
 done
 [ "$failed" = 0 ] && echo "soak: right" || echo "soak: $failed failed"

@@ -101,7 +101,7 @@ static bool is_empty(const struct monitor *m)
 
 void watch_end(struct soak *s)
 {
-    enum { SPARE_KIB = 65536 };
+    enum { SPARE_KIB = 131072 };
     struct monitor *m = s->monitor;
     unsigned had = m->n;
     uint64_t end = clock_ns() + 4000000000u;
