@@ -214,12 +214,6 @@ smqtt_err smq_conn_send(struct smq_conn *conn, const struct smq_send *send)
 
 /* ------------------------------------------------------------ ending */
 
-static void leave_counts(struct smq_worker *w, struct smq_listener_count *count)
-{
-    smq_ledger_give(&w->ledger->connections, 1);
-    smq_ledger_give(count->n, 1);
-}
-
 void smq_conn_end(struct smq_conn *conn, enum smq_conn_fate fate, bool with_will)
 {
     struct smq_worker *w = conn->worker;
@@ -230,7 +224,7 @@ void smq_conn_end(struct smq_conn *conn, enum smq_conn_fate fate, bool with_will
     conn->fate = (uint8_t)fate;
     if (fate == SMQ_FATE_HANDOVER) {
         conn->handed_over = true; /* its place is the other worker's from now on */
-        leave_counts(w, conn->of_listener);
+        smq_ledger_give(&w->ledger->connections, 1);
     }
     smq_wheel_cancel(&w->wheel, &conn->timer.node);
     smq_detect_drop(conn);
@@ -354,25 +348,6 @@ void smq_conn_on_timer(struct smq_worker *w, struct smq_timer *timer)
 
 /* ------------------------------------------------------------ life */
 
-static struct smq_listener_count *count_of(struct smq_worker *w, const struct smq_listener_config *listener)
-{
-    struct smq_listener_count *c = w->listeners;
-    /* By its number where it has one: after a reload another listener may stand where a freed one stood. */
-    while (c != NULL && (listener->id != 0 ? c->id != listener->id : c->id != 0 || c->listener != listener)) {
-        c = c->next;
-    }
-    if (c == NULL) {
-        c = smq_mem_zalloc(w->mem, 1, sizeof *c);
-        if (c != NULL) {
-            *c = (struct smq_listener_count){.next = w->listeners, .listener = listener, .id = listener->id};
-            c->n = smq_ledger_listener(w->ledger, listener->id);
-            c->n = c->n != NULL ? c->n : &c->own;
-            w->listeners = c;
-        }
-    }
-    return c;
-}
-
 static struct smq_codec codec_for(const struct smq_broker_config *config)
 {
     enum { CONNECT_MAX = 512 * 1024 }; /* five strings of 65,535 bytes, and properties */
@@ -390,27 +365,18 @@ smqtt_err smq_worker_open(struct smq_worker *w, const struct smq_listener_config
 {
     w->now = now;
     const struct smq_broker_config *config = w->config;
-    struct smq_listener_count *count = count_of(w, listener);
-    if (count == NULL) {
-        return SMQTT_E_NOMEM;
-    }
-    if (!smq_ledger_take(count->n, 1, listener->max_connections)) {
-        return SMQTT_E_FULL;
-    }
     if (!smq_ledger_take(&w->ledger->connections, 1, config->max_connections)) {
-        smq_ledger_give(count->n, 1);
         return SMQTT_E_FULL;
     }
     size_t size = offsetof(struct smq_conn, peer) + peer.len + 1;
     struct smq_conn *conn = smq_mem_alloc(w->mem, size > sizeof *conn ? size : sizeof *conn);
     if (conn == NULL) {
-        leave_counts(w, count);
+        smq_ledger_give(&w->ledger->connections, 1);
         return SMQTT_E_NOMEM;
     }
     *conn = (struct smq_conn){.worker = w,
                               .user = user,
                               .listener = listener,
-                              .of_listener = count,
                               .codec = codec_for(config),
                               .last_in = now.mono,
                               .part_in = SMQTT_NEVER,
@@ -463,7 +429,7 @@ void smq_conn_release(struct smq_worker *w, struct smq_conn *conn, struct smqtt_
     smq_list_remove(&conn->of_worker);
     w->stats.connections--;
     if (!conn->handed_over) {
-        leave_counts(w, conn->of_listener);
+        smq_ledger_give(&w->ledger->connections, 1);
     }
     smq_mem_free(w->mem, conn);
 }

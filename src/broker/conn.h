@@ -11,7 +11,6 @@
 struct smq_session;
 struct smq_alias_side;
 struct smq_detect_side;
-struct smq_listener_count;
 struct smq_hold;
 struct smq_exchange;
 
@@ -26,13 +25,12 @@ struct smq_conn {
     struct smq_worker *worker;
     void *user;
     const struct smq_listener_config *listener; /* borrowed */
-    struct smq_listener_count *of_listener;
-    struct smq_session *session;    /* from CONNECT to the end */
-    struct smq_alias_side *alias;   /* numbers of topics, both ways; NULL until the first */
-    struct smq_detect_side *detect; /* NULL until the first DETECT or registration */
-    struct smq_hold *hold;          /* acknowledgements that wait (broker/hold.h); NULL until the first */
-    struct smq_exchange *exchange;  /* a login that is under way, or that may be repeated (on_auth.c); NULL: none */
-    uint64_t stamp;                 /* what its login rests on: see struct smq_auth */
+    struct smq_session *session;                /* from CONNECT to the end */
+    struct smq_alias_side *alias;               /* numbers of topics, both ways; NULL until the first */
+    struct smq_detect_side *detect;             /* NULL until the first DETECT or registration */
+    struct smq_hold *hold;                      /* acknowledgements that wait (broker/hold.h); NULL until the first */
+    struct smq_exchange *exchange; /* a login that is under way, or that may be repeated (on_auth.c); NULL: none */
+    uint64_t stamp;                /* what its login rests on: see struct smq_auth */
     struct smq_list of_worker, dirty;
     struct smq_timer timer; /* the nearest of the deadlines; reckoned anew when it fires */
     struct smq_outq out;

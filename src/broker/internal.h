@@ -11,15 +11,6 @@
 #include "broker/sys.h"
 #include "broker/trie.h"
 
-/** How many connections came through a listener. */
-struct smq_listener_count {
-    struct smq_listener_count *next;
-    const struct smq_listener_config *listener; /* with id 0 */
-    uint32_t id;
-    atomic_uint_least64_t *n; /* of all workers, or `own` when the listener has no number of its own */
-    atomic_uint_least64_t own;
-};
-
 struct smq_worker {
     const struct smqtt_mem *mem;
     struct smqtt_rng rng;
@@ -53,7 +44,6 @@ struct smq_worker {
     bool has_more;                    /* work was left because a turn has an end */
     bool ending;                      /* everything is freed, and nobody is told */
     struct smq_list conns, dirty;
-    struct smq_listener_count *listeners;
     struct smq_chunk_pool chunks;
     struct smq_map servers;      /* skid -> struct smq_server */
     struct smq_map relays;       /* skid and cid -> struct smq_relay */

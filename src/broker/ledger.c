@@ -3,18 +3,6 @@
 
 #include <stddef.h>
 
-atomic_uint_least64_t *smq_ledger_listener(struct smq_ledger *ledger, uint32_t id)
-{
-    for (unsigned i = 0; id != 0 && i < SMQ_LEDGER_LISTENERS; i++) {
-        struct smq_ledger_listener *l = &ledger->listeners[i];
-        uint_least64_t was = 0;
-        if (atomic_compare_exchange_strong(&l->id, &was, id) || was == id) {
-            return &l->connections;
-        }
-    }
-    return NULL;
-}
-
 static bool lease(struct smq_ledger *ledger, struct smq_account *a, uint64_t used, uint64_t max)
 {
     uint64_t missing = used - a->leased;

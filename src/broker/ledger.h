@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SMQ_LEASE = 256 * 1024, SMQ_WORKERS_MAX = 64, SMQ_LEDGER_LISTENERS = 64 };
+enum { SMQ_LEASE = 256 * 1024, SMQ_WORKERS_MAX = 64 };
 
 /** The bytes of the messages that one worker made. It alone adds to `made`; whoever drops the last reference to a
  * message, in whatever thread, adds to `freed`. */
@@ -24,9 +24,6 @@ struct smq_ledger {
     atomic_uint_least64_t bytes;   /* leased by workers for messages */
     atomic_uint_least64_t version; /* of the retained message that was published last */
     struct smq_account accounts[SMQ_WORKERS_MAX];
-    struct smq_ledger_listener {
-        atomic_uint_least64_t id, connections; /* id 0: free */
-    } listeners[SMQ_LEDGER_LISTENERS];
 };
 
 /** Adds n unless that would exceed max (0: no limit). False: nothing changed. */
@@ -44,9 +41,6 @@ static inline void smq_ledger_give(atomic_uint_least64_t *of, uint64_t n)
 {
     atomic_fetch_sub_explicit(of, n, memory_order_relaxed);
 }
-/** The count of connections of a listener, by the number of its place; NULL when it has none (0), or there are more of
- * them than places. */
-atomic_uint_least64_t *smq_ledger_listener(struct smq_ledger *ledger, uint32_t id);
 /** A version for a retained message: higher than that of each whose publication came before, on whatever worker. At
  * least `least`, so that a new start of the broker goes on above what an old one stored. */
 static inline uint64_t smq_ledger_version(struct smq_ledger *ledger, uint64_t least)

@@ -175,6 +175,7 @@ static void on_ask_stats(struct smq_worker *w, unsigned from, struct smq_note *h
 static void on_stats(struct smq_worker *w, unsigned from, struct smq_note *head)
 {
     w->peers.of[from].stats = ((const struct smq_note_stats *)head)->stats;
+    smq_sys_on_stats(w, from);
 }
 
 static void (*const readers[SMQ_NOTE_TYPES])(struct smq_worker *w, unsigned from, struct smq_note *head) = {

@@ -41,7 +41,9 @@ struct smq_sys {
     struct smq_timer timer;
     struct smq_worker_stats highest;
     smqtt_ms begun, last;
-    bool told; /* everything was told once; from now on what changes */
+    bool asked;       /* it has begun */
+    uint64_t awaited; /* bits of workers whose numbers are to come before anything is told */
+    bool told;        /* everything was told once; from now on what changes */
     uint64_t counts[N_COUNTS], events[N_LOADS];
     double loads[N_LOADS][N_SPANS];
 };
@@ -120,7 +122,6 @@ static void tell_all(struct smq_worker *w, struct smq_sys *sys)
     struct smq_worker_stats s;
     char text[VALUE_MAX];
     smq_worker_stats_all(w, &s);
-    smq_worker_ask_stats(w); /* for the next time */
     sys->highest.sessions = s.sessions > sys->highest.sessions ? s.sessions : sys->highest.sessions;
     sys->highest.memory_bytes = s.memory_bytes > sys->highest.memory_bytes ? s.memory_bytes : sys->highest.memory_bytes;
     if (!sys->told) {
@@ -145,14 +146,32 @@ static void arm(struct smq_worker *w, struct smq_sys *sys)
     /* The first time at once; then at round times, so that what different brokers say can be laid beside each other. */
     smqtt_ms interval = (smqtt_ms)w->config->sys_interval_s * 1000;
     smqtt_ms round = sys->begun + ((w->now.mono - sys->begun) / interval + 1) * interval;
-    smq_wheel_set(&w->wheel, &sys->timer.node, sys->told ? round : w->now.mono);
+    smq_wheel_set(&w->wheel, &sys->timer.node, sys->asked ? round : w->now.mono);
 }
 
 void smq_sys_on_timer(struct smq_worker *w, struct smq_timer *timer)
 {
     struct smq_sys *sys = SMQ_CONTAINER_OF(timer, struct smq_sys, timer);
-    tell_all(w, sys);
+    if (w->count == 1 || sys->awaited != 0) {
+        tell_all(w, sys); /* who has not answered for so long had no memory for it */
+    } else {
+        sys->awaited = (w->count < 64 ? (UINT64_C(1) << w->count) - 1 : UINT64_MAX) & ~UINT64_C(1);
+        smq_worker_ask_stats(w);
+    }
+    sys->asked = true;
     arm(w, sys);
+}
+
+void smq_sys_on_stats(struct smq_worker *w, unsigned from)
+{
+    struct smq_sys *sys = w->sys;
+    if (sys == NULL || (sys->awaited & UINT64_C(1) << from) == 0) {
+        return;
+    }
+    sys->awaited &= ~(UINT64_C(1) << from);
+    if (sys->awaited == 0) {
+        tell_all(w, sys);
+    }
 }
 
 smqtt_err smq_sys_init(struct smq_worker *w)

@@ -13,6 +13,8 @@ SMQ_MUST_USE smqtt_err smq_sys_init(struct smq_worker *w);
 void smq_sys_deinit(struct smq_worker *w);
 /** The configuration may say another interval now. */
 void smq_sys_configure(struct smq_worker *w);
+/** The numbers of worker `from` came: when they were the last ones that were asked for, it is told. */
+void smq_sys_on_stats(struct smq_worker *w, unsigned from);
 /** One line of the log, to $SYS/broker/log/N, E, W, I or M/subscribe, M/unsubscribe (`log_dest topic`). Nothing for
  * SMQ_LOG_DEBUG. */
 void smq_sys_log(struct smq_worker *w, unsigned level, smq_span line);

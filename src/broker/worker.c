@@ -105,11 +105,6 @@ void smq_worker_free(struct smq_worker *w)
     if (w->retain.tree.root != NULL) {
         smq_retain_deinit(&w->retain);
     }
-    while (w->listeners != NULL) {
-        struct smq_listener_count *c = w->listeners;
-        w->listeners = c->next;
-        smq_mem_free(w->mem, c);
-    }
     smq_peers_deinit(w);
     smq_chunk_pool_deinit(&w->chunks);
     smq_mem_free(w->mem, w);
