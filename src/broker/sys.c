@@ -123,7 +123,8 @@ static void tell_all(struct smq_worker *w, struct smq_sys *sys)
     char text[VALUE_MAX];
     smq_worker_stats_all(w, &s);
     sys->highest.sessions = s.sessions > sys->highest.sessions ? s.sessions : sys->highest.sessions;
-    sys->highest.memory_bytes = s.memory_bytes > sys->highest.memory_bytes ? s.memory_bytes : sys->highest.memory_bytes;
+    uint64_t heap = s.memory_bytes + s.fixed_bytes;
+    sys->highest.memory_bytes = heap > sys->highest.memory_bytes ? heap : sys->highest.memory_bytes;
     if (!sys->told) {
         tell_text(w, "version", "smqttd version " SMQTT_VERSION);
     }

@@ -339,4 +339,5 @@ void smq_worker_stats(const struct smq_worker *w, struct smq_worker_stats *out)
     out->shared_subscriptions = smq_map_count(&w->shareds);
     out->retained = w->retain.n;
     out->memory_bytes = smq_account_used(w->account);
+    out->fixed_bytes = smq_worker_fixed_bytes(w);
 }

@@ -54,6 +54,10 @@ static void it_tells_of_clients_and_messages(void **state)
     assert_string_equal(value_of(c, "load/connections/1min"), "1.84");
     assert_string_equal(value_of(c, "load/connections/5min"), "0.39");
     assert_string_equal(value_of(c, "load/connections/15min"), "0.13");
+    unsigned long heap = strtoul(value_of(c, "heap/current"), NULL, 10);
+    unsigned long messages = strtoul(value_of(c, "store/messages/bytes"), NULL, 10);
+    assert_true(messages > 0 && heap > messages + 2 * 100); /* two sessions */
+    assert_int_equal(strtoul(value_of(c, "heap/maximum"), NULL, 10), heap);
     bed_stop(&bed);
 }
 
