@@ -61,6 +61,11 @@ static inline bool smq_refbuf_release(struct smq_refbuf *buf)
     refs = atomic_fetch_sub_explicit(&buf->refs, 1, memory_order_acq_rel);
     return (refs & ~SMQ_REFS_CROSSED) == 1;
 }
+/** Did smq_refbuf_hand ever give one owner's part to another thread? */
+static inline bool smq_refbuf_has_crossed(const struct smq_refbuf *buf)
+{
+    return (atomic_load_explicit(&buf->refs, memory_order_relaxed) & SMQ_REFS_CROSSED) != 0;
+}
 /** Frees a block that has no owner any more. */
 void smq_refbuf_free(struct smq_refbuf *buf);
 /** Is there no other owner, so that writing is allowed? */

@@ -10,11 +10,12 @@
 
 enum { SMQ_LEASE = 256 * 1024, SMQ_WORKERS_MAX = 64 };
 
-/** The bytes of the messages that one worker made. It alone adds to `made`; whoever drops the last reference to a
- * message, in whatever thread, adds to `freed`. */
+/** The bytes of the messages that one worker made. It alone changes `made`; who drops the last reference to a message
+ * that other threads had, in whatever thread, adds to `freed`. */
 struct smq_account {
     uint64_t made, leased;
-    uint8_t apart[48]; /* `freed` in a cache line of its own */
+    struct smq_msg_spares *spares; /* blocks between two messages (broker/message.h); NULL: none are kept */
+    uint8_t apart[40];             /* `freed` in a cache line of its own */
     atomic_uint_least64_t freed;
     uint8_t apart_too[56];
 };

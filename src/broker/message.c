@@ -9,6 +9,74 @@ size_t smq_msg_size(const struct smq_content *c)
     return sizeof(struct smq_msg) + 2 + c->topic.len + c->props.len + c->payload.len + c->source.len;
 }
 
+/* ------------------------------------------------------------ blocks between two messages */
+
+enum { GRAIN = 16, KINDS = 32, KEPT = 128 };
+
+struct smq_msg_spares {
+    struct kind {
+        struct smq_refbuf *first; /* each begins with a pointer to the next */
+        unsigned n;
+    } kinds[KINDS];
+};
+
+/* Sizes of one kind are one size for the usual allocators, too, which work in steps of 16 behind a head of 8. */
+static size_t kind_of(size_t size)
+{
+    return (sizeof(struct smq_refbuf) + size + GRAIN / 2 - 1) / GRAIN;
+}
+
+static size_t as_allocated(size_t size)
+{
+    size_t kind = kind_of(size);
+    return kind < KINDS ? kind * GRAIN + GRAIN / 2 - sizeof(struct smq_refbuf) : size;
+}
+
+static struct smq_refbuf *take_spare(struct smq_msg_spares *spares, size_t size)
+{
+    size_t kind = kind_of(size);
+    struct smq_refbuf *buf = spares != NULL && kind < KINDS ? spares->kinds[kind].first : NULL;
+    if (buf != NULL) {
+        memcpy(&spares->kinds[kind].first, buf->data, sizeof buf);
+        spares->kinds[kind].n--;
+    }
+    return buf;
+}
+
+static bool keep_spare(struct smq_msg_spares *spares, struct smq_refbuf *buf)
+{
+    size_t kind = kind_of(buf->len);
+    if (spares == NULL || kind >= KINDS || spares->kinds[kind].n == KEPT) {
+        return false;
+    }
+    memcpy(buf->data, &spares->kinds[kind].first, sizeof buf);
+    spares->kinds[kind].first = buf;
+    spares->kinds[kind].n++;
+    return true;
+}
+
+smqtt_err smq_msg_spares_begin(struct smq_account *account, const struct smqtt_mem *mem)
+{
+    account->spares = smq_mem_zalloc(mem, 1, sizeof *account->spares);
+    return account->spares != NULL ? SMQTT_OK : SMQTT_E_NOMEM;
+}
+
+void smq_msg_spares_end(struct smq_account *account, const struct smqtt_mem *mem)
+{
+    struct smq_msg_spares *spares = account->spares;
+    account->spares = NULL;
+    for (size_t i = 0; spares != NULL && i < KINDS; i++) {
+        while (spares->kinds[i].first != NULL) {
+            struct smq_refbuf *buf = spares->kinds[i].first;
+            memcpy(&spares->kinds[i].first, buf->data, sizeof buf);
+            smq_refbuf_free(buf);
+        }
+    }
+    smq_mem_free(mem, spares);
+}
+
+/* ------------------------------------------------------------ messages */
+
 struct smq_refbuf *smq_msg_new(const struct smqtt_mem *mem, const struct smq_content *c, bool checked,
                                struct smq_account *account)
 {
@@ -17,10 +85,15 @@ struct smq_refbuf *smq_msg_new(const struct smqtt_mem *mem, const struct smq_con
         c->payload.len > SMQ_VARINT_MAX) {
         return NULL;
     }
-    struct smq_refbuf *buf = smq_refbuf_new(mem, size);
+    struct smq_refbuf *buf = take_spare(account->spares, size);
+    if (buf == NULL) {
+        buf = smq_refbuf_new(mem, as_allocated(size));
+    }
     if (buf == NULL) {
         return NULL;
     }
+    atomic_init(&buf->refs, 1);
+    buf->len = (uint32_t)size;
     struct smq_msg *m = smq_msg_of(buf);
     *m = (struct smq_msg){.expires = c->expires,
                           .account = account,
@@ -44,8 +117,17 @@ struct smq_refbuf *smq_msg_new(const struct smqtt_mem *mem, const struct smq_con
 
 void smq_msg_unref(struct smq_refbuf *buf)
 {
-    if (buf != NULL && smq_refbuf_release(buf)) {
-        smq_account_give(smq_msg_of(buf)->account, buf->len);
+    if (buf == NULL || !smq_refbuf_release(buf)) {
+        return;
+    }
+    struct smq_account *account = smq_msg_of(buf)->account;
+    if (smq_refbuf_has_crossed(buf)) {
+        smq_account_give(account, buf->len);
+        smq_refbuf_free(buf);
+        return;
+    }
+    account->made -= buf->len; /* this is the thread that made it */
+    if (!keep_spare(account->spares, buf)) {
         smq_refbuf_free(buf);
     }
 }

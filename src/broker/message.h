@@ -47,6 +47,14 @@ struct smq_content {
  * @param checked  all of it went through the codec's checks when it came in; else it is checked before it leaves */
 struct smq_refbuf *smq_msg_new(const struct smqtt_mem *mem, const struct smq_content *c, bool checked,
                                struct smq_account *account) SMQ_MUST_USE;
+/** Blocks of small messages between two uses, by size, of one worker: they come and go with every message of QoS 1 and
+ * 2, and mostly in its thread. Those that another thread had are freed. */
+struct smq_msg_spares;
+/** Begins to keep them. SMQTT_E_NOMEM. */
+SMQ_MUST_USE smqtt_err smq_msg_spares_begin(struct smq_account *account, const struct smqtt_mem *mem);
+/** Frees those that are kept; none are any more. */
+void smq_msg_spares_end(struct smq_account *account, const struct smqtt_mem *mem);
+
 /** Gives up one ownership; the last gives its bytes back to its account. From any thread. NULL allowed. */
 void smq_msg_unref(struct smq_refbuf *buf);
 /** The fields of the block. */

@@ -51,7 +51,10 @@ smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_brok
     smq_list_init(&w->conns);
     smq_list_init(&w->dirty);
     smq_chunk_pool_init(&w->chunks, w->mem);
-    smqtt_err err = smq_trie_init(&w->trie, w->mem, w->key);
+    smqtt_err err = smq_msg_spares_begin(w->account, w->mem);
+    if (err == SMQTT_OK) {
+        err = smq_trie_init(&w->trie, w->mem, w->key);
+    }
     if (err == SMQTT_OK) {
         err = smq_retain_init(&w->retain, w->mem, w->key, &w->wheel);
         w->retain.total = &w->ledger->retained;
@@ -107,6 +110,7 @@ void smq_worker_free(struct smq_worker *w)
     }
     smq_peers_deinit(w);
     smq_chunk_pool_deinit(&w->chunks);
+    smq_msg_spares_end(w->account, w->mem);
     smq_mem_free(w->mem, w);
 }
 

@@ -210,6 +210,43 @@ static void deliveries(void **state)
     smq_delivery_free(&fm.mem, NULL);
 }
 
+/* Blocks of small messages are used again, those that another thread had are not. */
+static void blocks_are_used_again(void **state)
+{
+    (void)state;
+    struct failing_mem fm;
+    failing_mem_init(&fm);
+    struct smq_account total = {.made = 0};
+    struct smq_content in = content_of("topic", (smq_span){NULL, 0}, "payload");
+    assert_int_equal(smq_msg_spares_begin(&total, &fm.mem), SMQTT_OK);
+    struct smq_refbuf *first = smq_msg_new(&fm.mem, &in, true, &total);
+    smq_msg_unref(smq_refbuf_ref(first));
+    smq_msg_unref(first);
+    assert_int_equal(smq_account_used(&total), 0);
+    failing_mem_arm(&fm, 0);
+    struct smq_refbuf *again = smq_msg_new(&fm.mem, &in, true, &total);
+    assert_ptr_equal(again, first);
+    assert_int_equal(fm.made, 0);
+    struct smq_content out = smq_msg_content(again);
+    assert_true(smq_span_equal(out.payload, in.payload));
+    /* as if another worker had it meanwhile */
+    size_t live = fm.live;
+    smq_msg_unref(smq_refbuf_hand(again));
+    smq_msg_unref(again);
+    assert_int_equal(fm.live, live - 1);
+    assert_int_equal(smq_account_used(&total), 0);
+    struct smq_refbuf *many[200];
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(many); i++) {
+        many[i] = smq_msg_new(&fm.mem, &in, true, &total);
+    }
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(many); i++) {
+        smq_msg_unref(many[i]);
+    }
+    assert_true(fm.live < SMQ_ARRAY_LEN(many)); /* not all are kept */
+    smq_msg_spares_end(&total, &fm.mem);
+    assert_int_equal(fm.live, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +256,7 @@ int main(void)
         cmocka_unit_test(soundness_of_every_string),
         cmocka_unit_test(levels_are_counted),
         cmocka_unit_test(deliveries),
+        cmocka_unit_test(blocks_are_used_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
