@@ -84,6 +84,21 @@ size_t smq_text_escape(char *out, size_t cap, smq_span s)
     return len;
 }
 
+/* May the line be shown as it is? */
+static bool is_plain(smq_span s)
+{
+    if (!smq_utf8_ok(s, SMQ_TEXT_STRICT)) {
+        return false;
+    }
+    for (size_t i = 0; i < s.len; i++) {
+        size_t len = s.data[i] == 0xD8 ? 2 : s.data[i] == 0xE2 ? 3 : 1;
+        if (len <= s.len - i && is_misleading(s.data + i, len)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void write_line(const struct smq_log *log, enum smq_log_level level, const struct smq_log_about *about,
                        const char *fmt, va_list args)
 {
@@ -100,7 +115,7 @@ static void write_line(const struct smq_log *log, enum smq_log_level level, cons
     }
     size_t tab = line[0] == '\t' ? 1 : 0;
     smq_span rest = smq_span_of(line + tab, len - tab);
-    if (smq_utf8_ok(rest, SMQ_TEXT_STRICT)) {
+    if (is_plain(rest)) {
         log->sink(log->ctx, level, about, line, len);
         return;
     }

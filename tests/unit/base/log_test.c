@@ -95,6 +95,10 @@ static void nothing_hostile_reaches_the_sink(void **state)
     (void)state;
     struct seen seen = {0};
     struct smq_log log = {SMQ_LOG_ALL, remember, &seen};
+    smq_log(&log, SMQ_LOG_INFO, "client %s",
+            "\xE2\x80\xAE"
+            "desrever \xC3\xA9"); /* U+202E turns the text around */
+    assert_string_equal(seen.text, "client \\xe2\\x80\\xaedesrever \xC3\xA9");
     smq_log(&log, SMQ_LOG_INFO, "client %s", "x\x1B[2J\nfake line");
     assert_string_equal(seen.text, "client x\\x1b[2J\\x0afake line");
     smq_log(&log, SMQ_LOG_INFO, "%s",
