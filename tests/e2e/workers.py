@@ -89,7 +89,8 @@ def test_limits_count_over_all_workers():
 
 
 def test_reloads_under_load():
-    """Nothing is lost, and order is kept, while the configuration is read again and again, and listeners come and go."""
+    """Nothing is lost, and order is kept, while the configuration is read again and again, and a listener comes and
+    goes."""
     text = "allow_anonymous true\nmax_inflight_messages 1000\nmax_queued_messages 0\n%s"
     broker = Broker(text % "", workers=N)
     port = free_port()
