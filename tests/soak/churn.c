@@ -6,7 +6,7 @@
 #include "codec/topic.h"
 #include "soak.h"
 
-enum { ENOUGH = 300 }; /* messages until it tries another filter */
+enum { ENOUGH = 60 }; /* messages until it tries another filter */
 
 static bool is_mine(const struct soak *s, const struct churner *h, unsigned pub, unsigned topic)
 {

@@ -4,7 +4,8 @@
 
   SMQTT_SOAK   the load generator
   SMQTT_BIN    folder with smqttd
-  --workers N --messages N --qos 0,1,2 --seed N --cut N --asleep N --churn N --hups N --rounds N --patience S --memory
+  --workers N --messages N --qos 0,1,2 --seed N --cut N --asleep N --churn N --hups N --pubs N --subs N --groups N
+  --window N --rounds N --patience S --memory
 """
 import argparse
 import os
@@ -25,7 +26,7 @@ connection_messages false
 def run(broker, args, qos, seed):
     argv = [os.environ.get("SMQTT_SOAK", "build/tests/soak/soak"), "--port", str(broker.port), "--qos", str(qos),
             "--pid", str(broker.child.process.pid), "--seed", str(seed), "--messages", str(args.messages)]
-    for name in ("cut", "asleep", "churn", "hups", "patience", "pubs", "subs", "window"):
+    for name in ("cut", "asleep", "churn", "hups", "patience", "pubs", "subs", "groups", "window"):
         value = getattr(args, name)
         argv += ["--" + name, str(value)] if value is not None else []
     argv += ["--memory"] if args.memory else []
@@ -43,7 +44,7 @@ def read_arguments():
     parser.add_argument("--rounds", type=int, default=1, help="seeds one after the other")
     parser.add_argument("--slow-timeout", type=int, default=30)
     parser.add_argument("--memory", action="store_true")
-    for name in ("cut", "asleep", "churn", "hups", "patience", "pubs", "subs", "window"):
+    for name in ("cut", "asleep", "churn", "hups", "patience", "pubs", "subs", "groups", "window"):
         parser.add_argument("--" + name, type=int)
     return parser.parse_args()
 
