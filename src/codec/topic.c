@@ -31,17 +31,17 @@ bool smq_topic_name_ok(smq_span topic, uint16_t max_levels)
     if (topic.len == 0 || topic.len > LENGTH_MAX) {
         return false;
     }
-    uint64_t wild = 0;
-    size_t i = 0;
-    for (; i + 8 <= topic.len; i += 8) {
+    if (topic.len < 8) {
+        for (size_t i = 0; i < topic.len; i++) {
+            if (topic.data[i] == '+' || topic.data[i] == '#') {
+                return false;
+            }
+        }
+        return levels_ok(topic, max_levels);
+    }
+    uint64_t wild = wild_in(topic.data + topic.len - 8); /* overlaps the last of these */
+    for (size_t i = 0; i + 8 < topic.len; i += 8) {
         wild |= wild_in(topic.data + i);
-    }
-    if (i < topic.len && topic.len >= 8) {
-        wild |= wild_in(topic.data + topic.len - 8); /* overlaps those before */
-        i = topic.len;
-    }
-    for (; i < topic.len; i++) {
-        wild |= (unsigned)(topic.data[i] == '+') | (unsigned)(topic.data[i] == '#');
     }
     return wild == 0 && levels_ok(topic, max_levels);
 }

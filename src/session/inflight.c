@@ -26,10 +26,12 @@ void smq_inflight_deinit(struct smq_inflight *f, const struct smqtt_mem *mem)
     f->count = 0;
 }
 
-/* Identifiers that differ modulo the size differ modulo twice the size, too: each finds a place of its own. */
+/* Identifiers that differ modulo the size differ modulo a multiple of it, too: each finds a place of its own. Four
+ * times the size, for a window fills quickly or hardly at all. */
 static smqtt_err grow(struct smq_inflight *f, const struct smqtt_mem *mem)
 {
-    uint32_t size = f->size != 0 ? f->size * 2 : FIRST_SIZE;
+    uint32_t size = f->size != 0 ? f->size * 4 : FIRST_SIZE;
+    size = size < LAST_SIZE ? size : LAST_SIZE;
     struct smq_out_slot *slots = smq_mem_zalloc(mem, size, sizeof *slots);
     if (slots == NULL) {
         return SMQTT_E_NOMEM;

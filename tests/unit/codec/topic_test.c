@@ -301,13 +301,32 @@ static void splits_share(void **state)
     assert_false(smq_topic_split_share(smq_span_str("$Share/g/b"), &group, &rest));
 }
 
+/* Names are looked at in words that overlap. */
+static void a_wildcard_is_found_wherever_it_stands(void **state)
+{
+    (void)state;
+    char name[48];
+    for (size_t len = 1; len < sizeof name; len++) {
+        memset(name, 'a', sizeof name);
+        name[len] = '+'; /* behind the end */
+        assert_true(smq_topic_name_ok(smq_span_of(name, len), 0));
+        for (size_t at = 0; at < len; at++) {
+            for (const char *c = "+#*,\"$"; *c != '\0'; c++) {
+                name[at] = *c;
+                assert_int_equal(smq_topic_name_ok(smq_span_of(name, len), 0), *c != '+' && *c != '#');
+            }
+            name[at] = 'a';
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(match_table),           cmocka_unit_test(match_as_the_naive_one),
         cmocka_unit_test(covers_as_brute_force), cmocka_unit_test(filters_valid),
         cmocka_unit_test(names_valid),           cmocka_unit_test(levels_and_length),
-        cmocka_unit_test(splits_share),
+        cmocka_unit_test(splits_share),          cmocka_unit_test(a_wildcard_is_found_wherever_it_stands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
