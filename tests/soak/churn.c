@@ -71,10 +71,10 @@ static void on_live(struct churner *h, unsigned topic, uint32_t number)
 {
     struct soak *s = h->c.s;
     struct seen *seen = &h->seen[topic];
-    bool is_bound = seen->next != 0 || seen->kept != 0 || h->is_in;
-    uint32_t most = seen->next != 0 ? seen->next : h->from[topic];
-    most = seen->next == 0 && seen->kept != 0 && (seen->kept < most || !h->is_in) ? seen->kept : most;
-    if (number > most && is_bound) {
+    /* Before SUBACK some may come and some may not. */
+    uint32_t most = seen->next > h->from[topic] ? seen->next : h->from[topic];
+    most = seen->next == 0 && seen->kept != 0 && seen->kept < most ? seen->kept : most;
+    if (number > most && h->is_in) {
         s->n.lost += number - most;
         say(s, "%s: soak/p%u/t%u number %u came for \"%s\", but %u is next (%s).", h->c.id, h->pub, topic, number,
             h->filter, most,
