@@ -385,7 +385,7 @@ class Raw:
         self.send(subscribe_packet(self.version, topic_filter, options, packet_id))
         suback = self.packet(3)
         early = []
-        while suback and suback.type == PUBLISH:  # is allowed before SUBACK (section 3.8.4), and comes with several workers
+        while suback and suback.type == PUBLISH:  # allowed by section 3.8.4; comes with several workers
             early.append(suback)
             suback = self.packet(3)
         self.early = self.early + early
