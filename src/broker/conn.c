@@ -325,6 +325,9 @@ static smqtt_ms deadline_of(const struct smq_conn *conn)
 
 void smq_conn_arm(struct smq_conn *conn)
 {
+    if (conn->state == SMQ_CONN_OVER) {
+        return; /* whoever lets it go on comes too late; its timer must not outlive it */
+    }
     smqtt_ms at = deadline_of(conn);
     bool is_set = smq_wheel_is_set(&conn->timer.node);
     /* Later deadlines are not worth a move: when the timer goes off too early it is set anew. */
@@ -425,6 +428,7 @@ void smq_conn_release(struct smq_worker *w, struct smq_conn *conn, struct smqtt_
     w->now = now;
     smq_conn_end(conn, SMQ_FATE_CLOSE_NOW, true);
     smq_outq_clear(&conn->out, &w->chunks);
+    smq_wheel_cancel(&w->wheel, &conn->timer.node);
     smq_list_remove(&conn->dirty);
     smq_list_remove(&conn->of_worker);
     w->stats.connections--;

@@ -94,6 +94,7 @@ void smq_server_free(struct smq_worker *w, struct smq_server *s)
         if (!smq_server_is_far(w, s)) {
             smq_far_announce(w, s, false);
         }
+        smq_far_promote(w, s->skid, s->others);
     }
     if (s->conn != NULL) {
         s->conn->detect->n_servers--;

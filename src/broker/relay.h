@@ -16,6 +16,7 @@ struct smq_server {
     struct smq_list of_conn;
     struct smq_conn *conn; /* NULL: the broker itself, or one of another worker */
     unsigned worker;       /* where its connection is; the broker's own identity: 0 */
+    uint64_t others;       /* bits of other workers that say it is there: the end of this one may still be on its way */
     struct smqtt_identity *id;
     bool proven;
     uint8_t skid[SMQTT_SKID_LEN];
@@ -94,6 +95,8 @@ void smq_server_refuse(struct smq_worker *w, struct smq_server *s);
 
 /** Is this server's connection, or the identity, with another worker? */
 bool smq_server_is_far(const struct smq_worker *w, const struct smq_server *s);
+/** A server has ended here; the lowest of the `others` that say it is there takes its place. */
+void smq_far_promote(struct smq_worker *w, const uint8_t *skid, uint64_t others);
 /** Forgets the servers of other workers. */
 void smq_far_deinit(struct smq_worker *w);
 /** Tells all workers that the server is here, or is no more. */

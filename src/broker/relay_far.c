@@ -27,13 +27,14 @@ void smq_far_announce(struct smq_worker *w, const struct smq_server *s, bool beg
     }
 }
 
-static void add(struct smq_worker *w, unsigned from, const uint8_t *skid)
+static void add(struct smq_worker *w, unsigned from, const uint8_t *skid, uint64_t others)
 {
     struct smq_server *s = smq_mem_zalloc(w->mem, 1, sizeof *s);
     if (s == NULL) {
         return; /* its clients here are told that it is unknown */
     }
     s->worker = from;
+    s->others = others;
     s->proven = true;
     memcpy(s->skid, skid, sizeof s->skid);
     smq_list_init(&s->of_conn);
@@ -43,26 +44,45 @@ static void add(struct smq_worker *w, unsigned from, const uint8_t *skid)
     }
 }
 
-/* Two that registered at the same moment on two workers: the lower worker's stays, everywhere. */
+void smq_far_promote(struct smq_worker *w, const uint8_t *skid, uint64_t others)
+{
+    if (others != 0) {
+        add(w, (unsigned)__builtin_ctzll(others), skid, others & (others - 1));
+    }
+}
+
+static void begins(struct smq_worker *w, unsigned from, const uint8_t *skid, struct smq_server *s)
+{
+    uint64_t others = 0;
+    if (s != NULL && s->worker < from) {
+        s->others |= UINT64_C(1) << from;
+        return;
+    }
+    if (s != NULL) {
+        others = s->others | (s->worker != w->index ? UINT64_C(1) << s->worker : 0);
+        s->others = 0;
+        if (s->worker == w->index) {
+            smq_server_refuse(w, s);
+        } else {
+            smq_server_free(w, s);
+        }
+    }
+    add(w, from, skid, others & ~(UINT64_C(1) << from));
+}
+
+/* Of two that registered at the same moment on two workers the lower worker's stays, everywhere. One that moved from a
+ * lower to a higher worker may be told of there before its end is told of here. */
 void smq_far_on_server(struct smq_worker *w, unsigned from, struct smq_note *head)
 {
     const struct smq_note_server *note = (const struct smq_note_server *)head;
     struct smq_server *s = smq_map_get(&w->servers, smq_span_of(note->skid, sizeof note->skid));
-    if (note->begins == 0) {
-        if (s != NULL && s->worker == from) {
-            smq_server_free(w, s);
-        }
-        return;
-    }
-    if (s != NULL && s->worker < from) {
-        return;
-    }
-    if (s != NULL && s->worker == w->index) {
-        smq_server_refuse(w, s);
+    if (note->begins != 0) {
+        begins(w, from, note->skid, s);
+    } else if (s != NULL && s->worker == from) {
+        smq_server_free(w, s); /* the next one takes its place */
     } else if (s != NULL) {
-        smq_server_free(w, s);
+        s->others &= ~(UINT64_C(1) << from);
     }
-    add(w, from, note->skid);
 }
 
 void smq_far_deinit(struct smq_worker *w)
@@ -72,6 +92,7 @@ void smq_far_deinit(struct smq_worker *w)
     while ((s = smq_map_next(&w->servers, &it)) != NULL) {
         smq_map_del_at(&w->servers, &it);
         s->proven = false; /* it has no place in the map any more */
+        s->others = 0;
         smq_server_free(w, s);
     }
 }

@@ -77,7 +77,7 @@ class Child:
 
     alive = []
 
-    def __init__(self, argv, stdin=None, preexec=None, name=None):
+    def __init__(self, argv, stdin=None, preexec=None, name=None, env=None):
         def before():
             _libc.prctl(1, signal.SIGKILL)
             if preexec:
@@ -86,7 +86,8 @@ class Child:
         self.argv, self.name = argv, name or os.path.basename(argv[0])
         self.lines, self.cond = [], threading.Condition()
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=before)
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=before,
+                                        env=env)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         Child.alive.append(self)
@@ -148,6 +149,12 @@ def kill_children():
 
 
 # --- brokers ------------------------------------------------------------------------------------------------------
+
+
+def is_sanitized():
+    """Is the program under test built with a sanitizer, which needs more memory and time?"""
+    with open(program("smqttd"), "rb") as f:
+        return b"__asan_" in f.read()
 
 
 def as_me():

@@ -2,6 +2,9 @@
 /* Real sealers and openers through the worker: handshakes, records, registration, the broker's own identity. */
 #include "ends.h"
 
+#include "broker/internal.h"
+#include "broker/relay.h"
+
 static struct bed bed;
 static struct client *healthy;
 
@@ -186,9 +189,37 @@ static void registration(void **state)
     stop();
 }
 
+/* What worker 1 hears from `from`. */
+static const struct smq_server *hear(unsigned from, bool begins)
+{
+    struct smq_note_server note = {.skid = {1, 2, 3}, .begins = begins};
+    struct smq_worker *w = bed.workers[1];
+    smq_far_on_server(w, from, &note.head);
+    return smq_map_get(&w->servers, smq_span_of(note.skid, sizeof note.skid));
+}
+
+/* What two workers say of a server that moves from one to the other may come in any order. */
+static void a_server_that_moved_is_found(void **state)
+{
+    (void)state;
+    bed_init(&bed);
+    bed.count = 3;
+    bed_start(&bed);
+    assert_int_equal(hear(0, true)->worker, 0);
+    assert_int_equal(hear(2, true)->worker, 0); /* the end of the first is still on its way */
+    assert_int_equal(hear(0, false)->worker, 2);
+    assert_null(hear(2, false));
+    assert_int_equal(hear(2, true)->worker, 2);
+    assert_int_equal(hear(0, true)->worker, 0);
+    assert_int_equal(hear(2, false)->worker, 0);
+    assert_null(hear(0, false));
+    bed_stop(&bed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_server_that_moved_is_found),
         cmocka_unit_test_setup(the_whole_story, setup),
         cmocka_unit_test_setup(the_broker_as_server, setup),
         cmocka_unit_test_setup(registration, setup),
