@@ -287,6 +287,25 @@ static void a_full_peer_stops_publishers(void **state)
 }
 
 /* Each allocation fails once: nothing is corrupt, and nothing is left. */
+/* It ended while it was not read because of a full peer, and what it is to be told has not left: nothing may be set for
+ * it any more, because its memory goes with its last byte. */
+static void a_connection_that_is_over_is_not_woken(void **state)
+{
+    (void)state;
+    start(2);
+    struct client *old = client_on(0, "pub");
+    smq_worker_set_peer_full(bed.workers[0], 1, true);
+    client_send_publish(old, "a", "text", 0, false, 0);
+    assert_true(old->conn->stalled);
+    smq_conn_kick(old->conn, 0x8E, "taken over");
+    assert_int_equal(old->conn->state, SMQ_CONN_OVER);
+    smq_worker_set_peer_full(bed.workers[0], 1, false);
+    assert_false(smq_wheel_is_set(&old->conn->timer.node));
+    bed_turn(&bed);
+    bed_pass(&bed, 100000);
+    bed_stop(&bed);
+}
+
 static void without_memory_nothing_breaks(void **state)
 {
     (void)state;
@@ -330,6 +349,7 @@ int main(void)
         cmocka_unit_test(a_long_answer_comes_in_slices),
         cmocka_unit_test(publishers_of_other_workers_wait),
         cmocka_unit_test(a_full_peer_stops_publishers),
+        cmocka_unit_test(a_connection_that_is_over_is_not_woken),
         cmocka_unit_test(without_memory_nothing_breaks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
