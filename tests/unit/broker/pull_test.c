@@ -293,7 +293,9 @@ static void a_connection_that_is_over_is_not_woken(void **state)
 {
     (void)state;
     start(2);
-    struct client *old = client_on(0, "pub");
+    struct smq_packet pkt = packet_connect(SMQTT_V5, name_of(0, "pub"), true);
+    pkt.connect.keep_alive = 10;
+    struct client *old = client_connect_pkt(&bed, &pkt);
     smq_worker_set_peer_full(bed.workers[0], 1, true);
     client_send_publish(old, "a", "text", 0, false, 0);
     assert_true(old->conn->stalled);
