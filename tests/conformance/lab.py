@@ -63,13 +63,13 @@ class Peer(harness.Raw):
 
     def __init__(self, broker, version):
         super().__init__(broker)
-        self.version, self.early = version, []
+        self.version, self.aside = version, []
 
     def see(self, kind=None, seconds=4):
         """The next packet, taken apart; None when the broker closed. Where an answer is awaited, messages may come
         before it: they are kept for later."""
-        if kind in (None, PUBLISH) and self.early:
-            return self.early.pop(0)
+        if kind in (None, PUBLISH) and self.aside:
+            return self.aside.pop(0)
         while True:
             found = self.packet(seconds)
             found = found and wire.Seen(found, self.version)
@@ -77,10 +77,10 @@ class Peer(harness.Raw):
                 assert found is not None or kind is None, "%s was awaited, the broker closed" % wire.TYPES[kind]
                 return found
             assert found.type == PUBLISH and kind != CONNACK, "%s was awaited: %r" % (wire.TYPES[kind], found)
-            self.early.append(found)
+            self.aside.append(found)
 
     def seen_until_close(self, seconds=4):
-        early, self.early = self.early, []
+        early, self.aside = self.aside, []
         return early + [wire.Seen(p, self.version) for p in self.expect_close(seconds)]
 
     def ask(self, data, kind=None):
