@@ -129,4 +129,4 @@ def test_sealed_has_no_open_properties(broker):
 if not is_smqttd():
     skip("about smqtt's clients")
 main(test_lines_survive_the_broker, test_one_message_does_not_wait, test_pauses_grow, test_signals, test_closed_pipe,
-     test_limits, test_sealed_has_no_open_properties)
+     test_limits, test_sealed_has_no_open_properties, workers=1)
