@@ -98,13 +98,32 @@ static void on_retained(struct churner *h, unsigned topic, uint32_t number)
 }
 
 /* Whoever asks gets a retained message that was acknowledged before, or, where one was published meanwhile, a newer one
- * in its place (docs/workers.md, "Retained messages"). */
-static void look_at_kept(struct churner *h)
+ * in its place (docs/workers.md, "Retained messages"). Not within any time: hundreds of live ones may come first. */
+static bool lacks(const struct churner *h, unsigned topic)
+{
+    return topic >= TOPICS - RETAINED && h->acked[topic] != 0 && h->seen[topic].kept == 0 && h->seen[topic].next == 0 &&
+           is_mine(h->c.s, h, h->pub, topic);
+}
+
+bool churn_is_served(const struct churner *h)
+{
+    for (unsigned topic = TOPICS - RETAINED; topic < TOPICS; topic++) {
+        if (lacks(h, topic)) {
+            return false;
+        }
+    }
+    return h->is_in && !h->is_leaving;
+}
+
+void churn_end(struct churner *h)
 {
     struct soak *s = h->c.s;
+    if (!h->is_in || h->is_leaving) {
+        s->n.refused++;
+        say(s, "%s: %s for \"%s\" does not come.", h->c.id, h->is_in ? "UNSUBACK" : "SUBACK", h->filter);
+    }
     for (unsigned topic = TOPICS - RETAINED; topic < TOPICS; topic++) {
-        const struct seen *seen = &h->seen[topic];
-        if (is_mine(s, h, h->pub, topic) && h->acked[topic] != 0 && seen->kept == 0 && seen->next == 0) {
+        if (lacks(h, topic)) {
             s->n.retained++;
             say(s, "%s: no retained soak/p%u/t%u came for \"%s\": %u was acknowledged before.", h->c.id, h->pub, topic,
                 h->filter, h->acked[topic] - 1);
@@ -135,8 +154,7 @@ static void on_publish(struct churner *h, const struct smq_publish *p)
         return;
     }
     on_live(h, topic, number);
-    if (++h->n >= ENOUGH && h->is_in) {
-        look_at_kept(h);
+    if (++h->n >= ENOUGH && churn_is_served(h)) {
         leave(h);
     }
 }

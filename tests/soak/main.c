@@ -214,6 +214,16 @@ static bool is_delivered(struct soak *s)
     return s->got == s->expected;
 }
 
+static bool are_served(struct soak *s)
+{
+    for (unsigned i = 0; i < s->f.churn; i++) {
+        if (!churn_is_served(&s->churners[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool are_away(struct soak *s)
 {
     for (size_t i = 0; i < s->n_clients; i++) {
@@ -255,6 +265,11 @@ static void drain(struct soak *s)
         say(s, "Nothing has moved for %u s: %llu of %llu deliveries have come.", s->f.patience,
             (unsigned long long)s->got, (unsigned long long)s->expected);
         s->n.lost += s->got == s->expected ? 1 : 0; /* PUBREL is missing */
+    }
+    if (!turn_until(s, are_served)) {
+        for (unsigned i = 0; i < s->f.churn; i++) {
+            churn_end(&s->churners[i]);
+        }
     }
     s->is_loading = false;
     for (uint64_t end = clock_ns() + 200000000u; clock_ns() < end;) {

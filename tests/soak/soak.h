@@ -248,6 +248,10 @@ void account_free(struct soak *s);
 
 /* churn.c */
 void churn_init(struct soak *s, struct churner *h, unsigned index);
+/** Is it subscribed, and has it what was retained before it asked? */
+bool churn_is_served(const struct churner *h);
+/** When nothing moves any more: counts what it should have got. */
+void churn_end(struct churner *h);
 
 /* watch.c: what the broker has left */
 /** Begins to listen to $SYS, and notes the broker's memory as it is before the load. */

@@ -135,13 +135,20 @@ void sub_init(struct soak *s, struct sub *u, struct reader *reader, const char *
     }
 }
 
+/* The same filter once more would take the place of the one before, with its QoS [MQTT-3.8.4-3]. */
 void sub_add_filter(struct sub *u, uint8_t qos, const char *format, ...)
 {
+    char *text = u->text[u->n_filters];
     va_list args;
     va_start(args, format);
-    vsnprintf(u->text[u->n_filters], sizeof u->text[0], format, args);
+    vsnprintf(text, sizeof u->text[0], format, args);
     va_end(args);
-    u->filters[u->n_filters] = (struct smq_filter){smq_span_str(u->text[u->n_filters]), qos};
+    for (uint32_t i = 0; i < u->n_filters; i++) {
+        if (strcmp(u->text[i], text) == 0) {
+            return;
+        }
+    }
+    u->filters[u->n_filters] = (struct smq_filter){smq_span_str(text), qos};
     u->n_filters++;
 }
 

@@ -87,7 +87,7 @@ void watch_begin(struct soak *s)
     m.c.packet = monitor_packet;
     m.c.who = &m;
     link_begin(&m.c);
-    for (uint64_t end = clock_ns() + 3000000000u; m.n < N_TOPICS && clock_ns() < end;) {
+    for (uint64_t end = clock_ns() + 1000000000u * (uint64_t)s->f.patience; m.n < N_TOPICS && clock_ns() < end;) {
         soak_turn(s, 5);
     }
     s->rss_kib = rss_kib(s);
@@ -104,7 +104,7 @@ void watch_end(struct soak *s)
     enum { SPARE_KIB = 131072 };
     struct monitor *m = s->monitor;
     unsigned had = m->n;
-    uint64_t end = clock_ns() + 4000000000u;
+    uint64_t end = clock_ns() + 1000000000u * (uint64_t)s->f.patience;
     while ((m->n < had + 2 || !is_empty(m)) && clock_ns() < end) {
         soak_turn(s, 5);
     }
