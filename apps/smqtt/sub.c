@@ -13,6 +13,7 @@
 #include "endpoint.h"
 #include "fmt.h"
 #include "net/clock.h"
+#include "removed.h"
 #include "run.h"
 #include "say.h"
 #include "settings.h"
@@ -22,6 +23,7 @@ struct sub {
     bool opener;
     bool subscribed;
     bool ending; /* as soon as what is to be removed has been */
+    struct removed removed;
     uint32_t printed;
     uint64_t refused, plain;
 };
@@ -94,10 +96,23 @@ static void end(struct run *run)
     }
 }
 
+static void remove_retained(struct run *run, smq_span topic)
+{
+    struct sub *s = run->ctx;
+    struct smqtt_publish_options options = {.qos = 1, .retain = true};
+    smqtt_err err =
+        smqtt_client_publish(run->client, topic, (struct smqtt_span){NULL, 0}, &options, NULL, smq_clock_now());
+    if (err != SMQTT_OK) {
+        say("a retained message was not removed: %s.", smqtt_strerror(err));
+    } else {
+        (void)removed_add(&s->removed, topic);
+    }
+}
+
 static void on_message(struct run *run, const struct smqtt_client_event *event)
 {
     struct sub *s = run->ctx;
-    if (run->stop || s->ending) {
+    if (run->stop || s->ending || removed_is_echo(&s->removed, event->topic, event->payload)) {
         return;
     }
     if (s->opts.retained_only && !event->retain) {
@@ -107,13 +122,8 @@ static void on_message(struct run *run, const struct smqtt_client_event *event)
     if (filtered_out(s, event->topic)) {
         return;
     }
-    if (s->opts.remove_retained && event->retain) {
-        struct smqtt_publish_options options = {.qos = 1, .retain = true};
-        smqtt_err err = smqtt_client_publish(run->client, event->topic, (struct smqtt_span){NULL, 0}, &options, NULL,
-                                             smq_clock_now());
-        if (err != SMQTT_OK) {
-            say("a retained message was not removed: %s.", smqtt_strerror(err));
-        }
+    if (s->opts.remove_retained && event->retain && event->payload.len != 0) {
+        remove_retained(run, event->topic);
     }
     if (event->retain && s->opts.no_retained) {
         return;
@@ -310,7 +320,12 @@ static int run_sub(struct sub *s)
     if (s->opts.timeout != 0) {
         r.at = smq_clock_now().mono + (smqtt_ms)s->opts.timeout * 1000;
     }
+    static const uint8_t unknown[16];
+    uint8_t key[16];
+    struct smqtt_rng rng = smqtt_system_rng();
+    removed_init(&s->removed, rng.fill(rng.ctx, key, sizeof(key)) ? key : unknown);
     int code = run(&r);
+    removed_deinit(&s->removed);
     endpoint_close();
     if (s->refused != 0) {
         say("%llu messages were not printed: %llu in plain, %llu that did not open or were refused.",
