@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/conn.h"
 #include "broker/alias.h"
+#include "broker/gate.h"
 #include "broker/held.h"
 #include "broker/hold.h"
 #include "broker/internal.h"
@@ -239,6 +240,7 @@ void smq_conn_end(struct smq_conn *conn, enum smq_conn_fate fate, bool with_will
     }
     if (fate == SMQ_FATE_CLOSE_NOW) {
         smq_outq_clear(&conn->out, &w->chunks);
+        smq_gate_drop(conn);
     }
     smq_conn_make_dirty(conn);
 }
@@ -420,6 +422,7 @@ void smq_worker_lost(struct smq_worker *w, struct smq_conn *conn, smqtt_err err,
     }
     conn->fate = SMQ_FATE_CLOSE_NOW;
     smq_outq_clear(&conn->out, &w->chunks);
+    smq_gate_drop(conn);
     smq_conn_make_dirty(conn);
 }
 
@@ -428,6 +431,7 @@ void smq_conn_release(struct smq_worker *w, struct smq_conn *conn, struct smqtt_
     w->now = now;
     smq_conn_end(conn, SMQ_FATE_CLOSE_NOW, true);
     smq_outq_clear(&conn->out, &w->chunks);
+    smq_gate_drop(conn);
     smq_wheel_cancel(&w->wheel, &conn->timer.node);
     smq_list_remove(&conn->dirty);
     smq_list_remove(&conn->of_worker);
@@ -446,9 +450,24 @@ enum smq_conn_fate smq_conn_fate(const struct smq_conn *conn, unsigned *owner)
     return (enum smq_conn_fate)conn->fate;
 }
 
+/* What stands behind a closed gate is not shown. */
+static size_t cut_to_gate(const struct smq_conn *conn, struct smqtt_span *spans, size_t n)
+{
+    size_t open = smq_gate_open_bytes(conn);
+    for (size_t i = 0; i < n; i++) {
+        if (spans[i].len >= open) {
+            spans[i].len = open;
+            return open != 0 ? i + 1 : i;
+        }
+        open -= spans[i].len;
+    }
+    return n;
+}
+
 size_t smq_conn_output(const struct smq_conn *conn, struct smqtt_span *spans, size_t max)
 {
-    return smq_outq_spans(&conn->out, spans, max);
+    size_t n = smq_outq_spans(&conn->out, spans, max);
+    return conn->gates == NULL ? n : cut_to_gate(conn, spans, n);
 }
 
 /* One that does not take what it is sent is not listened to either; what it is owed is bounded so. */
@@ -470,6 +489,7 @@ void smq_conn_sent(struct smq_worker *w, struct smq_conn *conn, size_t n, struct
     bool was_paused = is_paused(conn);
     w->stats.bytes_out += n;
     smq_outq_consume(&conn->out, &w->chunks, n);
+    smq_gate_sent(conn, n);
     if (was_paused && n != 0) {
         conn->last_in = now.mono; /* it cannot be heard now; that it takes bytes is its sign of life */
     }

@@ -12,6 +12,7 @@ struct smq_session;
 struct smq_alias_side;
 struct smq_detect_side;
 struct smq_hold;
+struct smq_gates;
 struct smq_exchange;
 
 enum smq_conn_state {
@@ -29,6 +30,7 @@ struct smq_conn {
     struct smq_alias_side *alias;               /* numbers of topics, both ways; NULL until the first */
     struct smq_detect_side *detect;             /* NULL until the first DETECT or registration */
     struct smq_hold *hold;                      /* acknowledgements that wait (broker/hold.h); NULL until the first */
+    struct smq_gates *gates;                    /* bytes that wait for the store (broker/gate.h); NULL: none */
     struct smq_exchange *exchange; /* a login that is under way, or that may be repeated (on_auth.c); NULL: none */
     uint64_t stamp;                /* what its login rests on: see struct smq_auth */
     struct smq_list of_worker, dirty;

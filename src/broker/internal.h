@@ -53,7 +53,13 @@ struct smq_worker {
     struct smq_ledger *ledger;   /* of all workers, or */
     struct smq_ledger own_ledger;
     struct smq_account *account; /* the bytes of the messages that were made here */
-    uint64_t mark;               /* acknowledgements with a higher one wait (broker/hold.h) */
+    uint64_t mark;               /* committed up to here; acknowledgements with a higher one wait (broker/gate.h) */
+    bool has_store, store_lost;  /* lost: a row could not be written for want of memory */
+    uint8_t store_state;         /* enum smq_store_state */
+    struct smq_writes *writes;   /* of this turn; NULL: nothing yet */
+    uint64_t n_written;          /* number of the last writes that were begun */
+    uint64_t n_bodies;           /* numbers given to bodies so far: the lower bits of the last mid */
+    struct smq_list gated;       /* of smq_gates, those that were closed first before */
     uint64_t n_origins;          /* numbers given to publishers so far */
     struct smq_map origins;      /* origin -> struct smq_conn, of those that somebody asked for */
     /* Asks worker `owner` to hold (`on`) or to let go a publisher; false: it cannot be told. NULL: there are no others

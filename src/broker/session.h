@@ -14,6 +14,7 @@ struct smq_will_due;
 struct smq_slow;
 struct smq_pulls;
 struct smq_shares;
+struct smq_stored;
 struct smq_shared;
 
 /** A message that waits for its turn. */
@@ -44,6 +45,7 @@ struct smq_session {
     struct smq_pulls *pulls;           /* retained messages that it is to get; NULL: none */
     struct smq_shares *shares;         /* its shared subscriptions; NULL: none */
     uint64_t inflight_bytes;           /* of the messages in `out` */
+    struct smq_stored *stored;         /* what it has in the store; NULL: it is not stored */
     struct smq_session_expiry *expiry; /* while it is away and not for ever; NULL */
     char *user;                        /* who logged in; NULL: nobody in particular */
     uint32_t user_len;
@@ -52,6 +54,12 @@ struct smq_session {
     uint16_t n_unsent;    /* in flight, but not yet sent again on this connection */
     uint16_t id_len;
     char client_id[];
+};
+
+/** Its place in the store (broker/durable.h). */
+struct smq_stored {
+    uint64_t sid;
+    uint64_t n_rows; /* numbers given to its QUEUE rows so far */
 };
 
 /** When a session that is away ends. */

@@ -8,6 +8,7 @@
 #include "broker/relay.h"
 #include "broker/say.h"
 #include "broker/share.h"
+#include "broker/writes.h"
 
 void smq_retain_on_timer(struct smq_worker *w, struct smq_timer *timer)
 {
@@ -26,6 +27,8 @@ smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_brok
     w->account = &w->ledger->accounts[env->index % SMQ_WORKERS_MAX];
     w->rng = env->rng;
     w->log = env->log;
+    w->has_store = env->has_store;
+    smq_list_init(&w->gated);
     w->defer = env->defer;
     w->defer_ctx = env->defer_ctx;
     w->auth_turn = 1;
@@ -109,6 +112,7 @@ void smq_worker_free(struct smq_worker *w)
         smq_retain_deinit(&w->retain);
     }
     smq_peers_deinit(w);
+    smq_writes_free(w->writes);
     smq_chunk_pool_deinit(&w->chunks);
     smq_msg_spares_end(w->account, w->mem);
     smq_mem_free(w->mem, w);
@@ -317,6 +321,12 @@ void smq_worker_configure(struct smq_worker *w, const struct smq_broker_config *
             smq_log(w->log, SMQ_LOG_ERR, "the broker's own identity is not in use: %s", smqtt_strerror(err));
         }
     }
+}
+
+void smq_worker_set_store(struct smq_worker *w, enum smq_store_state state, struct smqtt_now now)
+{
+    w->now = now;
+    w->store_state = (uint8_t)state;
 }
 
 void smq_worker_shutdown(struct smq_worker *w, struct smqtt_now now)

@@ -5,9 +5,9 @@
  * hand-overs and the next deadline go out. The shell around it (net/, or a simulator) moves them.
  *
  * One turn of a shell: feed what was read and the batches of other workers, tick if the deadline has come, then give
- * the batches for others away, then take every dirty connection once: send what smq_conn_output shows, tell
- * smq_conn_sent, act on smq_conn_fate. Batches leave before bytes do, so that who has an acknowledgement finds it true
- * everywhere. */
+ * the writes to the store, the batches for others away, then take every dirty connection once: send what
+ * smq_conn_output shows, tell smq_conn_sent, act on smq_conn_fate. Batches leave before bytes do, so that who has an
+ * acknowledgement finds it true everywhere. */
 #include <smqtt/secure.h>
 
 #include "base/log.h"
@@ -18,6 +18,8 @@
 struct smq_worker;
 struct smq_conn;
 struct smq_batch;
+struct smq_writes;
+struct smq_fetched;
 
 /** What stays the same for the life of a worker. Everything is borrowed and must outlive it, except that a new config
  * can be set. */
@@ -29,6 +31,7 @@ struct smq_worker_env {
     unsigned count;            /* how many there are; a client id's owner is its keyed hash modulo this */
     uint8_t hash_key[16];      /* random; the same for all workers */
     struct smq_ledger *ledger; /* what all workers count together (broker/ledger.h); NULL: this one is alone */
+    bool has_store;            /* what must survive is written: smq_worker_take_writes */
     /** Has a password checked elsewhere (work->run), because it takes long; everything is copied. The answer comes
      * with smq_worker_login_ready of this worker, in its thread. Logins of one `peer` may not take the place of those
      * of others. SMQTT_E_BUSY: too many wait. NULL: such passwords are checked at once. */
@@ -96,6 +99,23 @@ size_t smq_batch_size(const struct smq_batch *batch);
 /** Gives up a batch that nobody will read; the messages in it are let go. NULL allowed. */
 void smq_batch_free(struct smq_batch *batch);
 
+/* ---- the store (docs/store.md) */
+
+/** What this turn has for the store; the caller's from now on. To be given to the store before this turn's batches are
+ * given to other workers. NULL: nothing. */
+struct smq_writes *smq_worker_take_writes(struct smq_worker *w);
+/** All writes up to number n are committed: what waited for them leaves. */
+void smq_worker_committed(struct smq_worker *w, uint64_t n, struct smqtt_now now);
+/** Rows that were asked for with GET; the worker's from now on. */
+void smq_worker_fetched(struct smq_worker *w, struct smq_fetched *fetched, struct smqtt_now now);
+enum smq_store_state {
+    SMQ_STORE_WELL,
+    SMQ_STORE_BEHIND, /* it has much to do: no PUBLISH is taken from clients meanwhile */
+    SMQ_STORE_FULL,   /* its limit of bytes is reached: what would be stored is refused (0x97), or waits */
+    SMQ_STORE_REFUSES /* it can be read, at best: no session is stored, what would have to be is refused */
+};
+void smq_worker_set_store(struct smq_worker *w, enum smq_store_state state, struct smqtt_now now);
+
 /** The next connection that has something to send or whose fate has changed; NULL when there is none. Each is returned
  * once until it becomes dirty again. */
 struct smq_conn *smq_worker_next_dirty(struct smq_worker *w);
@@ -109,6 +129,8 @@ enum smq_conn_fate {
 enum smq_conn_fate smq_conn_fate(const struct smq_conn *conn, unsigned *owner);
 /** What to send, in order: fills up to max spans, returns how many. Valid until smq_conn_sent or the next feed/tick. */
 size_t smq_conn_output(const struct smq_conn *conn, struct smqtt_span *spans, size_t max);
+/** Has it more to send that waits for the store? Then CLOSE_AFTER_OUTPUT is not over yet. It becomes dirty again. */
+bool smq_conn_is_gated(const struct smq_conn *conn);
 /** n bytes of it left. */
 void smq_conn_sent(struct smq_worker *w, struct smq_conn *conn, size_t n, struct smqtt_now now);
 /** Shall the shell stop reading from it (back-pressure)? May change with every call into the worker; the connection is

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SMQTT_BROKER_DURABLE_H
+#define SMQTT_BROKER_DURABLE_H
+/* What the worker writes to the store (docs/store.md). Each function does nothing without a store, or for a session
+ * that is not stored. None fails: when there is no memory for a row, the worker is marked as broken towards its store
+ * (smq_durable_lost), nothing of it is committed any more, and so nothing that depends on it is acknowledged. */
+#include "broker/internal.h"
+#include "broker/rows.h"
+
+struct smq_routing;
+
+/** A message that rows refer to, on this worker. */
+struct smq_body {
+    uint64_t mid;
+    uint64_t peers;         /* bits of those that it is still on its way to */
+    uint32_t rows;          /* QUEUE rows that name it */
+    uint32_t size;          /* of the message, as smq_msg_size */
+    struct smq_refbuf *msg; /* NULL: in the store only */
+};
+
+/* ---- the writes of this turn */
+
+/** Is there a store? */
+static inline bool smq_has_store(const struct smq_worker *w)
+{
+    return w->has_store;
+}
+/** A number that w->mark reaches when everything that was written so far is committed; 0: there is nothing. */
+uint64_t smq_store_mark(const struct smq_worker *w);
+/** Appends an operation to this turn's writes. */
+void smq_store_put(struct smq_worker *w, smq_span key, smq_span value);
+void smq_store_del(struct smq_worker *w, smq_span key);
+void smq_store_del_prefix(struct smq_worker *w, smq_span prefix);
+void smq_store_get(struct smq_worker *w, smq_span key);
+/** A PUT whose value of `len` bytes the caller fills in at once; NULL: nothing is to be written. */
+uint8_t *smq_store_put_room(struct smq_worker *w, smq_span key, size_t len);
+/** The same for keys without strings. */
+void smq_store_put_key(struct smq_worker *w, struct smq_key key, smq_span value);
+void smq_store_del_key(struct smq_worker *w, struct smq_key key);
+
+/* ---- sessions (durable_session.c) */
+
+/** It outlives its connection: gets a sid and a HEAD row. Again: the row is written anew (who, expiry, away or not).
+ * SMQTT_E_RNG. */
+SMQ_MUST_USE smqtt_err smq_durable_session(struct smq_worker *w, struct smq_session *s);
+/** It ends: all its rows go. Bodies that its rows named are let go by whoever lets the deliveries go. */
+void smq_durable_session_end(struct smq_worker *w, struct smq_session *s);
+/** Its will, or that it has none any more. */
+void smq_durable_will(struct smq_worker *w, const struct smq_session *s);
+void smq_durable_sub(struct smq_worker *w, const struct smq_session *s, smq_span filter, uint8_t options, uint32_t id);
+void smq_durable_unsub(struct smq_worker *w, const struct smq_session *s, smq_span filter);
+/** A QoS 2 identifier was taken, or released. */
+void smq_durable_in(struct smq_worker *w, const struct smq_session *s, uint16_t id, bool taken);
+/** A retained message was set; or removed (msg NULL). */
+void smq_durable_retained(struct smq_worker *w, smq_span topic, struct smq_refbuf *msg);
+
+/* ---- deliveries (durable_delivery.c). A delivery that has a row knows its number and its body (broker/message.h). */
+
+/** Writes the row of a delivery to a stored session, with the packet identifier that it was sent under (0: it waits).
+ * With qos 0 nothing. r->body or the content itself is named. */
+void smq_durable_deliver(struct smq_worker *w, struct smq_session *s, struct smq_routing *r, void *delivery,
+                         uint8_t qos, uint16_t packet);
+/** One that waited is sent under `packet`: an OUT row. */
+void smq_durable_sent(struct smq_worker *w, struct smq_session *s, struct smq_out_slot *slot);
+/** PUBREC came: the message is let go, the identifier stays. */
+void smq_durable_received(struct smq_worker *w, struct smq_session *s, struct smq_out_slot *slot);
+/** The slot is free: its OUT row goes, if it has one. */
+void smq_durable_finished(struct smq_worker *w, struct smq_session *s, const struct smq_out_slot *slot);
+/** The delivery's row goes, and its body if this was its last. To be called before every smq_delivery_free but at the
+ * worker's end. */
+void smq_durable_let_go(struct smq_worker *w, const struct smq_session *s, void *delivery);
+
+/* ---- bodies, and messages on their way to other workers (durable_body.c) */
+
+/** The body of a message that has several receivers, or is on its way to `peers`: made and written if need be.
+ * group: of one for a member of a group; empty else. NULL: no memory, the message is refused. */
+struct smq_body *smq_durable_body(struct smq_worker *w, struct smq_routing *r, uint64_t peers, smq_span group,
+                                  smqtt_err *err);
+/** A row that named it is gone. */
+void smq_body_unref(struct smq_worker *w, struct smq_body *body);
+/** The mid for a note to `peer` about a body that names it. Peers that have no stored session get none (0). */
+uint64_t smq_body_mid_for(const struct smq_body *body, unsigned peer);
+/** A note of `from` with this mid (not 0) was dealt with: noted with this turn's writes. */
+void smq_durable_passed(struct smq_worker *w, unsigned from, uint64_t mid);
+/** w->mark has risen: peers hear which of their messages are safe here, so that they may delete them. */
+void smq_durable_committed(struct smq_worker *w);
+/** Who has stored sessions with subscriptions: bits of peers. */
+uint64_t smq_durable_peers(const struct smq_worker *w);
+
+#endif
