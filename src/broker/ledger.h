@@ -43,7 +43,8 @@ static inline void smq_ledger_give(atomic_uint_least64_t *of, uint64_t n)
     atomic_fetch_sub_explicit(of, n, memory_order_relaxed);
 }
 /** A version for a retained message: higher than that of each whose publication came before, on whatever worker. At
- * least `least`, so that a new start of the broker goes on above what an old one stored. */
+ * least `least`, so that a new start of the broker goes on above what an old one stored; who restores a message besides
+ * tells its version as `least`, for the clock may have been set back: a subscriber gets none above the newest. */
 static inline uint64_t smq_ledger_version(struct smq_ledger *ledger, uint64_t least)
 {
     uint64_t old = atomic_load_explicit(&ledger->version, memory_order_relaxed);

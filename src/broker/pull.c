@@ -146,6 +146,7 @@ static void begin(struct smq_worker *w, struct smq_pull *pull)
     bool wild = has_wildcard(filter);
     unsigned keeper = wild ? w->index : smq_peers_keeper(w, filter);
     pull->round = 0;
+    pull->newest = smq_ledger_version(w->ledger, (uint64_t)w->now.wall * 1000000);
     if (keeper == w->index) {
         pull->round = w->count > 1 ? smq_pull_round(w) : 0;
         smq_retain_open(&w->retain, &pull->cursor, filter);
@@ -210,10 +211,12 @@ void smq_pull_overtake(struct smq_worker *w, struct smq_session *s, const struct
     *o = (struct smq_overtaken){topic, version, w->n_pulls};
 }
 
+/* Or will a live one come, perhaps this very one? All workers knew of the subscription when its version was drawn; the
+ * keeper may have read it before this worker did, and older ones with it. */
 static bool is_overtaken(struct smq_worker *w, const struct smq_pull *pull, const struct smq_content *content)
 {
     struct smq_pulls *pulls = pull->session->pulls;
-    if (content->version != 0 && content->version <= pulls->floor) {
+    if (content->version > pull->newest || (content->version != 0 && content->version <= pulls->floor)) {
         return true;
     }
     if (pulls->live == NULL) {

@@ -17,6 +17,7 @@ struct smq_pull {
     struct smq_session *session;
     struct smq_handle self; /* for answers of other workers; none: nobody was asked */
     uint64_t since;         /* stamp of its begin */
+    uint64_t newest;        /* versions above it came to be when the subscription was there: they come live */
     uint64_t waiting;       /* bits of workers whose answer is not complete */
     uint64_t round;         /* its own worker's are looked at when this many rounds have ended */
     struct smq_retain_cursor cursor;

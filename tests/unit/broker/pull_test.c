@@ -124,6 +124,39 @@ static void an_answer_waits_for_a_whole_round(void **state)
     bed_stop(&bed);
 }
 
+/* The keeper may know of a live message before the subscriber's worker does: it does not come as a retained one in
+ * front of itself, and of those that were published before it. */
+static void what_comes_live_is_not_pulled(void **state)
+{
+    (void)state;
+    start(3);
+    struct client *pub = client_on(0, "p"), *first = client_on(2, "first"), *second = client_on(2, "second");
+    const char *topic = name_of(1, "topic");
+    client_publish(pub, topic, "old", 1, true);
+    client_subscribe(first, topic, 0);
+    bed.slowly = true;
+    send_subscribe(second, topic, 0);
+    bed_serve(&bed, 2);
+    client_expect(second, SMQ_SUBACK);
+    assert_true(bed_send_batches(&bed, 2, 1));
+    assert_true(bed_read_batch(&bed, 2, 1));
+    client_send_publish(pub, topic, "one", 1, true, 5);
+    client_send_publish(pub, topic, "two", 1, true, 6);
+    client_push(pub);
+    assert_true(bed_send_batches(&bed, 0, 1)); /* that to the subscriber is still on its way */
+    assert_true(bed_read_batch(&bed, 0, 1));
+    settle(1);
+    assert_true(bed_send_batches(&bed, 1, 2));
+    assert_true(bed_read_batch(&bed, 1, 2));
+    bed_serve(&bed, 2);
+    client_expect_none(second);
+    bed_calm(&bed);
+    assert_false(client_expect_publish(second, topic, "one")->retain);
+    assert_false(client_expect_publish(second, topic, "two")->retain);
+    client_expect_none(second);
+    bed_stop(&bed);
+}
+
 /* No other worker says anything, and the subscription is not the first of its filter: there is no mail at all. */
 static void subscribing_again_asks_again(void **state)
 {
@@ -345,6 +378,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_keeper_reads_before_it_answers),
         cmocka_unit_test(an_answer_waits_for_a_whole_round),
+        cmocka_unit_test(what_comes_live_is_not_pulled),
         cmocka_unit_test(subscribing_again_asks_again),
         cmocka_unit_test(own_messages_wait_for_the_rings),
         cmocka_unit_test(a_later_subscription_gets_the_message_again),
