@@ -14,6 +14,7 @@ void smq_broker_config_default(struct smq_broker_config *config)
         .connect_timeout_s = 10,
         .packet_timeout_s = 60,
         .retain_available = true,
+        .retained_persistence = true,
         .text_policy = SMQ_TEXT_STRICT,
         .detect = true,
         .detect_per_minute = 8,

@@ -85,6 +85,7 @@ struct smq_broker_config {
     uint32_t packet_timeout_s;               /* a packet begun must be whole by then; 60 */
     uint32_t persistent_client_expiration_s; /* 3.x sessions without connection; 0: never */
     bool retain_available;
+    bool retained_persistence;        /* with a store: retained messages are kept in it; default true */
     enum smq_text_policy text_policy; /* STRICT */
     bool queue_qos0_messages;
     bool upgrade_outgoing_qos;

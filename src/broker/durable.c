@@ -12,7 +12,7 @@ uint64_t smq_store_mark(const struct smq_worker *w)
 
 /* Without memory for a row nothing of this turn may be committed, nor anything after it: it could be acknowledged
  * without being there. Only a new start mends that; what is on the disk is whole. */
-static void lose(struct smq_worker *w)
+void smq_store_lose(struct smq_worker *w)
 {
     if (!w->store_lost) {
         smq_log(w->log, SMQ_LOG_ERR,
@@ -44,7 +44,7 @@ static void add(struct smq_worker *w, enum smq_write_op op, smq_span key, smq_sp
 {
     bool added = begin(w) && smq_writes_add(w->writes, op, key, value) == SMQTT_OK;
     if (!added && is_kept(w)) {
-        lose(w);
+        smq_store_lose(w);
     }
 }
 
@@ -82,7 +82,7 @@ uint8_t *smq_store_put_room(struct smq_worker *w, smq_span key, size_t len)
 {
     uint8_t *at = begin(w) ? smq_writes_put_room(w->writes, key, len) : NULL;
     if (at == NULL && is_kept(w)) {
-        lose(w);
+        smq_store_lose(w);
     }
     return at;
 }

@@ -38,21 +38,43 @@ uint8_t *smq_store_put_room(struct smq_worker *w, smq_span key, size_t len);
 void smq_store_put_key(struct smq_worker *w, struct smq_key key, smq_span value);
 void smq_store_del_key(struct smq_worker *w, struct smq_key key);
 
+/** There is no memory for a row. */
+void smq_store_lose(struct smq_worker *w);
+
 /* ---- sessions (durable_session.c) */
 
-/** It outlives its connection: gets a sid and a HEAD row. Again: the row is written anew (who, expiry, away or not).
- * SMQTT_E_RNG. */
-SMQ_MUST_USE smqtt_err smq_durable_session(struct smq_worker *w, struct smq_session *s);
-/** It ends: all its rows go. Bodies that its rows named are let go by whoever lets the deliveries go. */
+/** It outlives its connection: gets a sid, unless it has one. SMQTT_E_RNG, SMQTT_E_NOMEM. */
+SMQ_MUST_USE smqtt_err smq_durable_begin(struct smq_worker *w, struct smq_session *s);
+/** Writes its HEAD row as it is now: who, expiry, away or not. */
+void smq_durable_head(struct smq_worker *w, const struct smq_session *s);
+/** It ends: all its rows go, and it is not stored any more (s->stored is NULL); bodies that its rows named are let go
+ * with the deliveries (smq_durable_let_go), whose rows need no DEL of their own then. */
 void smq_durable_session_end(struct smq_worker *w, struct smq_session *s);
+/** The session of a sid, or NULL. */
+struct smq_session *smq_durable_find(const struct smq_worker *w, uint64_t sid);
+/** Gives it a sid without writing anything: for recovery. SMQTT_E_NOMEM. */
+SMQ_MUST_USE smqtt_err smq_durable_name(struct smq_worker *w, struct smq_session *s, uint64_t sid);
+/** Takes it away without writing anything: for the end of the worker. */
+void smq_durable_unname(struct smq_worker *w, struct smq_session *s);
 /** Its will, or that it has none any more. */
 void smq_durable_will(struct smq_worker *w, const struct smq_session *s);
 void smq_durable_sub(struct smq_worker *w, const struct smq_session *s, smq_span filter, uint8_t options, uint32_t id);
 void smq_durable_unsub(struct smq_worker *w, const struct smq_session *s, smq_span filter);
 /** A QoS 2 identifier was taken, or released. */
 void smq_durable_in(struct smq_worker *w, const struct smq_session *s, uint16_t id, bool taken);
-/** A retained message was set; or removed (msg NULL). */
-void smq_durable_retained(struct smq_worker *w, smq_span topic, struct smq_refbuf *msg);
+/** A retained message was set. */
+void smq_durable_retained(struct smq_worker *w, const struct smq_content *c);
+/** One was removed, with this version. With several workers its row stays for some time, without payload: an older
+ * message that was still on its way to here at a crash must not come back. */
+void smq_durable_unretained(struct smq_worker *w, smq_span topic, uint64_t version);
+/** One has expired. */
+void smq_durable_retained_expired(struct smq_worker *w, smq_span topic);
+/** Rows of removals that are old go. */
+void smq_durable_tick(struct smq_worker *w);
+/** When that is to be called; SMQTT_NEVER. */
+smqtt_ms smq_durable_deadline(const struct smq_worker *w);
+/** The end of the worker. */
+void smq_durable_deinit(struct smq_worker *w);
 
 /* ---- deliveries (durable_delivery.c). A delivery that has a row knows its number and its body (broker/message.h). */
 

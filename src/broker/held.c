@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/held.h"
+#include "broker/gate.h"
 #include "broker/internal.h"
 #include "broker/pull.h"
 
@@ -104,6 +105,9 @@ static smqtt_err send(struct smq_worker *w, struct smq_held *held)
         pkt.suback.id = held->id;
         pkt.suback.codes = smq_span_of(held->codes, held->n);
         smq_props_clear(&pkt.suback.props);
+    }
+    if (held->conn->session != NULL && held->conn->session->stored != NULL) {
+        SMQ_TRY(smq_gate_now(held->conn));
     }
     SMQ_TRY(smq_conn_write(held->conn, &pkt));
     smq_pull_begin(w, held);

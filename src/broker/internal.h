@@ -59,6 +59,8 @@ struct smq_worker {
     struct smq_writes *writes;   /* of this turn; NULL: nothing yet */
     uint64_t n_written;          /* number of the last writes that were begun */
     uint64_t n_bodies;           /* numbers given to bodies so far: the lower bits of the last mid */
+    struct smq_map sids;         /* sid -> struct smq_session, of those that are stored */
+    struct smq_list tomb_rows;   /* rows of removals, until no older message can come (durable_session.c) */
     struct smq_list gated;       /* of smq_gates, those that were closed first before */
     uint64_t n_origins;          /* numbers given to publishers so far */
     struct smq_map origins;      /* origin -> struct smq_conn, of those that somebody asked for */

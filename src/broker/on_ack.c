@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/internal.h"
+#include "broker/durable.h"
+#include "broker/gate.h"
 
 enum { REASON_ID_NOT_FOUND = 0x92 };
 
@@ -55,6 +56,13 @@ smqtt_err smq_on_ack(struct smq_worker *w, struct smq_conn *conn, struct smq_pac
 
 smqtt_err smq_on_pubrel(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt)
 {
-    bool was_open = smq_qos2_in_release(&conn->session->in, w->mem, pkt->ack.id);
+    struct smq_session *s = conn->session;
+    bool was_open = smq_qos2_in_release(&s->in, w->mem, pkt->ack.id);
+    if (s->stored != NULL) {
+        if (was_open) {
+            smq_durable_in(w, s, pkt->ack.id, false);
+        }
+        SMQ_TRY(smq_gate_now(conn)); /* it may use the identifier again after PUBCOMP, also when we have crashed */
+    }
     return smq_conn_write_ack(conn, SMQ_PUBCOMP, pkt->ack.id, was_open ? 0 : REASON_ID_NOT_FOUND);
 }

@@ -6,6 +6,8 @@
 #include "base/siphash.h"
 #include "broker/admit.h"
 #include "broker/alias.h"
+#include "broker/durable.h"
+#include "broker/gate.h"
 #include "broker/internal.h"
 #include "broker/mount.h"
 #include "broker/relay.h"
@@ -19,6 +21,7 @@ enum {
     REASON_BAD_QOS = 0x9B,
     RETURN_BAD_VERSION = 1,
     RETURN_BAD_ID = 2,
+    REASON_UNAVAILABLE = 0x88,
     REASON_BUSY = 0x89,
     ASSIGNED_RANDOM = 15,
     REASON_ELSEWHERE = 0x9C,
@@ -190,6 +193,19 @@ static bool is_full(const struct smq_worker *w)
            atomic_load_explicit(&w->ledger->sessions, memory_order_relaxed) >= w->config->max_clients;
 }
 
+static smqtt_err new_session(struct smq_worker *w, smq_span id, uint32_t expiry_s, struct smq_session **out)
+{
+    struct smq_session *s;
+    SMQ_TRY(smq_session_new(w, id, &s));
+    smqtt_err err = expiry_s != 0 ? smq_durable_begin(w, s) : SMQTT_OK;
+    if (err != SMQTT_OK) {
+        smq_session_end(w, s);
+        return err;
+    }
+    *out = s;
+    return SMQTT_OK;
+}
+
 /* Finds or makes the session; what it needs is got before the old one is touched. */
 static smqtt_err enter(struct smq_worker *w, struct smq_conn *conn, const struct smq_connect *c, smq_span id,
                        bool *present)
@@ -214,7 +230,7 @@ static smqtt_err enter(struct smq_worker *w, struct smq_conn *conn, const struct
     }
     *present = s != NULL;
     if (err == SMQTT_OK && s == NULL) {
-        err = smq_session_new(w, id, &s);
+        err = new_session(w, id, expiry_of(w, c), &s);
     }
     if (err != SMQTT_OK) {
         smq_mem_free(w->mem, user);
@@ -231,6 +247,10 @@ static smqtt_err enter(struct smq_worker *w, struct smq_conn *conn, const struct
     s->conn = conn;
     s->listener_id = conn->listener->id;
     s->auth_turn = 0; /* another user, maybe another listener */
+    smq_durable_head(w, s);
+    if (will != NULL) {
+        smq_durable_will(w, s);
+    }
     w->stats.online++;
     w->stats.connects++;
     conn->session = s;
@@ -334,6 +354,11 @@ static uint8_t check(struct smq_worker *w, struct smq_conn *conn, const struct s
         return reason;
     }
     const struct smq_session *old = smq_session_find(w, c->client_id);
+    bool stored = w->has_store && (expiry_of(w, c) != 0 || (old != NULL && old->stored != NULL));
+    if (err == SMQTT_OK && stored && w->store_state == SMQ_STORE_REFUSES) {
+        *why = "sessions cannot be stored at present";
+        return REASON_UNAVAILABLE;
+    }
     if (err == SMQTT_OK && old == NULL && is_full(w)) {
         *why = "there are as many clients as there may be";
         return REASON_BUSY;
@@ -359,6 +384,7 @@ smqtt_err smq_connect_finish(struct smq_worker *w, struct smq_conn *conn, struct
         return SMQTT_OK;
     }
     char assigned[ASSIGNED_MAX];
+    uint64_t mark = w->writes == NULL ? smq_store_mark(w) : 0;
     smq_span id = c->client_id;
     bool present = false;
     err = id.len == 0 ? assign_id(w, conn->listener, assigned, sizeof assigned, &id) : SMQTT_OK;
@@ -371,6 +397,9 @@ smqtt_err smq_connect_finish(struct smq_worker *w, struct smq_conn *conn, struct
     }
     conn->state = SMQ_CONN_AWAITS_PACKETS;
     smq_say_connected(conn, c);
+    if (conn->session->stored != NULL || smq_store_mark(w) != mark) {
+        SMQ_TRY(smq_gate_now(conn)); /* what it says must still be true after a crash */
+    }
     err = accept(conn, c, present, nameless ? id : (smq_span){NULL, 0}, set_keep_alive(w, conn, c));
     if (err == SMQTT_E_TOO_LARGE) {
         /* It takes no CONNACK and would wait for ever; nor may anything else be said before one [MQTT-3.2.0-1]. */

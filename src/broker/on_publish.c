@@ -2,6 +2,7 @@
 #include "broker/admit.h"
 #include "broker/alias.h"
 #include "broker/hold.h"
+#include "broker/durable.h"
 #include "broker/internal.h"
 #include "broker/mount.h"
 #include "broker/relay.h"
@@ -151,7 +152,11 @@ static smqtt_err take_id(struct smq_worker *w, struct smq_conn *conn, const stru
         return waiting + conn->session->in.n < max ? SMQTT_OK : SMQTT_E_RECEIVE_MAX;
     }
     max = waiting < max ? (uint16_t)(max - waiting) : 0;
-    return smq_qos2_in_add(&conn->session->in, w->mem, p->id, max, fresh);
+    SMQ_TRY(smq_qos2_in_add(&conn->session->in, w->mem, p->id, max, fresh));
+    if (*fresh) {
+        smq_durable_in(w, conn->session, p->id, true);
+    }
+    return SMQTT_OK;
 }
 
 static smqtt_err publish(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p)
@@ -170,6 +175,7 @@ static smqtt_err publish(struct smq_worker *w, struct smq_conn *conn, const stru
     smqtt_err err = route_with_props(w, conn, p, &n_receivers);
     if (err != SMQTT_OK && p->qos == 2) {
         smq_qos2_in_release(&conn->session->in, w->mem, p->id);
+        smq_durable_in(w, conn->session, p->id, false);
     }
     if (err == SMQTT_E_QUOTA && (smq_conn_is_v5(conn) || p->qos == 0)) {
         return refuse(w, conn, p, smqtt_err_reason(err));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/admit.h"
+#include "broker/durable.h"
 #include "broker/held.h"
 #include "broker/internal.h"
 #include "broker/mount.h"
@@ -63,6 +64,7 @@ static smqtt_err subscribe_one(struct smq_worker *w, struct smq_held *held, uint
     if (smq_log_is_on(w->log, SMQ_LOG_SUBSCRIBE)) {
         smq_say_subscribed(conn, f->filter, qos);
     }
+    smq_durable_sub(w, s, f->filter, options, id);
     held->codes[at] = qos;
     unsigned handling = (f->options >> 4) & 3;
     bool retained = !shared && (handling == RETAIN_ALWAYS || (handling == RETAIN_IF_NEW && !existed));
@@ -116,6 +118,9 @@ static bool unsubscribe_one(struct smq_worker *w, struct smq_conn *conn, smq_spa
     bool was = smq_topic_split_share(mounted.topic, &group, &inner)
                    ? smq_share_unsubscribe(w, conn->session, mounted.topic)
                    : smq_trie_unsubscribe(&w->trie, &conn->session->sub, mounted.topic);
+    if (was) {
+        smq_durable_unsub(w, conn->session, mounted.topic);
+    }
     smq_mount_free(conn, &mounted);
     return was;
 }

@@ -130,13 +130,15 @@ struct smq_refbuf *smq_retain_get(const struct smq_retain *r, smq_span topic)
     return at != NULL ? node_of(at)->msg : NULL;
 }
 
-void smq_retain_remove(struct smq_retain *r, smq_span topic, uint64_t version)
+bool smq_retain_remove(struct smq_retain *r, smq_span topic, uint64_t version)
 {
     struct smq_tree_node *at = smq_tree_find(&r->tree, topic);
     const struct smq_refbuf *msg = at != NULL ? node_of(at)->msg : NULL;
-    if (msg != NULL && smq_msg_of(node_of(at)->msg)->version <= version) {
-        clear(r, node_of(at));
+    if (msg == NULL || smq_msg_of(node_of(at)->msg)->version > version) {
+        return false;
     }
+    clear(r, node_of(at));
+    return true;
 }
 
 void smq_retain_expire(struct smq_retain *r, struct smq_retain_timer *timer)

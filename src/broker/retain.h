@@ -49,8 +49,8 @@ void smq_retain_deinit(struct smq_retain *r);
  * @retval SMQTT_E_QUOTA  it would be one too many; SMQTT_E_NOMEM. Nothing changed.
  */
 SMQ_MUST_USE smqtt_err smq_retain_set(struct smq_retain *r, struct smq_refbuf *msg, uint32_t max);
-/** Removes the one of the topic, if there is any [MQTT-3.3.1-6] that does not have a higher version. */
-void smq_retain_remove(struct smq_retain *r, smq_span topic, uint64_t version);
+/** Removes the one of the topic, if there is any [MQTT-3.3.1-6] that does not have a higher version. Was there one? */
+bool smq_retain_remove(struct smq_retain *r, smq_span topic, uint64_t version);
 /** The one of the topic, or NULL. */
 struct smq_refbuf *smq_retain_get(const struct smq_retain *r, smq_span topic);
 /** The timer of a message went off: it is removed. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/route.h"
+#include "broker/durable.h"
 #include "broker/internal.h"
 #include "broker/share.h"
 
@@ -61,7 +62,9 @@ smqtt_err smq_route_retain(struct smq_worker *w, struct smq_routing *r)
         return SMQTT_OK;
     }
     if (c->payload.len == 0) {
-        smq_retain_remove(&w->retain, c->topic, c->version);
+        if (smq_retain_remove(&w->retain, c->topic, c->version) || w->count > 1) {
+            smq_durable_unretained(w, c->topic, c->version);
+        }
         return w->count > 1 ? smq_tombs_add(&w->tombs, c->topic, c->version, w->now.mono) : SMQTT_OK;
     }
     if (w->count > 1 && smq_tombs_get(&w->tombs, c->topic) > c->version) {
@@ -69,7 +72,14 @@ smqtt_err smq_route_retain(struct smq_worker *w, struct smq_routing *r)
     }
     smqtt_err err = SMQTT_OK;
     struct smq_refbuf *msg = smq_routing_msg(w, r, &err);
-    return msg != NULL ? smq_retain_set(&w->retain, msg, w->config->max_retained) : err;
+    if (msg == NULL) {
+        return err;
+    }
+    SMQ_TRY(smq_retain_set(&w->retain, msg, w->config->max_retained));
+    if (w->has_store && smq_retain_get(&w->retain, r->content.topic) == msg) {
+        smq_durable_retained(w, &r->content);
+    }
+    return SMQTT_OK;
 }
 
 /* It gets its place among all that are published to be retained, on whatever worker. */

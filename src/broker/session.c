@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/session.h"
-#include "broker/internal.h"
+#include "broker/durable.h"
 #include "broker/pull.h"
 #include "broker/share.h"
 #include "broker/slow.h"
@@ -92,6 +92,7 @@ void smq_session_free(struct smq_worker *w, struct smq_session *s)
     smq_qos2_in_deinit(&s->in, w->mem);
     smq_session_clear_queue(w, s);
     smq_session_keep(w, s);
+    smq_durable_unname(w, s);
     smq_mem_free(w->mem, s->user);
     smq_mem_free(w->mem, s);
 }
@@ -102,6 +103,7 @@ void smq_session_end(struct smq_worker *w, struct smq_session *s)
         smq_share_end(w, s); /* first: its groups do not give it its own will */
     }
     smq_will_fire(w, s);
+    smq_durable_session_end(w, s);
     smq_map_del(&w->sessions, smq_session_id(s));
     smq_session_free(w, s);
 }
@@ -140,6 +142,7 @@ void smq_session_detach(struct smq_worker *w, struct smq_session *s, bool with_w
         smq_session_end(w, s);
         return;
     }
+    smq_durable_head(w, s);
     if (s->shares != NULL) {
         smq_share_away(w, s);
     }

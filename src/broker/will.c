@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/will.h"
-#include "broker/internal.h"
+#include "broker/durable.h"
 #include "broker/mount.h"
 #include "broker/route.h"
 #include "broker/source.h"
@@ -60,8 +60,12 @@ void smq_will_free(struct smq_worker *w, struct smq_will_due *will)
 
 void smq_will_drop(struct smq_worker *w, struct smq_session *s)
 {
-    smq_will_free(w, s->will);
-    s->will = NULL;
+    struct smq_will_due *will = s->will;
+    if (will != NULL) {
+        s->will = NULL;
+        smq_durable_will(w, s);
+        smq_will_free(w, will);
+    }
 }
 
 /* It knows who published it, if somebody will ask: then it needs a block of its own. */
@@ -93,6 +97,7 @@ void smq_will_fire(struct smq_worker *w, struct smq_session *s)
         return;
     }
     s->will = NULL;
+    smq_durable_will(w, s); /* its row goes in the same commit in which the message comes */
     struct smq_msg *msg = smq_msg_of(will->msg);
     if (will->expiry_s != UINT32_MAX) {
         msg->expires = w->now.mono + (smqtt_ms)will->expiry_s * 1000; /* counts from now on */

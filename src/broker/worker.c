@@ -2,6 +2,7 @@
 #include "broker/worker.h"
 #include "base/mem.h"
 #include "base/siphash.h"
+#include "broker/durable.h"
 #include "broker/held.h"
 #include "broker/internal.h"
 #include "broker/pull.h"
@@ -12,7 +13,9 @@
 
 void smq_retain_on_timer(struct smq_worker *w, struct smq_timer *timer)
 {
-    smq_retain_expire(&w->retain, SMQ_CONTAINER_OF(timer, struct smq_retain_timer, timer));
+    struct smq_retain_timer *of = SMQ_CONTAINER_OF(timer, struct smq_retain_timer, timer);
+    smq_durable_retained_expired(w, smq_msg_content(of->node->msg).topic);
+    smq_retain_expire(&w->retain, of);
 }
 
 smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_broker_config *config, struct smqtt_now now,
@@ -29,6 +32,7 @@ smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_brok
     w->log = env->log;
     w->has_store = env->has_store;
     smq_list_init(&w->gated);
+    smq_list_init(&w->tomb_rows);
     w->defer = env->defer;
     w->defer_ctx = env->defer_ctx;
     w->auth_turn = 1;
@@ -40,6 +44,7 @@ smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_brok
     w->now = now;
     smq_wheel_init(&w->wheel, now.mono);
     smq_map_init(&w->sessions, w->mem, w->key);
+    smq_map_init(&w->sids, w->mem, w->key);
     smq_map_init(&w->servers, w->mem, w->key);
     smq_map_init(&w->relays, w->mem, w->key);
     smq_map_init(&w->origins, w->mem, w->key);
@@ -101,6 +106,7 @@ void smq_worker_free(struct smq_worker *w)
     smq_map_deinit(&w->shareds);
     smq_handles_deinit(&w->handles);
     smq_tombs_deinit(&w->tombs);
+    smq_durable_deinit(w);
     smq_map_deinit(&w->sessions);
     smq_map_deinit(&w->servers);
     smq_map_deinit(&w->relays);
@@ -294,6 +300,7 @@ void smq_worker_tick(struct smq_worker *w, struct smqtt_now now)
         smq_pull_tick(w);
     }
     smq_tombs_tick(&w->tombs, now.mono);
+    smq_durable_tick(w);
     smq_account_trim(w->ledger, w->account, smq_worker_fixed_bytes(w));
 }
 
@@ -302,7 +309,9 @@ smqtt_ms smq_worker_deadline(const struct smq_worker *w)
     smqtt_ms wheel = smq_wheel_next(&w->wheel);
     smqtt_ms own = smq_own_deadline(w);
     smqtt_ms other = w->has_more ? w->now.mono : smq_tombs_deadline(&w->tombs);
+    smqtt_ms rows = smq_durable_deadline(w);
     own = other < own ? other : own;
+    own = rows < own ? rows : own;
     return own < wheel ? own : wheel;
 }
 
