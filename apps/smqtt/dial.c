@@ -5,7 +5,6 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -25,7 +24,7 @@ bool dial_wait(int fd, short events, smqtt_ms until)
             return false;
         }
         struct pollfd p = {fd, events, 0};
-        int n = poll(&p, 1, (int)(until - now < 60000 ? until - now : 60000));
+        int n = run_poll(&p, 1, (int)(until - now < 60000 ? until - now : 60000));
         if (n > 0) {
             return true;
         }

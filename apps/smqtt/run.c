@@ -2,7 +2,7 @@
 #include "run.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -15,11 +15,46 @@
 enum { CONNECT_WAIT_MS = 10000, READ_SIZE = 65536, PAUSE_MS = 1000, PAUSE_MAX_MS = 30000 };
 
 static volatile sig_atomic_t interrupted;
+static int wake[2] = {-1, -1}; /* a pipe: the signal may come between a look at `interrupted` and poll */
 
 static void on_signal(int sig)
 {
     (void)sig;
+    int saved = errno;
     interrupted = 1;
+    ssize_t n = write(wake[1], "", 1);
+    (void)n; /* full: there is a byte in it */
+    errno = saved;
+}
+
+static void end_gracefully(void)
+{
+    if (pipe2(wake, O_CLOEXEC | O_NONBLOCK) != 0) {
+        wake[0] = wake[1] = -1; /* a signal that comes in a bad moment has to be sent again */
+    }
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+int run_poll(struct pollfd *p, unsigned n, int timeout_ms)
+{
+    struct pollfd all[RUN_POLL_MAX + 1];
+    char byte;
+    n = n < RUN_POLL_MAX ? n : RUN_POLL_MAX;
+    for (unsigned i = 0; i < n; i++) {
+        all[i] = p[i];
+    }
+    all[n] = (struct pollfd){wake[0], POLLIN, 0};
+    int ready = poll(all, n + 1, timeout_ms);
+    for (unsigned i = 0; i < n; i++) {
+        p[i].revents = all[i].revents;
+    }
+    if (ready > 0 && all[n].revents != 0 && read(wake[0], &byte, 1) == 1) {
+        errno = EINTR;
+        return -1;
+    }
+    return ready;
 }
 
 bool run_is_interrupted(void)
@@ -183,7 +218,7 @@ static bool turn(struct run *run)
     bool input = run->hooks->input != NULL && run->watch_input && !run->stop;
     struct pollfd p[2] = {{run->transport.fd, transport_events(&run->transport, has_output), 0},
                           {input ? STDIN_FILENO : -1, POLLIN, 0}};
-    int n = poll(p, 2, poll_timeout(run, SMQTT_NEVER));
+    int n = run_poll(p, 2, poll_timeout(run, SMQTT_NEVER));
     bool alive = true;
     if (n > 0 && p[0].revents != 0) {
         alive = read_in(run);
@@ -230,7 +265,7 @@ static void pause_a_while(struct run *run, smqtt_ms *pause)
     *pause = *pause < PAUSE_MAX_MS ? *pause : PAUSE_MAX_MS;
     smqtt_ms until = smq_clock_now().mono + *pause;
     while (!run->stop && smq_clock_now().mono < until) {
-        poll(NULL, 0, poll_timeout(run, until));
+        run_poll(NULL, 0, poll_timeout(run, until));
         keep_time(run);
     }
 }
@@ -238,9 +273,7 @@ static void pause_a_while(struct run *run, smqtt_ms *pause)
 int run(struct run *run)
 {
     if (run->graceful) {
-        struct sigaction action = {.sa_handler = on_signal};
-        sigaction(SIGINT, &action, NULL);
-        sigaction(SIGTERM, &action, NULL);
+        end_gracefully();
     }
     run->trace.on = run->opts->debug;
     smq_bytebuf_init(&run->raw, NULL, SIZE_MAX / 4);

@@ -2,6 +2,8 @@
 #ifndef SMQTT_APPS_RUN_H
 #define SMQTT_APPS_RUN_H
 /* Drives one client over one connection: connects, polls, hands events to the command, connects again. */
+#include <poll.h>
+
 #include <smqtt/client.h>
 
 #include "base/bytebuf.h"
@@ -48,5 +50,9 @@ void run_refused(struct run *run, const struct smqtt_client_event *event);
 const char *run_reason(enum smqtt_version version, uint8_t reason);
 /** Did a signal ask the program to end? */
 bool run_is_interrupted(void);
+enum { RUN_POLL_MAX = 2 };
+/** As poll(2), of at most RUN_POLL_MAX descriptors; a signal that asks the program to end makes it return -1 with EINTR
+ * even if it came just before. */
+int run_poll(struct pollfd *p, unsigned n, int timeout_ms);
 
 #endif

@@ -92,6 +92,16 @@ def test_signals(broker):
     assert pub.wait(3) == -signal.SIGTERM
 
 
+def test_no_signal_is_missed(broker):
+    """Those as well that come when it is just about to wait for more."""
+    for _ in range(20):
+        sub = subprocess.Popen([program("smqtt"), "sub", *address(broker), "-t", "a", "--progress"],
+                               stderr=subprocess.PIPE)
+        assert sub.stderr.readline() == b"subscribed\n"
+        sub.terminate()
+        assert sub.wait(30) == 0
+
+
 def test_closed_pipe(broker):
     sub = popen("sub", *address(broker), "-t", "pipe", "-i", "piped", stdout=subprocess.PIPE)
     sub.stdout.close()
@@ -131,5 +141,5 @@ def test_sealed_has_no_open_properties(broker):
 
 if not is_smqttd():
     skip("about smqtt's clients")
-main(test_lines_survive_the_broker, test_one_message_does_not_wait, test_pauses_grow, test_signals, test_closed_pipe,
-     test_limits, test_sealed_has_no_open_properties)
+main(test_lines_survive_the_broker, test_one_message_does_not_wait, test_pauses_grow, test_signals,
+     test_no_signal_is_missed, test_closed_pipe, test_limits, test_sealed_has_no_open_properties)
