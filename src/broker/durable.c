@@ -42,6 +42,7 @@ static bool begin(struct smq_worker *w)
 
 static void add(struct smq_worker *w, enum smq_write_op op, smq_span key, smq_span value)
 {
+    w->n_rows_written += op != SMQ_WRITE_GET;
     bool added = begin(w) && smq_writes_add(w->writes, op, key, value) == SMQTT_OK;
     if (!added && is_kept(w)) {
         smq_store_lose(w);
@@ -80,6 +81,7 @@ void smq_store_del_key(struct smq_worker *w, struct smq_key key)
 
 uint8_t *smq_store_put_room(struct smq_worker *w, smq_span key, size_t len)
 {
+    w->n_rows_written++;
     uint8_t *at = begin(w) ? smq_writes_put_room(w->writes, key, len) : NULL;
     if (at == NULL && is_kept(w)) {
         smq_store_lose(w);
@@ -91,6 +93,7 @@ uint8_t *smq_store_put_room(struct smq_worker *w, smq_span key, size_t len)
 
 struct smq_writes *smq_worker_take_writes(struct smq_worker *w)
 {
+    smq_durable_put_passed(w);
     struct smq_writes *writes = w->writes;
     w->writes = NULL;
     if (w->store_lost) {

@@ -9,17 +9,24 @@
 
 struct smq_routing;
 
-/** A message that rows refer to, on this worker. */
+/** A message that rows refer to, or that is on its way to other workers. */
 struct smq_body {
     uint64_t mid;
     uint64_t peers;         /* bits of those that it is still on its way to */
     uint32_t rows;          /* QUEUE rows that name it */
     uint32_t size;          /* of the message, as smq_msg_size */
-    struct smq_refbuf *msg; /* NULL: in the store only */
+    struct smq_refbuf *msg; /* the body is an owner of it; NULL: in the store only */
+    struct smq_list of_worker;
+    bool written; /* its row is */
 };
 
 /* ---- the writes of this turn */
 
+/** How many rows were written or deleted so far, or should have been: what differs afterwards has to be waited for. */
+static inline uint64_t smq_store_count(const struct smq_worker *w)
+{
+    return w->n_rows_written;
+}
 /** Is there a store? */
 static inline bool smq_has_store(const struct smq_worker *w)
 {
@@ -92,21 +99,41 @@ void smq_durable_finished(struct smq_worker *w, struct smq_session *s, const str
  * worker's end. */
 void smq_durable_let_go(struct smq_worker *w, const struct smq_session *s, void *delivery);
 
-/* ---- bodies, and messages on their way to other workers (durable_body.c) */
+/* ---- bodies, and messages on their way to other workers (durable_body.c)
+ *
+ * smq_route decides whether a message needs a body: with more than one QUEUE row here, or with peers that confirm it.
+ * Else r->body is NULL, and the content stands in its one row. A body goes, and its row with it, when no row names it
+ * and no peer has it still to come. */
 
-/** The body of a message that has several receivers, or is on its way to `peers`: made and written if need be.
- * group: of one for a member of a group; empty else. NULL: no memory, the message is refused. */
-struct smq_body *smq_durable_body(struct smq_worker *w, struct smq_routing *r, uint64_t peers, smq_span group,
-                                  smqtt_err *err);
+/** A body, of which nothing is written yet, with room to remember that it is on its way to `peers`. NULL: no memory.
+ */
+struct smq_body *smq_body_new(struct smq_worker *w, const struct smq_content *c, uint64_t peers) SMQ_MUST_USE;
+/** Notes with its mid are in the batches of `peers`: its row says so.
+ * @param group  $share/group/filter, if it is for a member of that group, or comes back from one; empty else */
+void smq_body_leaves(struct smq_worker *w, struct smq_body *body, const struct smq_content *c, smq_span group,
+                     uint64_t peers);
+/** A QUEUE row is about to name the body of what is routed: returns it, with its row written. NULL: there is none, the
+ * content is to stand in the QUEUE row. */
+struct smq_body *smq_body_ref(struct smq_worker *w, struct smq_routing *r);
 /** A row that named it is gone. */
 void smq_body_unref(struct smq_worker *w, struct smq_body *body);
-/** The mid for a note to `peer` about a body that names it. Peers that have no stored session get none (0). */
-uint64_t smq_body_mid_for(const struct smq_body *body, unsigned peer);
-/** A note of `from` with this mid (not 0) was dealt with: noted with this turn's writes. */
+/** It goes if nothing needs it. NULL allowed. */
+void smq_body_settle(struct smq_worker *w, struct smq_body *body);
+/** One that was found in the store at a start, with `rows` rows that name it. NULL: no memory. */
+struct smq_body *smq_body_found(struct smq_worker *w, uint64_t mid, uint32_t size, uint32_t rows) SMQ_MUST_USE;
+/** Frees all of them, for the end of the worker. */
+void smq_bodies_deinit(struct smq_worker *w);
+
+/** There is a subscription of a stored session here, or one is about to be made: all peers are told, once, and with it
+ * counts as an announcement (smq_peers_awaited). To be called before the SUBACK is made ready. */
+void smq_durable_announce(struct smq_worker *w);
+/** Who has said so: bits of peers. */
+uint64_t smq_durable_peers(const struct smq_worker *w);
+/** A note of `from` with this mid (0: nothing to confirm) was dealt with: said with this turn's writes. */
 void smq_durable_passed(struct smq_worker *w, unsigned from, uint64_t mid);
+/** Puts that into the writes of this turn, which are about to be taken. */
+void smq_durable_put_passed(struct smq_worker *w);
 /** w->mark has risen: peers hear which of their messages are safe here, so that they may delete them. */
 void smq_durable_committed(struct smq_worker *w);
-/** Who has stored sessions with subscriptions: bits of peers. */
-uint64_t smq_durable_peers(const struct smq_worker *w);
 
 #endif

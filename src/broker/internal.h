@@ -58,6 +58,8 @@ struct smq_worker {
     uint8_t store_state;         /* enum smq_store_state */
     struct smq_writes *writes;   /* of this turn; NULL: nothing yet */
     uint64_t n_written;          /* number of the last writes that were begun */
+    uint64_t n_rows_written;     /* rows put or deleted so far; counted also when there is no memory for them */
+    struct smq_list bodies;      /* of smq_body: all there are */
     uint64_t n_bodies;           /* numbers given to bodies so far: the lower bits of the last mid */
     struct smq_map sids;         /* sid -> struct smq_session, of those that are stored */
     struct smq_list tomb_rows;   /* rows of removals, until no older message can come (durable_session.c) */

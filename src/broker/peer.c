@@ -66,6 +66,7 @@ void smq_peers_deinit(struct smq_worker *w)
     for (unsigned i = 0; p->of != NULL && i < w->count; i++) {
         smq_batch_free(p->of[i].box.first);
         smq_batch_free(p->of[i].box.back);
+        smq_mem_free(w->mem, p->of[i].transit.items);
         smq_mem_free(w->mem, p->of[i].kept_by);
     }
     smq_mem_free(w->mem, p->of);
@@ -103,7 +104,7 @@ smqtt_err smq_peers_reserve(struct smq_worker *w)
 {
     struct smq_peers *p = &w->peers;
     for (unsigned i = 0; p->of != NULL && i < w->count; i++) {
-        size_t size = sizeof(struct smq_note_interest);
+        size_t size = sizeof(struct smq_note_interest) + sizeof(struct smq_note_num); /* STORED */
         if (i != w->index && !smq_outbox_reserve(&p->of[i].box, &p->pool, size, false)) {
             return SMQTT_E_NOMEM;
         }
@@ -179,18 +180,19 @@ static void on_stats(struct smq_worker *w, unsigned from, struct smq_note *head)
 }
 
 static void (*const readers[SMQ_NOTE_TYPES])(struct smq_worker *w, unsigned from, struct smq_note *head) = {
-    [SMQ_NOTE_PUBLISH] = smq_peer_on_publish, [SMQ_NOTE_SMALL] = smq_peer_on_small,
-    [SMQ_NOTE_KEEP] = smq_peer_on_keep,       [SMQ_NOTE_GIVE] = smq_share_on_give,
-    [SMQ_NOTE_BACK] = smq_group_on_back,      [SMQ_NOTE_SEALED] = smq_far_on_sealed,
-    [SMQ_NOTE_OPENED] = smq_far_on_opened,    [SMQ_NOTE_INTEREST] = on_interest,
-    [SMQ_NOTE_APPLIED] = on_applied,          [SMQ_NOTE_FETCH] = smq_pull_on_fetch,
-    [SMQ_NOTE_FETCHED] = smq_pull_on_fetched, [SMQ_NOTE_FETCH_END] = smq_pull_on_end,
-    [SMQ_NOTE_FETCH_STOP] = smq_pull_on_stop, [SMQ_NOTE_JOIN] = smq_group_on_join,
-    [SMQ_NOTE_JOINED] = smq_share_on_joined,  [SMQ_NOTE_LEAVE] = smq_group_on_leave,
-    [SMQ_NOTE_MEMBER] = smq_group_on_member,  [SMQ_NOTE_HOLD] = on_hold,
-    [SMQ_NOTE_SERVER] = smq_far_on_server,    [SMQ_NOTE_DETECT] = smq_far_on_detect,
-    [SMQ_NOTE_ANSWER] = smq_far_on_answer,    [SMQ_NOTE_DETECTED] = smq_far_on_detected,
-    [SMQ_NOTE_ASK_STATS] = on_ask_stats,      [SMQ_NOTE_STATS] = on_stats,
+    [SMQ_NOTE_PUBLISH] = smq_peer_on_publish,  [SMQ_NOTE_SMALL] = smq_peer_on_small,
+    [SMQ_NOTE_KEEP] = smq_peer_on_keep,        [SMQ_NOTE_GIVE] = smq_share_on_give,
+    [SMQ_NOTE_BACK] = smq_group_on_back,       [SMQ_NOTE_SEALED] = smq_far_on_sealed,
+    [SMQ_NOTE_OPENED] = smq_far_on_opened,     [SMQ_NOTE_INTEREST] = on_interest,
+    [SMQ_NOTE_APPLIED] = on_applied,           [SMQ_NOTE_FETCH] = smq_pull_on_fetch,
+    [SMQ_NOTE_FETCHED] = smq_pull_on_fetched,  [SMQ_NOTE_FETCH_END] = smq_pull_on_end,
+    [SMQ_NOTE_FETCH_STOP] = smq_pull_on_stop,  [SMQ_NOTE_JOIN] = smq_group_on_join,
+    [SMQ_NOTE_JOINED] = smq_share_on_joined,   [SMQ_NOTE_LEAVE] = smq_group_on_leave,
+    [SMQ_NOTE_MEMBER] = smq_group_on_member,   [SMQ_NOTE_HOLD] = on_hold,
+    [SMQ_NOTE_SERVER] = smq_far_on_server,     [SMQ_NOTE_DETECT] = smq_far_on_detect,
+    [SMQ_NOTE_ANSWER] = smq_far_on_answer,     [SMQ_NOTE_DETECTED] = smq_far_on_detected,
+    [SMQ_NOTE_ASK_STATS] = on_ask_stats,       [SMQ_NOTE_STATS] = on_stats,
+    [SMQ_NOTE_STORED] = smq_durable_on_stored, [SMQ_NOTE_PASSED] = smq_durable_on_passed,
 };
 
 /* ------------------------------------------------------------ batches */
@@ -206,6 +208,13 @@ struct smq_batch *smq_worker_take_batch(struct smq_worker *w, unsigned peer)
         if (note != NULL) {
             note->number = p->heard;
             p->told = p->heard;
+        }
+    }
+    if (p->confirmed != p->safe) {
+        struct smq_note_num *note = smq_peer_note(w, peer, SMQ_NOTE_PASSED, sizeof *note);
+        if (note != NULL) {
+            note->number = p->safe;
+            p->confirmed = p->safe;
         }
     }
     struct smq_batch *batch = smq_outbox_take(&p->box);

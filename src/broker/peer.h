@@ -37,6 +37,8 @@ enum smq_note_type {
     SMQ_NOTE_ASK_STATS,  /* smq_note: tell me */
     SMQ_NOTE_STATS,      /* smq_note_stats */
     SMQ_NOTE_SMALL,      /* smq_note_small: as PUBLISH */
+    SMQ_NOTE_STORED,     /* smq_note_num: an announcement: there are subscriptions of stored sessions */
+    SMQ_NOTE_PASSED,     /* smq_note_num: messages with a mid up to this one are safe there */
     SMQ_NOTE_TYPES
 };
 
@@ -46,7 +48,7 @@ struct smq_note_small {
     uint64_t origin; /* as in smq_note_msg */
     uint16_t topic_len, props_len, payload_len;
     uint8_t qos, flags;
-    uint8_t bytes[]; /* topic, properties, payload */
+    uint8_t bytes[]; /* with SMQ_FLAG_MID 8 bytes of mid; topic, properties, payload */
 };
 
 struct smq_note_msg {
@@ -55,6 +57,7 @@ struct smq_note_msg {
     uint64_t version;
     uint64_t kept;   /* how many messages to retain the sender has sent to the owner of the topic, with this one */
     uint64_t origin; /* who published it (broker/hold.h); 0: nobody who can wait */
+    uint64_t mid;    /* to be confirmed when it is safe (broker/durable.h); 0: nobody asks */
     struct smq_handle to, group; /* GIVE: the member's subscription and the group; BACK: the group */
     struct smq_refbuf *msg;      /* the message, and the note is an owner of it; NULL: it stands behind the note */
     uint32_t props_len, payload_len;
@@ -62,7 +65,7 @@ struct smq_note_msg {
     uint8_t qos, flags; /* SMQ_FLAG_* */
     uint8_t bytes[];    /* topic, properties, payload, source */
 };
-enum { SMQ_FLAG_RETAIN = 1, SMQ_FLAG_TEXT = 2, SMQ_FLAG_MUST_SHIFT = 4, SMQ_FLAG_OPENED = 8 };
+enum { SMQ_FLAG_RETAIN = 1, SMQ_FLAG_TEXT = 2, SMQ_FLAG_MUST_SHIFT = 4, SMQ_FLAG_OPENED = 8, SMQ_FLAG_MID = 64 };
 
 struct smq_note_interest {
     struct smq_note head;
@@ -124,13 +127,27 @@ struct smq_note_detect {
     uint8_t body[];
 };
 
+/** Bodies on their way to a peer, in the order of their notes. */
+struct smq_transit {
+    struct smq_body **items; /* a ring; cap is a power of two */
+    uint32_t head, n, cap;
+};
+/** Up to which mid of a peer this worker has dealt with its messages, and which writes say so. */
+struct smq_passed_at {
+    uint64_t mark, number;
+};
+
 /** One peer. */
 struct smq_peer {
     struct smq_outbox box;
-    uint64_t applied;           /* how many of our announcements it has applied */
-    uint64_t heard, told;       /* its announcements that we applied, and what it was told of that */
-    uint64_t kept_out, kept_in; /* messages to retain that it was sent, and that came from it */
-    uint64_t *kept_by;          /* for each owner: those that it was sent by this peer, as far as is known here */
+    uint64_t applied;                 /* how many of our announcements it has applied */
+    uint64_t heard, told;             /* its announcements that we applied, and what it was told of that */
+    uint64_t kept_out, kept_in;       /* messages to retain that it was sent, and that came from it */
+    struct smq_transit transit;       /* what it has not confirmed yet */
+    uint64_t passed;                  /* the highest mid of its messages that were dealt with, */
+    struct smq_passed_at first, last; /* what is written of that and not committed: the oldest and the newest, */
+    uint64_t safe, confirmed;         /* what is committed, and what it was told of that */
+    uint64_t *kept_by;                /* for each owner: those that it was sent by this peer, as far as is known here */
     struct smq_worker_stats stats;
 };
 
@@ -139,9 +156,11 @@ struct smq_peers {
     struct smq_batch_pool pool;
     struct smq_peer *of; /* one for each worker; that of its own stays empty. NULL: it is alone */
     struct smq_interest interest;
-    uint64_t announced; /* announcements so far */
-    uint64_t everyone;  /* up to here all peers have applied them */
-    uint64_t full;      /* bits of peers that have more waiting than they should */
+    uint64_t announced;    /* announcements so far */
+    uint64_t everyone;     /* up to here all peers have applied them */
+    uint64_t full;         /* bits of peers that have more waiting than they should */
+    uint64_t stored;       /* bits of peers that have subscriptions of stored sessions */
+    bool announced_stored; /* they know that this worker has some */
 };
 
 /** SMQTT_E_NOMEM; SMQTT_E_USAGE when there are more than SMQ_WORKERS_MAX. */
@@ -193,6 +212,8 @@ void smq_group_on_member(struct smq_worker *w, unsigned from, struct smq_note *h
 void smq_group_on_back(struct smq_worker *w, unsigned from, struct smq_note *head);
 void smq_share_on_joined(struct smq_worker *w, unsigned from, struct smq_note *head);
 void smq_share_on_give(struct smq_worker *w, unsigned from, struct smq_note *head);
+void smq_durable_on_stored(struct smq_worker *w, unsigned from, struct smq_note *head);
+void smq_durable_on_passed(struct smq_worker *w, unsigned from, struct smq_note *head);
 void smq_far_on_server(struct smq_worker *w, unsigned from, struct smq_note *head);
 void smq_far_on_detect(struct smq_worker *w, unsigned from, struct smq_note *head);
 void smq_far_on_answer(struct smq_worker *w, unsigned from, struct smq_note *head);

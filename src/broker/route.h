@@ -21,10 +21,13 @@ struct smq_routing {
     const struct smq_subscriber *from; /* publisher, for No Local; NULL: nobody */
     uint64_t origin;                   /* of a message of another worker (broker/hold.h); 0: `from` is here */
     struct smq_shared *share;          /* while it is given to one member of a group: through which subscription */
-    bool from_peer;                    /* another worker has it from its publisher: it is not told to others */
-    bool checked;                      /* all of it came through the codec */
-    size_t n_receivers;                /* out: how many matched */
-    struct smq_template templates[4];  /* by version (3.x, 5) and by having a packet identifier */
+    struct smq_body *body; /* what QUEUE rows of this message name (smq_body_ref); NULL: it stands in its one row */
+    uint64_t confirm;      /* bits of peers that say when it is safe with them */
+    bool from_peer;        /* another worker has it from its publisher: it is not told to others */
+    bool checked;          /* all of it came through the codec */
+    bool refusable;        /* its publisher can be told that nothing more is stored */
+    size_t n_receivers;    /* out: how many matched */
+    struct smq_template templates[4]; /* by version (3.x, 5) and by having a packet identifier */
 };
 
 /** Sets everything but r->content, which the caller has filled with views. Of the templates only what is looked at. */
@@ -34,8 +37,11 @@ static inline void smq_routing_init_rest(struct smq_routing *r, const struct smq
     r->from = from;
     r->origin = 0;
     r->share = NULL;
+    r->body = NULL;
+    r->confirm = 0;
     r->from_peer = false;
     r->checked = checked;
+    r->refusable = false;
     r->n_receivers = 0;
     for (size_t i = 0; i < SMQ_ARRAY_LEN(r->templates); i++) {
         r->templates[i].len = 0;
@@ -57,8 +63,9 @@ static inline void smq_routing_deinit(struct smq_routing *r)
 /** The block, made if need be; NULL with *err SMQTT_E_NOMEM or SMQTT_E_QUOTA (memory_limit). */
 struct smq_refbuf *smq_routing_msg(struct smq_worker *w, struct smq_routing *r, smqtt_err *err);
 /**
- * Retains the message where it says so, and delivers it to all who subscribed.
+ * Retains the message where it says so, and delivers it to all who subscribed. What must survive of it is written.
  * @retval SMQTT_E_BAD_TEXT  it was not checked before and is ill-formed: counted, nobody got it
+ * @retval SMQTT_E_FULL      r->refusable, and the store takes no more: nobody got it
  * @retval SMQTT_E_QUOTA, SMQTT_E_NOMEM  nobody got it
  */
 SMQ_MUST_USE smqtt_err smq_route(struct smq_worker *w, struct smq_routing *r);

@@ -33,6 +33,7 @@ smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_brok
     w->has_store = env->has_store;
     smq_list_init(&w->gated);
     smq_list_init(&w->tomb_rows);
+    smq_list_init(&w->bodies);
     w->defer = env->defer;
     w->defer_ctx = env->defer_ctx;
     w->auth_turn = 1;
@@ -118,6 +119,7 @@ void smq_worker_free(struct smq_worker *w)
         smq_retain_deinit(&w->retain);
     }
     smq_peers_deinit(w);
+    smq_bodies_deinit(w);
     smq_writes_free(w->writes);
     smq_chunk_pool_deinit(&w->chunks);
     smq_msg_spares_end(w->account, w->mem);
