@@ -2,6 +2,7 @@
 #include "harness.h"
 #include "broker/internal.h"
 #include "broker/route.h"
+#include "disk.h"
 
 enum { WALL = 1700000000, SPANS = 64 };
 
@@ -42,6 +43,7 @@ void bed_start(struct bed *bed)
         bed->env.count = bed->count;
         bed->env.ledger = &bed->ledger;
     }
+    bed->env.has_store = bed->disk != NULL;
     for (unsigned i = 0; i < bed->count; i++) {
         bed->env.index = bed->count > 1 ? i : bed->env.index;
         assert_int_equal(smq_worker_new(&bed->env, &bed->config, bed->now, &bed->workers[i]), SMQTT_OK);
@@ -110,6 +112,8 @@ static void serve(struct client *c)
     c->fate = smq_conn_fate(c->conn, &c->owner);
     if (c->fate == SMQ_FATE_HANDOVER && bed->count > 1) {
         hand_over(c);
+    } else if (c->fate == SMQ_FATE_CLOSE_AFTER_OUTPUT && smq_conn_is_gated(c->conn)) {
+        return; /* when what waits for the store has left */
     } else if (c->fate != SMQ_FATE_KEEP) {
         close_transport(c);
     } else if (c->was_paused && !smq_conn_paused(c->conn)) {
@@ -137,6 +141,11 @@ static struct smq_batch *channel_take(struct channel *ch)
         ch->head = ch->n = 0;
     }
     return batch;
+}
+
+bool bed_send_writes(struct bed *bed, unsigned worker)
+{
+    return bed->disk != NULL && disk_take(bed->disk, bed->workers[worker]);
 }
 
 bool bed_send_batches(struct bed *bed, unsigned from, unsigned to)
@@ -184,12 +193,22 @@ static bool turn_all(struct bed *bed)
         smq_worker_settle(bed->workers[i], bed->now);
     }
     for (unsigned i = 0; i < bed->count; i++) {
+        any = bed_send_writes(bed, i) || any;
         for (unsigned to = 0; to < bed->count; to++) {
             any = bed_send_batches(bed, i, to) || any;
         }
         any = bed_serve(bed, i) || any;
     }
+    if (bed->disk != NULL && !bed->disk->by_hand) {
+        any = disk_commit(bed->disk, bed->workers, SIZE_MAX, bed->now) || any;
+    }
     return any;
+}
+
+void bed_commit(struct bed *bed, size_t n)
+{
+    disk_commit(bed->disk, bed->workers, n, bed->now);
+    bed_turn(bed);
 }
 
 void bed_turn(struct bed *bed)
@@ -240,6 +259,7 @@ void bed_step(struct bed *bed)
     case TURN_SEND:
         if (t->at == 0) {
             smq_worker_tick(bed->workers[w], bed->now);
+            bed_send_writes(bed, w);
         }
         bed_send_batches(bed, w, t->at++);
         if (t->at == bed->count) {
@@ -248,6 +268,9 @@ void bed_step(struct bed *bed)
         break;
     case TURN_BYTES:
         bed_serve(bed, w);
+        if (bed->disk != NULL && test_random_below(&bed->rng, 2) == 0) {
+            disk_commit(bed->disk, bed->workers, 1 + test_random_below(&bed->rng, 3), bed->now);
+        }
         *t = (struct turn){.phase = TURN_SOCKETS};
         break;
     }
@@ -320,6 +343,9 @@ void bed_stop(struct bed *bed)
     }
     for (unsigned i = 0; i < bed->count; i++) {
         smq_worker_free(bed->workers[i]);
+    }
+    if (bed->disk != NULL) {
+        disk_crash(bed->disk);
     }
     assert_int_equal(bed->mem.live, 0);
 }

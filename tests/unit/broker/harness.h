@@ -32,6 +32,8 @@ struct client {
     bool was_paused;
 };
 
+struct disk;
+
 /** Batches on their way from one worker to another. */
 struct channel {
     struct smq_batch **items;
@@ -55,7 +57,8 @@ struct bed {
     struct channel channels[BED_WORKERS][BED_WORKERS]; /* from, to */
     struct turn turns[BED_WORKERS];
     unsigned count, opened;
-    bool slowly; /* nothing happens but by bed_step */
+    bool slowly;       /* nothing happens but by bed_step */
+    struct disk *disk; /* the store, to be set before bed_start (disk.h); NULL: there is none */
     struct smq_ledger ledger;
     struct smqtt_now now;
     struct client clients[BED_CLIENTS];
@@ -83,7 +86,10 @@ void bed_step(struct bed *bed);
 /** Steps until nothing is on its way. */
 void bed_calm(struct bed *bed);
 /* Single steps, for tests that play the turns themselves. False: there was nothing. */
+bool bed_send_writes(struct bed *bed, unsigned worker);
 bool bed_send_batches(struct bed *bed, unsigned from, unsigned to);
+/** Commits the first n writes that wait (SIZE_MAX: all), then turns. */
+void bed_commit(struct bed *bed, size_t n);
 bool bed_read_batch(struct bed *bed, unsigned from, unsigned to);
 bool bed_serve(struct bed *bed, unsigned worker);
 /** What the client has sent reaches its worker. */
