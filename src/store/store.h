@@ -31,6 +31,9 @@ struct smq_store_kind {
                       struct smq_store_why *why);
     /** Waits for what the store does in the background and frees it. What was written without sync is written out. */
     void (*close)(struct smq_store *store);
+    /** Opens it anew in its place after SMQTT_E_IO of write or sync. On failure (the disk is still full, …) every call
+     * but close and reopen gives SMQTT_E_IO, and it may be tried again. Errors as open. */
+    smqtt_err (*reopen)(struct smq_store *store, struct smq_store_why *why);
     /**
      * Writes all operations of all `n` writes, in this order, as one: after a crash all of them are there or none. GETs
      * are skipped.
