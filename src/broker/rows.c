@@ -139,8 +139,11 @@ static uint64_t to_wall(smqtt_ms mono, struct smqtt_now now)
     if (mono == SMQTT_NEVER) {
         return 0;
     }
-    uint64_t wall = mono >= now.mono ? now.wall + (mono - now.mono) : now.wall - (now.mono - mono);
-    return wall != 0 ? wall : 1;
+    if (mono >= now.mono) {
+        return now.wall + (mono - now.mono);
+    }
+    smqtt_ms ago = now.mono - mono;
+    return now.wall > ago ? now.wall - ago : 1; /* a machine without a clock begins at 0 */
 }
 
 static smqtt_ms from_wall(uint64_t wall, struct smqtt_now now)
@@ -148,7 +151,8 @@ static smqtt_ms from_wall(uint64_t wall, struct smqtt_now now)
     if (wall == 0) {
         return SMQTT_NEVER;
     }
-    return wall > now.wall ? now.mono + (wall - now.wall) : now.mono;
+    uint64_t left = wall > now.wall ? wall - now.wall : 0;
+    return left < SMQTT_NEVER - now.mono ? now.mono + left : SMQTT_NEVER;
 }
 
 /* ------------------------------------------------------------ META */

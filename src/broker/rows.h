@@ -18,8 +18,8 @@ enum smq_table {
     SMQ_TABLE_RETAINED,
     SMQ_TABLE_IDENTITY
 };
-/** Rows of a session, in the order in which they are read. */
-enum smq_session_row { SMQ_ROW_HEAD = 1, SMQ_ROW_WILL, SMQ_ROW_SUB, SMQ_ROW_QUEUE, SMQ_ROW_OUT, SMQ_ROW_IN };
+/** Rows of a session, in the order in which they are read: what is in flight is known before the queue comes. */
+enum smq_session_row { SMQ_ROW_HEAD = 1, SMQ_ROW_WILL, SMQ_ROW_SUB, SMQ_ROW_OUT, SMQ_ROW_IN, SMQ_ROW_QUEUE };
 enum {
     SMQ_STORE_FORMAT = 1,
     SMQ_KEY_FIXED = 18,                  /* bytes of the longest key without a string in it */

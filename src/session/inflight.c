@@ -76,6 +76,34 @@ smqtt_err smq_inflight_add(struct smq_inflight *f, const struct smqtt_mem *mem, 
     return SMQTT_OK;
 }
 
+/* How far the identifier is from the oldest one, in the order in which they are taken. */
+static uint16_t distance(const struct smq_inflight *f, uint16_t id)
+{
+    return id >= f->oldest ? (uint16_t)(id - f->oldest) : (uint16_t)(UINT16_MAX - f->oldest + id);
+}
+
+smqtt_err smq_inflight_restore(struct smq_inflight *f, const struct smqtt_mem *mem, uint16_t id,
+                               enum smq_out_state state, void *msg, struct smq_out_slot **slot)
+{
+    if (id == 0 || smq_inflight_find(f, id) != NULL) {
+        return SMQTT_E_USAGE;
+    }
+    while (f->size == 0 || slot_of(f, id)->id != 0) {
+        SMQ_TRY(grow(f, mem)); /* at its last size each identifier has a place of its own */
+    }
+    struct smq_out_slot *s = slot_of(f, id);
+    *s = (struct smq_out_slot){.msg = msg, .id = id, .state = (uint8_t)state};
+    if (f->count == 0) {
+        f->oldest = id;
+        f->next_id = id_after(id);
+    } else if (f->next_id != f->oldest && distance(f, id) >= distance(f, f->next_id)) {
+        f->next_id = id_after(id);
+    }
+    f->count++;
+    *slot = s;
+    return SMQTT_OK;
+}
+
 struct smq_out_slot *smq_inflight_find(struct smq_inflight *f, uint16_t id)
 {
     if (f->count == 0 || id == 0) {

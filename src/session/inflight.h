@@ -33,6 +33,16 @@ void smq_inflight_deinit(struct smq_inflight *f, const struct smqtt_mem *mem);
  *  acknowledged first; SMQTT_E_NOMEM. *slot stays valid until the next add or remove. */
 SMQ_MUST_USE smqtt_err smq_inflight_add(struct smq_inflight *f, const struct smqtt_mem *mem, uint8_t qos, void *msg,
                                         uint16_t max, struct smq_out_slot **slot);
+/**
+ * Puts back one that was in flight before a new start, with its identifier. To be called in the order in which they
+ * were first sent, the oldest first, before anything is added: the walk keeps that order [MQTT-4.6.0-1], whatever
+ * identifiers are missing between them and wherever they wrap around.
+ * @param state  not SMQ_OUT_FREE
+ * @param msg    the caller's; NULL as long as it is to come, and with SMQ_OUT_WAIT_PUBCOMP
+ * @retval SMQTT_E_USAGE  identifier 0, or one that is in flight already; SMQTT_E_NOMEM. Nothing changed.
+ */
+SMQ_MUST_USE smqtt_err smq_inflight_restore(struct smq_inflight *f, const struct smqtt_mem *mem, uint16_t id,
+                                            enum smq_out_state state, void *msg, struct smq_out_slot **slot);
 /** The slot of an identifier, or NULL. */
 struct smq_out_slot *smq_inflight_find(struct smq_inflight *f, uint16_t id);
 /** Frees the slot; the last one frees the table. */

@@ -382,6 +382,85 @@ static void test_random_against_a_list(void **state)
     assert_int_equal(fm.live, 0);
 }
 
+/* ------------------------------------------------------------ after a new start */
+
+/* Another table is made of what is known, and goes on like the first. */
+static void restart(struct smq_inflight *f, const struct smqtt_mem *mem, const struct model *m)
+{
+    smq_inflight_deinit(f, mem);
+    smq_inflight_init(f);
+    for (size_t i = 0; i < m->n; i++) {
+        struct smq_out_slot *slot;
+        enum smq_out_state as = (enum smq_out_state)m->sent[i].state;
+        assert_int_equal(smq_inflight_restore(f, mem, m->sent[i].id, as, &tokens[m->sent[i].token], &slot), SMQTT_OK);
+        assert_int_equal(slot->id, m->sent[i].id);
+        assert_int_equal(slot->sent, 0);
+    }
+}
+
+static void test_restored_at_any_time(void **state)
+{
+    (void)state;
+    struct failing_mem fm;
+    failing_mem_init(&fm);
+    uint64_t rnd = 7;
+    struct smq_inflight f;
+    struct model m = {0};
+    smq_inflight_init(&f);
+    f.next_id = 65500;
+    for (size_t i = 0; i < 20000; i++) {
+        if (m.n == 0 || test_random_below(&rnd, 2) != 0) {
+            step_add(&f, &fm.mem, &m, &rnd);
+        } else {
+            step_ack(&f, &fm.mem, &m, &rnd);
+        }
+        if (test_random_below(&rnd, 8) == 0) {
+            uint16_t next = f.next_id;
+            restart(&f, &fm.mem, &m);
+            check(&f, &m);
+            if (m.n == 0 || test_random_below(&rnd, 4) != 0) {
+                f.next_id = next; /* so that identifiers come round; else it goes on behind the newest */
+            }
+        }
+        check(&f, &m);
+    }
+    smq_inflight_deinit(&f, &fm.mem);
+    assert_int_equal(fm.live, 0);
+}
+
+/* Identifiers far from each other, as damaged rows may name them, need a large table but nothing else. */
+static void test_restored_with_any_identifiers(void **state)
+{
+    (void)state;
+    static const uint16_t ids[] = {65535, 1, 8, 32769, 40000, 9, 65534, 2};
+    struct failing_mem fm;
+    failing_mem_init(&fm);
+    struct smq_inflight f;
+    struct smq_out_slot *slot;
+    smq_inflight_init(&f);
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(ids); i++) {
+        assert_int_equal(smq_inflight_restore(&f, &fm.mem, ids[i], SMQ_OUT_WAIT_PUBACK, NULL, &slot), SMQTT_OK);
+        assert_int_equal(smq_inflight_restore(&f, &fm.mem, ids[i], SMQ_OUT_WAIT_PUBACK, NULL, &slot), SMQTT_E_USAGE);
+    }
+    assert_int_equal(smq_inflight_restore(&f, &fm.mem, 0, SMQ_OUT_WAIT_PUBACK, NULL, &slot), SMQTT_E_USAGE);
+    size_t n = 0;
+    for (slot = smq_inflight_next(&f, NULL); slot != NULL; slot = smq_inflight_next(&f, slot)) {
+        n++;
+    }
+    assert_int_equal(n, SMQ_ARRAY_LEN(ids));
+    assert_int_equal(smq_inflight_next(&f, NULL)->id, 65535);
+    assert_int_equal(smq_inflight_add(&f, &fm.mem, 1, NULL, UINT16_MAX, &slot), SMQTT_E_BUSY); /* it came round */
+    remove_id(&f, &fm.mem, 65535);
+    assert_int_equal(smq_inflight_next(&f, NULL)->id, 1);
+    for (size_t i = 1; i < SMQ_ARRAY_LEN(ids); i++) {
+        remove_id(&f, &fm.mem, ids[i]);
+    }
+    assert_int_equal(fm.live, 0);
+    failing_mem_arm(&fm, 1);
+    assert_int_equal(smq_inflight_restore(&f, &fm.mem, 5, SMQ_OUT_WAIT_PUBACK, NULL, &slot), SMQTT_E_NOMEM);
+    assert_true(f.count == 0 && fm.live == 0);
+}
+
 /* ------------------------------------------------------------ memory */
 
 static void test_memory_goes_back(void **state)
@@ -449,6 +528,8 @@ int main(void)
         cmocka_unit_test(test_window_is_the_peers),
         cmocka_unit_test(test_full_window_of_all_identifiers),
         cmocka_unit_test(test_random_against_a_list),
+        cmocka_unit_test(test_restored_at_any_time),
+        cmocka_unit_test(test_restored_with_any_identifiers),
         cmocka_unit_test(test_memory_goes_back),
         cmocka_unit_test(test_without_memory_nothing_changes),
     };
