@@ -145,9 +145,11 @@ static void on_interest(struct smq_worker *w, unsigned from, struct smq_note *he
 static void on_applied(struct smq_worker *w, unsigned from, struct smq_note *head)
 {
     struct smq_peers *p = &w->peers;
-    p->of[from].applied = ((const struct smq_note_num *)head)->number;
+    const struct smq_note_applied *note = (const struct smq_note_applied *)head;
+    p->of[from].applied = note->number;
     uint64_t least = UINT64_MAX;
     for (unsigned i = 0; i < w->count; i++) {
+        p->of[from].kept_by[i] = note->kept[i];
         if (i != w->index && p->of[i].applied < least) {
             least = p->of[i].applied;
         }
@@ -197,6 +199,23 @@ static void (*const readers[SMQ_NOTE_TYPES])(struct smq_worker *w, unsigned from
 
 /* ------------------------------------------------------------ batches */
 
+/* What was published here before and is to be retained did not go to the peer's new subscribers, so its keeper must
+ * have it before it answers them: it may be on its way still. */
+static void tell_applied(struct smq_worker *w, unsigned peer)
+{
+    struct smq_peer *p = &w->peers.of[peer];
+    struct smq_note_applied *note =
+        smq_peer_note(w, peer, SMQ_NOTE_APPLIED, sizeof *note + w->count * sizeof note->kept[0]);
+    if (note == NULL) {
+        return;
+    }
+    note->number = p->heard;
+    for (unsigned i = 0; i < w->count; i++) {
+        note->kept[i] = w->peers.of[i].kept_out;
+    }
+    p->told = p->heard;
+}
+
 struct smq_batch *smq_worker_take_batch(struct smq_worker *w, unsigned peer)
 {
     if (w->peers.of == NULL || peer >= w->count || peer == w->index) {
@@ -204,11 +223,7 @@ struct smq_batch *smq_worker_take_batch(struct smq_worker *w, unsigned peer)
     }
     struct smq_peer *p = &w->peers.of[peer];
     if (p->told != p->heard) {
-        struct smq_note_num *note = smq_peer_note(w, peer, SMQ_NOTE_APPLIED, sizeof *note);
-        if (note != NULL) {
-            note->number = p->heard;
-            p->told = p->heard;
-        }
+        tell_applied(w, peer);
     }
     if (p->confirmed != p->safe) {
         struct smq_note_num *note = smq_peer_note(w, peer, SMQ_NOTE_PASSED, sizeof *note);

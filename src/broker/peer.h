@@ -20,7 +20,7 @@ enum smq_note_type {
     SMQ_NOTE_OPENED,     /* smq_note_msg: what it was, for the worker of its publisher to publish */
     SMQ_NOTE_BACK,       /* smq_note_msg: the member does not take it */
     SMQ_NOTE_INTEREST,   /* smq_note_interest */
-    SMQ_NOTE_APPLIED,    /* smq_note_num: announcements that were applied so far */
+    SMQ_NOTE_APPLIED,    /* smq_note_applied: announcements that were applied so far */
     SMQ_NOTE_FETCH,      /* smq_note_fetch: which retained messages are there? */
     SMQ_NOTE_FETCHED,    /* smq_note_fetched: some of them */
     SMQ_NOTE_FETCH_END,  /* smq_note_handle: that were all */
@@ -75,6 +75,11 @@ struct smq_note_interest {
 struct smq_note_num {
     struct smq_note head;
     uint64_t number;
+};
+struct smq_note_applied {
+    struct smq_note head;
+    uint64_t number;
+    uint64_t kept[]; /* for each worker: how many messages to retain it was sent by now */
 };
 struct smq_note_handle {
     struct smq_note head;

@@ -124,6 +124,37 @@ static void an_answer_waits_for_a_whole_round(void **state)
     bed_stop(&bed);
 }
 
+/* A message that was published just before its worker heard of the subscription is on its way to its keeper, and does
+ * not come live: the keeper waits for it before it answers. */
+static void what_does_not_come_live_is_waited_for(void **state)
+{
+    (void)state;
+    start(3);
+    struct client *pub = client_on(0, "p"), *c = client_on(2, "c");
+    const char *topic = name_of(1, "topic");
+    client_publish(pub, topic, "old", 1, true);
+    bed.slowly = true;
+    client_send_publish(pub, topic, "new", 1, true, 5);
+    client_push(pub);
+    send_subscribe(c, topic, 0);
+    for (unsigned other = 0; other < 2; other++) {
+        assert_true(bed_send_batches(&bed, 2, other));
+        assert_true(bed_read_batch(&bed, 2, other));
+        assert_true(bed_send_batches(&bed, other, 2)); /* that of 0 to the keeper is still on its way */
+        assert_true(bed_read_batch(&bed, other, 2));
+    }
+    bed_serve(&bed, 2);
+    client_expect(c, SMQ_SUBACK);
+    assert_true(bed_send_batches(&bed, 2, 1));
+    assert_true(bed_read_batch(&bed, 2, 1));
+    settle(1);
+    assert_false(bed_send_batches(&bed, 1, 2)); /* no answer */
+    bed_calm(&bed);
+    assert_true(client_expect_publish(c, topic, "new")->retain);
+    client_expect_none(c);
+    bed_stop(&bed);
+}
+
 /* The keeper may know of a live message before the subscriber's worker does: it does not come as a retained one in
  * front of itself, and of those that were published before it. */
 static void what_comes_live_is_not_pulled(void **state)
@@ -378,6 +409,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_keeper_reads_before_it_answers),
         cmocka_unit_test(an_answer_waits_for_a_whole_round),
+        cmocka_unit_test(what_does_not_come_live_is_waited_for),
         cmocka_unit_test(what_comes_live_is_not_pulled),
         cmocka_unit_test(subscribing_again_asks_again),
         cmocka_unit_test(own_messages_wait_for_the_rings),
