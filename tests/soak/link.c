@@ -54,7 +54,11 @@ static int dial(const struct soak *s)
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)s->f.port)};
     inet_pton(AF_INET, s->f.host, &to.sin_addr);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {
+    if (fd >= 0 && s->f.mortal && connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {
+        close(fd);
+        return -1;
+    }
+    if (fd < 0 || (!s->f.mortal && connect(fd, (struct sockaddr *)&to, sizeof to) != 0)) {
         perror("soak: connect");
         exit(2);
     }
@@ -76,6 +80,10 @@ static void half_connect(struct client *c)
 {
     wire_connect(c, false);
     int fd = dial(c->s);
+    if (fd < 0) {
+        c->out.len = 0;
+        return;
+    }
     size_t len = 1 + chance(&c->rng, c->out.len - 1);
     if (send(fd, c->out.at, len, MSG_NOSIGNAL) < 0) {
         c->s->n.closed++;
@@ -103,6 +111,10 @@ void link_begin(struct client *c)
     c->back_ns = 0;
     c->in.len = c->out.len = 0;
     c->fd = dial(c->s);
+    if (c->fd < 0) {
+        c->back_ns = c->s->now_ns + 10000000;
+        return;
+    }
     c->state = ASKED;
     c->until_cut = next_cut(c);
     c->polls_out = false;
@@ -250,7 +262,9 @@ void link_flush(struct client *c)
 
 static void lost(struct client *c)
 {
-    if (c->may_be_displaced && c->state == UP) {
+    if (c->s->f.mortal && !c->is_awaited) {
+        c->back_ns = c->s->now_ns + 1000000 * (1 + chance(&c->rng, 30));
+    } else if (c->may_be_displaced && c->state == UP) {
         /* The CONNECT of the connection before was still on its way from one worker to another. */
         c->s->n.displaced++;
         c->may_be_displaced = false;

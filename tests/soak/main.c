@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The soak: a load with connections that are cut all the time, and nothing may get lost, doubled or out of order. */
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -259,12 +260,26 @@ static void load(struct soak *s)
     }
 }
 
+/* Who kills the broker hears that all is through, and says when the last one that it started is up. */
+static void await_peace(struct soak *s)
+{
+    struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+    puts("calm");
+    fflush(stdout);
+    while (poll(&in, 1, 0) == 0) {
+        soak_turn(s, 5);
+    }
+}
+
 static void drain(struct soak *s)
 {
     if (!turn_until(s, is_delivered)) {
         say(s, "Nothing has moved for %u s: %llu of %llu deliveries have come.", s->f.patience,
             (unsigned long long)s->got, (unsigned long long)s->expected);
         s->n.lost += s->got == s->expected ? 1 : 0; /* PUBREL is missing */
+    }
+    if (s->f.mortal) {
+        await_peace(s);
     }
     if (!turn_until(s, are_served)) {
         for (unsigned i = 0; i < s->f.churn; i++) {
@@ -343,23 +358,16 @@ static unsigned number(const char *text)
 
 static bool read_flags(struct flags *f, int argc, char **argv)
 {
-    static const struct option longs[] = {{"port", required_argument, NULL, 'p'},
-                                          {"seed", required_argument, NULL, 's'},
-                                          {"qos", required_argument, NULL, 'q'},
-                                          {"messages", required_argument, NULL, 'n'},
-                                          {"pubs", required_argument, NULL, 'P'},
-                                          {"subs", required_argument, NULL, 'S'},
-                                          {"groups", required_argument, NULL, 'g'},
-                                          {"members", required_argument, NULL, 'm'},
-                                          {"window", required_argument, NULL, 'w'},
-                                          {"cut", required_argument, NULL, 'c'},
-                                          {"asleep", required_argument, NULL, 'z'},
-                                          {"churn", required_argument, NULL, 'h'},
-                                          {"hups", required_argument, NULL, 'u'},
-                                          {"pid", required_argument, NULL, 'b'},
-                                          {"patience", required_argument, NULL, 't'},
-                                          {"memory", no_argument, NULL, 'M'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        {"port", required_argument, NULL, 'p'},     {"seed", required_argument, NULL, 's'},
+        {"qos", required_argument, NULL, 'q'},      {"messages", required_argument, NULL, 'n'},
+        {"pubs", required_argument, NULL, 'P'},     {"subs", required_argument, NULL, 'S'},
+        {"groups", required_argument, NULL, 'g'},   {"members", required_argument, NULL, 'm'},
+        {"window", required_argument, NULL, 'w'},   {"cut", required_argument, NULL, 'c'},
+        {"asleep", required_argument, NULL, 'z'},   {"churn", required_argument, NULL, 'h'},
+        {"hups", required_argument, NULL, 'u'},     {"pid", required_argument, NULL, 'b'},
+        {"patience", required_argument, NULL, 't'}, {"memory", no_argument, NULL, 'M'},
+        {"mortal", no_argument, NULL, 'K'},         {NULL, 0, NULL, 0}};
     unsigned *const into[256] = {
         ['p'] = &f->port,   ['q'] = &f->qos,     ['n'] = &f->messages, ['P'] = &f->pubs, ['S'] = &f->subs,
         ['g'] = &f->groups, ['m'] = &f->members, ['w'] = &f->window,   ['c'] = &f->cut,  ['z'] = &f->asleep,
@@ -371,6 +379,8 @@ static bool read_flags(struct flags *f, int argc, char **argv)
             f->pid = strtol(optarg, NULL, 10);
         } else if (flag == 'M') {
             f->checks_memory = true;
+        } else if (flag == 'K') {
+            f->mortal = true;
         } else if (flag != '?' && into[flag] != NULL) {
             *into[flag] = number(optarg);
         } else {

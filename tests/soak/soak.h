@@ -34,6 +34,7 @@ struct flags {
     unsigned hups;      /* signals SIGHUP to `pid` during the load */
     long pid;           /* the broker; 0: unknown */
     bool checks_memory; /* the broker's, at the end */
+    bool mortal;        /* the broker is killed and started again; a byte on the standard input says: no more */
 };
 
 /* ---- clients */

@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A broker that is killed with SIGKILL at random moments under load, and started again: every acknowledged message is
+there, nothing comes twice at QoS 2 (the load and its account: tests/soak/*.c).
+
+  SMQTT_SOAK   the load generator
+  SMQTT_BIN    folder with smqttd
+  --rounds N   how often it is killed, 200
+  --workers N --qos 1,2 --seed N --messages N
+  --change-workers  each start has another number of workers
+  --beside-mosquitto  first shows what a kill costs: of 1,000 acknowledged messages for a client that is away, how many
+                are gone, with smqttd and with Debian's mosquitto (persistence true)
+"""
+import argparse
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+import harness  # noqa: E402
+
+CONF = """listener %d 127.0.0.1
+allow_anonymous true
+max_queued_messages 0
+max_inflight_messages 50
+persistence true
+persistence_location %s/
+"""
+OURS = "sys_interval 1\nconnection_messages false\n"
+PATIENCE = 60
+
+
+class Mortal:
+    """A broker that can be killed and started again on the same port and the same data."""
+
+    def __init__(self, workers=1, kind="smqttd"):
+        self.folder = tempfile.mkdtemp(prefix="smqtt-crash-")
+        os.chmod(self.folder, 0o777)
+        self.kind, self.workers, self.port = kind, workers, harness.free_port()
+        self.conf = os.path.join(self.folder, "broker.conf")
+        with open(self.conf, "w", encoding="utf-8") as f:
+            f.write(CONF % (self.port, self.folder) + (OURS if kind == "smqttd" else "") + harness.as_me())
+        self.start()
+
+    def start(self):
+        argv = ["/usr/sbin/mosquitto", "-v", "-c", self.conf]
+        if self.kind == "smqttd":
+            argv = [harness.program("smqttd"), "-c", self.conf, "--workers", str(self.workers)]
+        began = time.monotonic()
+        self.child = harness.Child(argv, name="broker")
+        self.child.wait_line(rb" running(\"})?$", PATIENCE)
+        return time.monotonic() - began
+
+    def kill(self):
+        self.child.process.kill()
+        self.child.process.wait()
+        if self.child in harness.Child.alive:
+            harness.Child.alive.remove(self.child)
+
+    def end(self):
+        code = self.child.stop(seconds=PATIENCE)
+        shutil.rmtree(self.folder, True)
+        return code
+
+
+class Killer(threading.Thread):
+    def __init__(self, broker, args, rng):
+        super().__init__(daemon=True)
+        self.broker, self.args, self.rng = broker, args, rng
+        self.kills, self.slowest, self.peace = 0, 0.0, threading.Event()
+
+    def run(self):
+        while not self.peace.wait(self.rng.uniform(0.05, 0.8)):
+            self.broker.kill()
+            self.kills += 1
+            if self.args.change_workers:
+                self.broker.workers = self.rng.choice((1, 2, 3, 4))
+            self.slowest = max(self.slowest, self.broker.start())
+
+
+def run(broker, args, qos, seed, kills_left):
+    argv = [os.environ.get("SMQTT_SOAK", "build/tests/soak/soak"), "--port", str(broker.port), "--qos", str(qos),
+            "--seed", str(seed), "--messages", str(args.messages), "--patience", str(PATIENCE), "--mortal"]
+    soak = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    killer = Killer(broker, args, random.Random(seed))
+    killer.start()
+    for line in soak.stdout:
+        if line.strip() == "calm":
+            killer.peace.set()
+            killer.join()
+            soak.stdin.write("\n")
+            soak.stdin.flush()
+        else:
+            print(line, end="", flush=True)
+        if killer.kills >= kills_left:
+            killer.peace.set()
+    killer.peace.set()
+    killer.join()
+    code = soak.wait()
+    print("killed %d times, the slowest start took %.2f s" % (killer.kills, killer.slowest), flush=True)
+    return code == 0, killer.kills
+
+
+def lost_of_a_thousand(kind):
+    """How many are gone of those that were acknowledged with QoS 1 for a client that was away, after SIGKILL."""
+    broker = Mortal(kind=kind)
+    with harness.Raw(broker) as away:
+        away.connect(client_id="away", clean=False)
+        away.subscribe("t", 1)
+    with harness.Raw(broker) as publisher:
+        publisher.connect(client_id="publisher")
+        for i in range(1, 1001):
+            publisher.send(harness.publish_packet(harness.V311, "t", b"%d" % i, qos=1, packet_id=i))
+        for _ in range(1000):
+            publisher.packet(PATIENCE, harness.PUBACK)
+    broker.kill()
+    broker.start()
+    came = set()
+    with harness.Raw(broker) as back:
+        back.connect(client_id="away", clean=False)
+        try:
+            while len(came) < 1000:
+                message = back.packet(3, harness.PUBLISH)
+                came.add(message.body[5:])
+                back.send(harness.packet(0x40, message.body[3:5]))
+        except AssertionError:
+            pass  # no more of them
+    broker.end()
+    return 1000 - len(came)
+
+
+def read_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--messages", type=int, default=200000)
+    parser.add_argument("--qos", default="1,2")
+    parser.add_argument("--seed", type=int, default=random.randrange(1000000))
+    parser.add_argument("--change-workers", action="store_true")
+    parser.add_argument("--beside-mosquitto", action="store_true")
+    return parser.parse_args()
+
+
+def main():
+    args = read_arguments()
+    if args.beside_mosquitto:
+        for kind in ("smqttd", "mosquitto"):
+            print("%s: %d of 1,000 acknowledged messages are gone after SIGKILL" % (kind, lost_of_a_thousand(kind)))
+    right, kills, seed = True, 0, args.seed
+    broker = Mortal(args.workers)
+    while kills < args.rounds and right:
+        for qos in args.qos.split(","):
+            print("-- qos %s, seed %d, %d workers" % (qos, seed, args.workers), flush=True)
+            ok, n = run(broker, args, int(qos), seed, args.rounds - kills)
+            right, kills = right and ok, kills + n
+        seed += 1
+    code = broker.end()
+    if code != 0 or not right:
+        print("smqttd ended with %s; its output:\n%s" % (code, broker.child.text()[-20000:]))
+    print("crash: %d kills, %s" % (kills, "right" if right and code == 0 else "WRONG"))
+    sys.exit(0 if right and code == 0 else 1)
+
+
+main()
