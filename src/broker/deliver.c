@@ -1,117 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/internal.h"
+#include "broker/gate.h"
 #include "broker/pull.h"
+#include "broker/queue.h"
 #include "broker/route.h"
 #include "broker/share.h"
 #include "broker/say.h"
 #include "broker/slow.h"
-
-/* ------------------------------------------------------------ the queue */
-
-enum { FIRST_ITEMS = 8 };
-
-static bool queue_push(struct smq_queue *q, const struct smqtt_mem *mem, struct smq_queued item, size_t bytes)
-{
-    if (q->n == q->cap) {
-        uint32_t cap = q->cap != 0 ? q->cap * 2 : FIRST_ITEMS;
-        struct smq_queued *items = smq_mem_alloc(mem, cap * sizeof *items);
-        if (items == NULL) {
-            return false;
-        }
-        for (uint32_t i = 0; i < q->n; i++) {
-            items[i] = q->items[(q->head + i) & (q->cap - 1)];
-        }
-        smq_mem_free(mem, q->items);
-        q->items = items;
-        q->cap = cap;
-        q->head = 0;
-    }
-    q->items[(q->head + q->n) & (q->cap - 1)] = item;
-    q->n++;
-    q->bytes += bytes;
-    return true;
-}
-
-static void queue_release(struct smq_queue *q, const struct smqtt_mem *mem)
-{
-    smq_mem_free(mem, q->items);
-    *q = (struct smq_queue){0};
-}
-
-static void queue_pop(struct smq_queue *q, const struct smqtt_mem *mem)
-{
-    q->bytes -= smq_delivery_msg(q->items[q->head].delivery)->len;
-    q->head = (q->head + 1) & (q->cap - 1);
-    q->n--;
-    if (q->n == 0) {
-        queue_release(q, mem);
-    }
-}
-
-void smq_session_clear_queue(struct smq_worker *w, struct smq_session *s)
-{
-    struct smq_queue *q = &s->queue;
-    for (uint32_t i = 0; i < q->n; i++) {
-        smq_delivery_free(w->mem, q->items[(q->head + i) & (q->cap - 1)].delivery);
-    }
-    w->stats.queued_messages -= q->n;
-    queue_release(q, w->mem);
-}
-
-static bool came_by(void *delivery, const struct smq_shared *only)
-{
-    const struct smq_shared *sh = smq_delivery_share(delivery);
-    return only != NULL ? sh == only : sh != NULL;
-}
-
-uint32_t smq_session_take_shared(struct smq_worker *w, struct smq_session *s, const struct smq_shared *only,
-                                 void ***taken)
-{
-    struct smq_queue *q = &s->queue;
-    uint32_t n = 0, kept = 0, mask = q->cap - 1;
-    for (uint32_t i = 0; i < q->n; i++) {
-        n += came_by(q->items[(q->head + i) & mask].delivery, only);
-    }
-    *taken = n != 0 ? smq_mem_zalloc(w->mem, n, sizeof **taken) : NULL;
-    if (*taken == NULL) {
-        return 0;
-    }
-    n = 0;
-    for (uint32_t i = 0; i < q->n; i++) {
-        struct smq_queued item = q->items[(q->head + i) & mask];
-        if (came_by(item.delivery, only)) {
-            q->bytes -= smq_delivery_msg(item.delivery)->len;
-            (*taken)[n++] = item.delivery;
-        } else {
-            q->items[(q->head + kept++) & mask] = item;
-        }
-    }
-    q->n = kept;
-    w->stats.queued_messages -= n;
-    if (kept == 0) {
-        queue_release(q, w->mem);
-    }
-    return n;
-}
-
-void smq_session_forget_share(struct smq_session *s, const struct smq_shared *sh)
-{
-    for (uint32_t i = 0; i < s->queue.n; i++) {
-        void *delivery = s->queue.items[(s->queue.head + i) & (s->queue.cap - 1)].delivery;
-        if (smq_delivery_share(delivery) == sh) {
-            smq_delivery_forget_share(delivery);
-        }
-    }
-}
-
-void smq_session_drop_first(struct smq_worker *w, struct smq_session *s)
-{
-    void *delivery = s->queue.items[s->queue.head].delivery;
-    queue_pop(&s->queue, w->mem);
-    smq_delivery_free(w->mem, delivery);
-    w->stats.queued_messages--;
-    smq_slow_dropped(w, s);
-}
 
 /* ------------------------------------------------------------ sending */
 
@@ -228,9 +122,18 @@ void smq_session_let_go(struct smq_worker *w, struct smq_session *s, struct smq_
 {
     if (slot->msg != NULL) {
         s->inflight_bytes -= smq_delivery_msg(slot->msg)->len;
+        smq_durable_let_go(w, s, slot->msg);
     }
     smq_delivery_free(w->mem, slot->msg);
     slot->msg = NULL;
+}
+
+/* The slot is free again, and nothing is left of what was in it. */
+static void end_slot(struct smq_worker *w, struct smq_session *s, struct smq_out_slot *slot)
+{
+    smq_durable_finished(w, s, slot);
+    smq_session_let_go(w, s, slot);
+    smq_inflight_remove(&s->out, w->mem, slot);
 }
 
 static void drop(struct smq_worker *w)
@@ -250,6 +153,30 @@ static void deliver_qos0(struct smq_worker *w, struct smq_session *s, struct smq
     }
 }
 
+static void *new_delivery(struct smq_worker *w, const struct smq_session *s, struct smq_refbuf *msg,
+                          const struct smq_routing *r, const struct smq_send *send)
+{
+    return s->stored != NULL && send->qos != 0
+               ? smq_delivery_new_stored(w->mem, msg, send->retain, send->ids, send->n_ids, r->share)
+               : smq_delivery_new(w->mem, msg, send->retain, send->ids, send->n_ids, r->share);
+}
+
+/* What a stored session is sent with QoS 2 leaves when it is known under which identifier [MQTT-4.3.3-2]: else it came
+ * again with another one after a crash, as a message of its own. */
+static smqtt_err close_gate(const struct smq_session *s, uint8_t qos)
+{
+    return s->stored != NULL && qos == 2 ? smq_gate_now(s->conn) : SMQTT_OK;
+}
+
+/* Kept apart, so that sessions without store need not look at it. */
+static __attribute__((noinline)) smqtt_err begin_stored(struct smq_worker *w, struct smq_session *s,
+                                                        struct smq_routing *r, const struct smq_send *send,
+                                                        void *delivery)
+{
+    smq_durable_set_row(delivery, smq_durable_deliver(w, s, r, send), r->body);
+    return close_gate(s, send->qos);
+}
+
 /* True when it went out, or was dropped because it never can; false when it has to wait. */
 static bool deliver_at_once(struct smq_worker *w, struct smq_session *s, struct smq_routing *r, struct smq_send *send)
 {
@@ -261,7 +188,7 @@ static bool deliver_at_once(struct smq_worker *w, struct smq_session *s, struct 
     if (msg != NULL && is_window_full(w, s, msg->len)) {
         return false;
     }
-    void *delivery = msg != NULL ? smq_delivery_new(w->mem, msg, send->retain, send->ids, send->n_ids, r->share) : NULL;
+    void *delivery = msg != NULL ? new_delivery(w, s, msg, r, send) : NULL;
     if (delivery == NULL) {
         drop(w);
         return true;
@@ -278,15 +205,56 @@ static bool deliver_at_once(struct smq_worker *w, struct smq_session *s, struct 
     send->id = slot->id;
     slot->sent = SMQ_WAS_SENT;
     s->inflight_bytes += msg->len;
-    err = send_now(s->conn, r, send);
+    if (s->stored != NULL) {
+        err = begin_stored(w, s, r, send, delivery);
+    }
+    if (err == SMQTT_OK) {
+        err = send_now(s->conn, r, send);
+    }
     if (err == SMQTT_E_NOMEM) {
         slot->sent = SMQ_MUST_RESEND; /* when there is memory again */
         s->n_unsent++;
     } else if (err != SMQTT_OK) {
         /* Larger than the client takes [MQTT-3.1.2-25], or outside its mount point: as if delivered. */
-        smq_session_let_go(w, s, slot);
-        smq_inflight_remove(&s->out, w->mem, slot);
+        end_slot(w, s, slot);
         drop(w);
+    }
+    return true;
+}
+
+/* One that is to wait in the store needs no delivery. */
+static bool enqueue_item(struct smq_worker *w, struct smq_session *s, struct smq_routing *r,
+                         const struct smq_send *send, struct smq_refbuf *msg)
+{
+    struct smq_queued item = smq_queued_of(NULL, send->qos, msg->len);
+    bool has_row = s->stored != NULL && send->qos != 0;
+    bool is_paged = has_row && r->share == NULL && smq_paged_takes(s, msg->len);
+    item.is_paged = is_paged;
+    if (!is_paged) {
+        item.delivery = new_delivery(w, s, msg, r, send);
+        if (item.delivery == NULL) {
+            return false;
+        }
+        smq_refbuf_ref(msg);
+    }
+    if (has_row) {
+        item.expires_s = smq_paged_expiry(r->content.expires);
+    }
+    if (!smq_queue_push(&s->queue, w->mem, item)) {
+        smq_delivery_free(w->mem, item.delivery);
+        return false;
+    }
+    if (!has_row) {
+        return true;
+    }
+    uint64_t n = smq_durable_deliver(w, s, r, send);
+    if (is_paged) {
+        struct smq_queued *last = smq_queue_at(&s->queue, s->queue.n - 1);
+        last->row = n;
+        last->body = r->body;
+        smq_paged_begin(w, s, item.expires_s);
+    } else {
+        smq_durable_set_row(item.delivery, n, r->body);
     }
     return true;
 }
@@ -299,14 +267,7 @@ static void enqueue(struct smq_worker *w, struct smq_session *s, struct smq_rout
         smq_slow_dropped(w, s);
         return;
     }
-    void *delivery = smq_delivery_new(w->mem, msg, send->retain, send->ids, send->n_ids, r->share);
-    if (delivery == NULL) {
-        drop(w);
-        return;
-    }
-    smq_refbuf_ref(msg);
-    if (!queue_push(&s->queue, w->mem, (struct smq_queued){delivery, send->qos}, msg->len)) {
-        smq_delivery_free(w->mem, delivery);
+    if (!enqueue_item(w, s, r, send, msg)) {
         drop(w);
         return;
     }
@@ -363,36 +324,60 @@ static smqtt_err send_delivery(struct smq_session *s, void *delivery, uint8_t qo
     return smq_conn_send(s->conn, &send);
 }
 
+/* Of one that is in the store only; false when it has to come from there first. */
+static bool drop_expired(struct smq_worker *w, struct smq_session *s, const struct smq_queued *item)
+{
+    if (item->expires_s > w->now.mono / 1000) {
+        return false;
+    }
+    smq_queue_remove(w, s, 0);
+    drop(w);
+    return true;
+}
+
+/* A message of QoS 1 or 2 gets its place in the window; false when there is none. */
+static bool begin_queued(struct smq_worker *w, struct smq_session *s, const struct smq_queued *item,
+                         struct smq_refbuf *msg, struct smq_out_slot **slot)
+{
+    if (is_window_full(w, s, msg->len)) {
+        return false;
+    }
+    smqtt_err err = smq_inflight_add(&s->out, w->mem, item->qos, item->delivery, window_of(w, s->conn), slot);
+    if (err != SMQTT_OK) {
+        return false;
+    }
+    (*slot)->sent = SMQ_WAS_SENT;
+    s->inflight_bytes += msg->len;
+    smq_durable_sent(w, s, *slot);
+    return true;
+}
+
 /* The first in the queue; false when it has to stay. */
 static bool send_first(struct smq_worker *w, struct smq_session *s)
 {
     struct smq_queued item = s->queue.items[s->queue.head];
     struct smq_out_slot *slot = NULL;
+    if (item.is_paged) {
+        return drop_expired(w, s, &item);
+    }
     struct smq_refbuf *msg = smq_delivery_msg(item.delivery);
     bool go = may_still_go(w, s, msg, false);
-    if (go && item.qos != 0 && is_window_full(w, s, msg->len)) {
+    if (go && item.qos != 0 && !begin_queued(w, s, &item, msg, &slot)) {
         return false;
     }
-    if (go && item.qos != 0) {
-        smqtt_err err = smq_inflight_add(&s->out, w->mem, item.qos, item.delivery, window_of(w, s->conn), &slot);
-        if (err != SMQTT_OK) {
-            return false;
-        }
-        slot->sent = SMQ_WAS_SENT;
-        s->inflight_bytes += msg->len;
-    }
-    bool sent = go && send_delivery(s, item.delivery, item.qos, slot != NULL ? slot->id : 0, false) == SMQTT_OK;
-    queue_pop(&s->queue, w->mem);
+    bool sent = go && close_gate(s, (uint8_t)item.qos) == SMQTT_OK &&
+                send_delivery(s, item.delivery, (uint8_t)item.qos, slot != NULL ? slot->id : 0, false) == SMQTT_OK;
+    smq_queue_pop(&s->queue, w->mem);
     w->stats.queued_messages--;
     if (!sent) {
         drop(w);
         if (slot != NULL) {
-            smq_session_let_go(w, s, slot);
-            smq_inflight_remove(&s->out, w->mem, slot);
+            end_slot(w, s, slot);
             return true;
         }
     }
     if (slot == NULL) {
+        smq_durable_let_go(w, s, item.delivery);
         smq_delivery_free(w->mem, item.delivery);
     }
     return true;
@@ -403,21 +388,23 @@ static bool resend(struct smq_worker *w, struct smq_session *s, struct smq_out_s
 {
     smqtt_err err = SMQTT_OK;
     bool dup = (slot->sent & SMQ_WAS_SENT) != 0; /* [MQTT-3.3.1-1] */
-    slot->sent = SMQ_WAS_SENT;
+    slot->sent = (slot->sent & SMQ_HAS_OUT) | SMQ_WAS_SENT;
     if (slot->state == SMQ_OUT_WAIT_PUBCOMP) {
-        err = smq_conn_write_ack(s->conn, SMQ_PUBREL, slot->id, 0);
+        err = close_gate(s, 2);
+        err = err == SMQTT_OK ? smq_conn_write_ack(s->conn, SMQ_PUBREL, slot->id, 0) : err;
     } else if (!may_still_go(w, s, smq_delivery_msg(slot->msg), dup)) {
         err = SMQTT_E_EXPIRED;
     } else {
-        err = send_delivery(s, slot->msg, slot->state == SMQ_OUT_WAIT_PUBREC ? 2 : 1, slot->id, dup);
+        uint8_t qos = slot->state == SMQ_OUT_WAIT_PUBREC ? 2 : 1;
+        err = close_gate(s, qos);
+        err = err == SMQTT_OK ? send_delivery(s, slot->msg, qos, slot->id, dup) : err;
     }
     if (err == SMQTT_E_NOMEM) {
         smq_conn_fail(s->conn, err);
         return false;
     }
     if (err != SMQTT_OK) {
-        smq_session_let_go(w, s, slot);
-        smq_inflight_remove(&s->out, w->mem, slot);
+        end_slot(w, s, slot);
         drop(w);
     }
     return true;
@@ -451,6 +438,9 @@ void smq_session_pump(struct smq_worker *w, struct smq_session *s)
     }
     uint32_t before = s->queue.n;
     while (s->queue.n != 0 && !is_output_full(w, s->conn) && send_first(w, s)) {
+    }
+    if (s->queue.n_paged != 0) {
+        smq_paged_want(w, s);
     }
     if (s->slow != NULL && s->queue.n != before) {
         smq_slow_took_messages(w, s);

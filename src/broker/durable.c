@@ -113,9 +113,3 @@ void smq_worker_committed(struct smq_worker *w, uint64_t n, struct smqtt_now now
         smq_gate_open(w);
     }
 }
-
-void smq_worker_fetched(struct smq_worker *w, struct smq_fetched *fetched, struct smqtt_now now)
-{
-    w->now = now;
-    smq_fetched_free(fetched);
-}

@@ -8,6 +8,7 @@
 #include "broker/rows.h"
 
 struct smq_routing;
+struct smq_send;
 
 /** A message that rows refer to, or that is on its way to other workers. */
 struct smq_body {
@@ -15,6 +16,7 @@ struct smq_body {
     uint64_t peers;         /* bits of those that it is still on its way to */
     uint32_t rows;          /* QUEUE rows that name it */
     uint32_t size;          /* of the message, as smq_msg_size */
+    uint32_t loaded;        /* deliveries in memory that have it: as long as there are some, msg is here */
     struct smq_refbuf *msg; /* the body is an owner of it; NULL: in the store only */
     struct smq_list of_worker;
     bool written; /* its row is */
@@ -85,10 +87,14 @@ void smq_durable_deinit(struct smq_worker *w);
 
 /* ---- deliveries (durable_delivery.c). A delivery that has a row knows its number and its body (broker/message.h). */
 
-/** Writes the row of a delivery to a stored session, with the packet identifier that it was sent under (0: it waits).
- * With qos 0 nothing. r->body or the content itself is named. */
-void smq_durable_deliver(struct smq_worker *w, struct smq_session *s, struct smq_routing *r, void *delivery,
-                         uint8_t qos, uint16_t packet);
+/** Writes the QUEUE row of a message for a stored session as `send` has it (id 0: it waits), with QoS 1 or 2; it names
+ * r->body (smq_body_ref), or holds the content itself. Returns its number. */
+uint64_t smq_durable_deliver(struct smq_worker *w, struct smq_session *s, struct smq_routing *r,
+                             const struct smq_send *send);
+/** Only for smq_durable_let_go. */
+void smq_durable_let_go_row(struct smq_worker *w, const struct smq_session *s, void *delivery);
+/** The delivery has that row: `delivery` came from smq_delivery_new_stored, and its message is body's (NULL: none). */
+void smq_durable_set_row(void *delivery, uint64_t n, struct smq_body *body);
 /** One that waited is sent under `packet`: an OUT row. */
 void smq_durable_sent(struct smq_worker *w, struct smq_session *s, struct smq_out_slot *slot);
 /** PUBREC came: the message is let go, the identifier stays. */
@@ -96,8 +102,19 @@ void smq_durable_received(struct smq_worker *w, struct smq_session *s, struct sm
 /** The slot is free: its OUT row goes, if it has one. */
 void smq_durable_finished(struct smq_worker *w, struct smq_session *s, const struct smq_out_slot *slot);
 /** The delivery's row goes, and its body if this was its last. To be called before every smq_delivery_free but at the
- * worker's end. */
-void smq_durable_let_go(struct smq_worker *w, const struct smq_session *s, void *delivery);
+ * worker's end, when it does nothing; again: nothing. */
+static inline void smq_durable_let_go(struct smq_worker *w, const struct smq_session *s, void *delivery)
+{
+    if (smq_delivery_has_row(delivery)) {
+        smq_durable_let_go_row(w, s, delivery);
+    }
+}
+/** The same for a message of which there is only the row. */
+void smq_durable_let_go_paged(struct smq_worker *w, const struct smq_session *s, uint64_t n, struct smq_body *body);
+/** One more delivery in memory has the body, whose message is this. */
+void smq_body_load(struct smq_body *body, struct smq_refbuf *msg);
+/** One less has it; the last lets the body's message go. */
+void smq_body_unload(struct smq_body *body);
 
 /* ---- bodies, and messages on their way to other workers (durable_body.c)
  *

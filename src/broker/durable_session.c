@@ -21,6 +21,7 @@ smqtt_err smq_durable_name(struct smq_worker *w, struct smq_session *s, uint64_t
         return SMQTT_E_NOMEM;
     }
     stored->sid = sid;
+    smq_list_init(&stored->paging);
     smqtt_err err = smq_map_put(&w->sids, key_of(&stored->sid), s, NULL);
     if (err != SMQTT_OK) {
         smq_mem_free(w->mem, stored);
@@ -34,6 +35,7 @@ void smq_durable_unname(struct smq_worker *w, struct smq_session *s)
 {
     if (s->stored != NULL) {
         smq_map_del(&w->sids, key_of(&s->stored->sid));
+        smq_list_remove(&s->stored->paging);
         smq_mem_free(w->mem, s->stored);
         s->stored = NULL;
     }

@@ -4,6 +4,7 @@
 /* The worker itself, and the handlers of packets. */
 #include "base/map.h"
 #include "broker/conn.h"
+#include "broker/paged.h"
 #include "broker/peer.h"
 #include "broker/retain.h"
 #include "broker/session.h"
@@ -62,6 +63,7 @@ struct smq_worker {
     struct smq_list bodies;      /* of smq_body: all there are */
     uint64_t n_bodies;           /* numbers given to bodies so far: the lower bits of the last mid */
     struct smq_map sids;         /* sid -> struct smq_session, of those that are stored */
+    struct smq_pager pager;      /* of what waits in the store only */
     struct smq_list tomb_rows;   /* rows of removals, until no older message can come (durable_session.c) */
     struct smq_list gated;       /* of smq_gates, those that were closed first before */
     uint64_t n_origins;          /* numbers given to publishers so far */

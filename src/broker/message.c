@@ -194,13 +194,14 @@ struct wrapper {
     uint32_t ids[];
 };
 
-/* Blocks are aligned, so the lowest bit of the pointer can tell a wrapper from a bare message. */
-enum { WRAPPED = 1 };
+/* Blocks are aligned, so the lowest bit of the pointer can tell a wrapper from a bare message, and the next one that
+ * the row stands in front of it. */
+enum { WRAPPED = 1, TAGS = WRAPPED | SMQ_DELIVERY_HAS_ROW };
 
 static struct wrapper *wrapper_of(void *delivery)
 {
     uintptr_t bits = (uintptr_t)delivery;
-    return (bits & WRAPPED) != 0 ? (struct wrapper *)(bits - WRAPPED) : NULL;
+    return (bits & WRAPPED) != 0 ? (struct wrapper *)(bits & ~(uintptr_t)TAGS) : NULL;
 }
 
 void *smq_delivery_new(const struct smqtt_mem *mem, struct smq_refbuf *msg, bool retain, const uint32_t *ids,
@@ -220,6 +221,27 @@ void *smq_delivery_new(const struct smqtt_mem *mem, struct smq_refbuf *msg, bool
     return (void *)((uintptr_t)w + WRAPPED);
 }
 
+void *smq_delivery_new_stored(const struct smqtt_mem *mem, struct smq_refbuf *msg, bool retain, const uint32_t *ids,
+                              size_t n_ids, struct smq_shared *share)
+{
+    struct smq_delivery_row *row = smq_mem_alloc(mem, sizeof *row + sizeof(struct wrapper) + n_ids * sizeof *ids);
+    if (row == NULL) {
+        return NULL;
+    }
+    *row = (struct smq_delivery_row){0};
+    struct wrapper *w = (struct wrapper *)(row + 1);
+    *w = (struct wrapper){msg, share, (uint32_t)n_ids, retain};
+    if (n_ids != 0) {
+        memcpy(w->ids, ids, n_ids * sizeof *ids);
+    }
+    return (void *)((uintptr_t)w + TAGS);
+}
+
+struct smq_delivery_row *smq_delivery_row(void *delivery)
+{
+    return (struct smq_delivery_row *)(void *)wrapper_of(delivery) - 1;
+}
+
 void smq_delivery_free(const struct smqtt_mem *mem, void *delivery)
 {
     struct wrapper *w = wrapper_of(delivery);
@@ -228,7 +250,7 @@ void smq_delivery_free(const struct smqtt_mem *mem, void *delivery)
         return;
     }
     smq_msg_unref(w->msg);
-    smq_mem_free(mem, w);
+    smq_mem_free(mem, smq_delivery_has_row(delivery) ? (void *)smq_delivery_row(delivery) : w);
 }
 
 struct smq_refbuf *smq_delivery_msg(void *delivery)

@@ -9,6 +9,7 @@
 #include "codec/packet.h"
 
 struct smq_shared;
+struct smq_body;
 
 /** What stands at the start of the block; behind it topic (with its u16 length), properties, payload, source. The bytes
  * are on the account of the worker that made it, whoever drops the last reference. */
@@ -72,13 +73,30 @@ bool smq_msg_is_sound(struct smq_refbuf *buf, enum smq_text_policy text, uint16_
 bool smq_content_is_sound(const struct smq_content *c, enum smq_text_policy text, uint16_t max_levels);
 
 /* A delivery: a message as one session shall get it. Most are the bare message; those with RETAIN set or with
- * subscription identifiers, and those of a shared subscription, have a small wrapper. Callers see a pointer that they
- * give back here. */
+ * subscription identifiers, those of a shared subscription, and those that have a row in the store have a small
+ * wrapper. Callers see a pointer that they give back here. */
+
+/** Where a delivery stands in the store. */
+struct smq_delivery_row {
+    uint64_t n;            /* number of its QUEUE row; 0: it is not written yet, or has been let go */
+    struct smq_body *body; /* that the row names, counted there; NULL: the row holds the message itself */
+};
+enum { SMQ_DELIVERY_HAS_ROW = 2 }; /* a bit of the pointer, for smq_delivery_has_row alone */
 
 /** One ownership of `msg` passes over on success. NULL: no memory; then it stays the caller's.
  * @param share  the shared subscription that it came through, borrowed; NULL: none */
 void *smq_delivery_new(const struct smqtt_mem *mem, struct smq_refbuf *msg, bool retain, const uint32_t *ids,
                        size_t n_ids, struct smq_shared *share) SMQ_MUST_USE;
+/** The same for one that has a row, which smq_delivery_row leads to; {0, NULL} at first. */
+void *smq_delivery_new_stored(const struct smqtt_mem *mem, struct smq_refbuf *msg, bool retain, const uint32_t *ids,
+                              size_t n_ids, struct smq_shared *share) SMQ_MUST_USE;
+/** Is it of that kind? NULL is not. */
+static inline bool smq_delivery_has_row(const void *delivery)
+{
+    return ((uintptr_t)delivery & SMQ_DELIVERY_HAS_ROW) != 0;
+}
+/** Its row. Only with smq_delivery_has_row. */
+struct smq_delivery_row *smq_delivery_row(void *delivery);
 /** Frees it and gives up its ownership of the message. NULL allowed. */
 void smq_delivery_free(const struct smqtt_mem *mem, void *delivery);
 /** Its message; still owned by the delivery. */

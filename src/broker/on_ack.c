@@ -8,14 +8,24 @@ enum { REASON_ID_NOT_FOUND = 0x92 };
 static void settle_resend(struct smq_session *s, struct smq_out_slot *slot)
 {
     if ((slot->sent & SMQ_MUST_RESEND) != 0) {
-        slot->sent = SMQ_WAS_SENT;
+        slot->sent = (slot->sent & SMQ_HAS_OUT) | SMQ_WAS_SENT;
         s->n_unsent--;
     }
+}
+
+/* Behind the commit of what it says: a client that has it forgets the message. */
+static smqtt_err send_pubrel(const struct smq_session *s, uint16_t id)
+{
+    if (s->stored != NULL) {
+        SMQ_TRY(smq_gate_now(s->conn));
+    }
+    return smq_conn_write_ack(s->conn, SMQ_PUBREL, id, 0);
 }
 
 static void finish(struct smq_worker *w, struct smq_session *s, struct smq_out_slot *slot)
 {
     settle_resend(s, slot);
+    smq_durable_finished(w, s, slot);
     smq_session_let_go(w, s, slot);
     smq_inflight_remove(&s->out, w->mem, slot);
     if (s->conn->hold != NULL) {
@@ -41,10 +51,11 @@ smqtt_err smq_on_ack(struct smq_worker *w, struct smq_conn *conn, struct smq_pac
         return SMQTT_OK;
     case SMQ_OUT_SEND_PUBREL:
         settle_resend(s, slot);
+        smq_durable_received(w, s, slot);
         smq_session_let_go(w, s, slot);
-        return smq_conn_write_ack(conn, SMQ_PUBREL, ack->id, 0);
+        return send_pubrel(s, ack->id);
     case SMQ_OUT_RESEND_PUBREL:
-        return smq_conn_write_ack(conn, SMQ_PUBREL, ack->id, 0);
+        return send_pubrel(s, ack->id);
     case SMQ_OUT_UNKNOWN:
         /* In 3.x, too, the client must get out of its state: it waits for PUBREL. */
         return pkt->type == SMQ_PUBREC ? smq_conn_write_ack(conn, SMQ_PUBREL, ack->id, REASON_ID_NOT_FOUND) : SMQTT_OK;

@@ -146,6 +146,9 @@ void smq_session_detach(struct smq_worker *w, struct smq_session *s, bool with_w
     if (s->shares != NULL) {
         smq_share_away(w, s);
     }
+    if (s->queue.n > 1) {
+        smq_paged_away(w, s);
+    }
     smq_will_lost(w, s);
     if (s->expiry_s != UINT32_MAX) {
         expire_later(w, s);

@@ -16,18 +16,27 @@ struct smq_pulls;
 struct smq_shares;
 struct smq_stored;
 struct smq_shared;
+struct smq_body;
 
-/** A message that waits for its turn. */
+/** A message that waits for its turn (broker/queue.h). */
 struct smq_queued {
-    void *delivery;
-    uint8_t qos;
+    union {
+        void *delivery;
+        uint64_t row; /* is_paged: the number of its QUEUE row */
+    };
+    struct smq_body *body; /* is_paged: as struct smq_delivery_row has it */
+    uint32_t bytes : 29;   /* of the message, for the accounts */
+    uint32_t qos : 2;
+    uint32_t is_paged : 1; /* the message is in the store only */
+    uint32_t expires_s;    /* of one that has a row: when it surely has expired, monotonic; UINT32_MAX: never */
 };
 
 /** First in, first out. Holds no memory when empty. */
 struct smq_queue {
     struct smq_queued *items;
     uint32_t head, n, cap;
-    uint64_t bytes; /* of the messages */
+    uint32_t n_paged; /* of n */
+    uint64_t bytes;   /* of the messages */
 };
 
 struct smq_session {
@@ -59,7 +68,13 @@ struct smq_session {
 /** Its place in the store (broker/durable.h). */
 struct smq_stored {
     uint64_t sid;
-    uint64_t n_rows; /* numbers given to its QUEUE rows so far */
+    uint64_t n_rows;         /* numbers given to its QUEUE rows so far */
+    struct smq_list paging;  /* in the worker's pager, if something of its queue is in the store only */
+    uint64_t asked;          /* the last row of the queue that is on its way to here; 0: none is */
+    smqtt_ms asked_at;       /* since when; in the future: nothing is to be asked for before */
+    uint32_t first_expiry_s; /* no paged message of its queue expires before that */
+    uint32_t swept;          /* the pager's round that last looked at it */
+    bool retry;              /* some of what was asked for could not be read */
 };
 
 /** When a session that is away ends. */
@@ -69,7 +84,7 @@ struct smq_session_expiry {
 };
 
 /* slot->sent of the in-flight table */
-enum { SMQ_WAS_SENT = 1, SMQ_MUST_RESEND = 2 };
+enum { SMQ_WAS_SENT = 1, SMQ_MUST_RESEND = 2, SMQ_HAS_OUT = 4 /* an OUT row */ };
 
 static inline smq_span smq_session_id(const struct smq_session *s)
 {

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/share.h"
+#include "broker/durable.h"
 #include "broker/held.h"
 #include "broker/internal.h"
 #include "broker/route.h"
 
 enum { BECAUSE_BUSY = 1u << SMQ_FLAG_MUST_SHIFT };
-
-static smq_span filter_of(const struct smq_shared *sh)
-{
-    return smq_span_of(sh->key + sizeof sh->session, sh->len);
-}
 
 static smq_span key_of(const struct smq_shared *sh)
 {
@@ -18,7 +14,7 @@ static smq_span key_of(const struct smq_shared *sh)
 
 /* ------------------------------------------------------------ what a session has */
 
-static struct smq_shared *find(const struct smq_worker *w, const struct smq_session *s, smq_span filter)
+struct smq_shared *smq_share_find(const struct smq_worker *w, const struct smq_session *s, smq_span filter)
 {
     uint8_t local[512];
     size_t len = sizeof s + filter.len;
@@ -32,7 +28,7 @@ static struct smq_shared *find(const struct smq_worker *w, const struct smq_sess
     }
     for (struct smq_list *at = s->shares->list.next; at != &s->shares->list; at = at->next) {
         struct smq_shared *sh = SMQ_CONTAINER_OF(at, struct smq_shared, of_session);
-        if (smq_span_equal(filter_of(sh), filter)) {
+        if (smq_span_equal(smq_shared_filter(sh), filter)) {
             return sh;
         }
     }
@@ -99,7 +95,7 @@ static void shared_free(struct smq_worker *w, struct smq_shared *sh)
 
 bool smq_share_has(const struct smq_worker *w, const struct smq_session *s, smq_span filter)
 {
-    return find(w, s, filter) != NULL;
+    return smq_share_find(w, s, filter) != NULL;
 }
 
 /* ------------------------------------------------------------ joining and leaving */
@@ -108,7 +104,7 @@ static smqtt_err join(struct smq_worker *w, struct smq_shared *sh, struct smq_he
 {
     enum smq_member_state state = sh->session->conn != NULL ? SMQ_MEMBER_READY : SMQ_MEMBER_AWAY;
     if (sh->owner == w->index) {
-        return smq_group_join(w, w->index, sh->self, filter_of(sh), state, &sh->group);
+        return smq_group_join(w, w->index, sh->self, smq_shared_filter(sh), state, &sh->group);
     }
     SMQ_TRY(smq_held_name(w, held));
     struct smq_note_join *note = smq_peer_note(w, sh->owner, SMQ_NOTE_JOIN, sizeof *note + sh->len);
@@ -120,7 +116,7 @@ static smqtt_err join(struct smq_worker *w, struct smq_shared *sh, struct smq_he
     note->state = (uint32_t)state;
     note->at = at;
     note->filter_len = sh->len;
-    memcpy(note->filter, filter_of(sh).data, sh->len);
+    memcpy(note->filter, smq_shared_filter(sh).data, sh->len);
     held->n_joins++;
     return SMQTT_OK;
 }
@@ -128,7 +124,7 @@ static smqtt_err join(struct smq_worker *w, struct smq_shared *sh, struct smq_he
 smqtt_err smq_share_subscribe(struct smq_worker *w, struct smq_session *s, smq_span filter, uint8_t options,
                               uint32_t id, struct smq_held *held, uint32_t at)
 {
-    struct smq_shared *sh = find(w, s, filter);
+    struct smq_shared *sh = smq_share_find(w, s, filter);
     bool is_new = sh == NULL;
     if (is_new) {
         SMQ_TRY(shared_new(w, s, filter, &sh));
@@ -263,6 +259,7 @@ static void return_delivery(struct smq_worker *w, void *delivery)
     smq_routing_init_msg(&r, smq_delivery_msg(delivery));
     give_back(w, sh->owner, sh->self, sh->group, &r, 0);
     smq_routing_deinit(&r);
+    smq_durable_let_go(w, sh->session, delivery); /* in the same commit as what became of it */
     smq_delivery_free(w->mem, delivery);
 }
 
@@ -291,7 +288,7 @@ static void forget(struct smq_session *s, const struct smq_shared *sh)
 
 bool smq_share_unsubscribe(struct smq_worker *w, struct smq_session *s, smq_span filter)
 {
-    struct smq_shared *sh = find(w, s, filter);
+    struct smq_shared *sh = smq_share_find(w, s, filter);
     if (sh == NULL) {
         return false;
     }

@@ -25,6 +25,12 @@ struct smq_shared {
     uint8_t key[];  /* address of the session, then the filter with its $share/group/ */
 };
 
+/** Its filter, with $share/group/. */
+static inline smq_span smq_shared_filter(const struct smq_shared *sh)
+{
+    return smq_span_of(sh->key + sizeof sh->session, sh->len);
+}
+
 /** What a session has of them; NULL when there are none. */
 struct smq_shares {
     struct smq_list list;
@@ -61,6 +67,8 @@ struct smq_group {
  */
 SMQ_MUST_USE smqtt_err smq_share_subscribe(struct smq_worker *w, struct smq_session *s, smq_span filter,
                                            uint8_t options, uint32_t id, struct smq_held *held, uint32_t at);
+/** Its shared subscription with this filter; NULL: it has none. */
+struct smq_shared *smq_share_find(const struct smq_worker *w, const struct smq_session *s, smq_span filter);
 /** Has the session this shared subscription? */
 bool smq_share_has(const struct smq_worker *w, const struct smq_session *s, smq_span filter);
 /** False when there was none. */

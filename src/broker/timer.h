@@ -15,6 +15,7 @@ struct smq_worker;
     ROW(RETAINED, smq_retain_on_timer) \
     ROW(RELAY, smq_relay_on_timer)     \
     ROW(SLOW, smq_slow_on_timer)       \
+    ROW(PAGED, smq_paged_on_timer)     \
     ROW(SYS, smq_sys_on_timer)
 
 enum smq_timer_kind {

@@ -34,6 +34,7 @@ smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_brok
     smq_list_init(&w->gated);
     smq_list_init(&w->tomb_rows);
     smq_list_init(&w->bodies);
+    smq_pager_init(&w->pager);
     w->defer = env->defer;
     w->defer_ctx = env->defer_ctx;
     w->auth_turn = 1;
