@@ -44,6 +44,11 @@ static void woken(void *ctx, struct smq_loop *loop)
     }
 }
 
+static void rouse(void *post, unsigned worker)
+{
+    smq_post_rouse(post, worker);
+}
+
 static smqtt_err make_loops(struct smq_crew *crew)
 {
     struct smq_loop_env env = {.mem = crew->env.mem,
@@ -52,10 +57,14 @@ static smqtt_err make_loops(struct smq_crew *crew)
                                .post = crew->post,
                                .ledger = &crew->ledger,
                                .hasher = crew->env.hasher,
+                               .committer = crew->env.committer,
                                .woken = woken,
                                .ctx = crew};
     if (!env.rng.fill(env.rng.ctx, env.hash_key, sizeof env.hash_key)) {
         return SMQTT_E_RNG;
+    }
+    if (env.committer != NULL) {
+        smq_committer_on_news(env.committer, rouse, crew->post);
     }
     for (unsigned i = 0; i < crew->env.n; i++) {
         env.index = i;

@@ -14,6 +14,8 @@ struct smq_crew_env {
     struct smqtt_rng rng;        /* fit for threads */
     unsigned n;                  /* loops: 1..SMQ_CREW_MAX */
     struct smq_hasher *hasher;   /* as in struct smq_loop_env; with a customer for each loop */
+    struct smq_committer
+        *committer; /* as in struct smq_loop_env. It must wake nobody any more when the crew is freed */
     /** Loop 0 was woken (smq_crew_wake): the place to look at flags of signal handlers. NULL: nothing. */
     void (*woken)(void *ctx, struct smq_crew *crew);
     /** A listener was opened on this port, by smq_crew_new or smq_crew_configure. NULL: nothing. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A loop and its post: batches of the worker, transports, orders. */
 #include "base/mem.h"
+#include "broker/writes.h"
 #include "net/loop_parts.h"
 
 #define ROUNDS_MAX 64   /* of reading mail in one turn; those who wait for sockets shall not wait longer */
@@ -134,10 +135,38 @@ void smq_exchange_take(struct smq_loop *loop)
     smq_worker_settle(loop->worker, loop->now);
 }
 
+/* ---------------------------------------------------------------- the store */
+
+void smq_exchange_take_stored(struct smq_loop *loop)
+{
+    struct smq_committer_news news;
+    if (loop->env.committer == NULL || !smq_committer_has_news(loop->env.committer, loop->env.index)) {
+        return;
+    }
+    smq_committer_take(loop->env.committer, loop->env.index, &news);
+    while (news.fetched != NULL) {
+        struct smq_fetched *fetched = news.fetched;
+        news.fetched = fetched->next;
+        smq_worker_fetched(loop->worker, fetched, loop->now);
+    }
+    smq_worker_committed(loop->worker, news.committed, loop->now);
+    smq_worker_set_store(loop->worker, news.state, loop->now);
+}
+
+static void give_writes(struct smq_loop *loop)
+{
+    if (loop->env.committer != NULL) {
+        smq_committer_give(loop->env.committer, smq_worker_take_writes(loop->worker));
+    }
+}
+
+/* ---------------------------------------------------------------- giving */
+
 void smq_exchange_give(struct smq_loop *loop)
 {
     struct smq_post *post = loop->env.post;
     unsigned me = loop->env.index;
+    give_writes(loop); /* first: what others do because of the batches is committed behind them */
     loop->stuck = false;
     for (unsigned to = 0; to < loop->count; to++) {
         bool changed = false;

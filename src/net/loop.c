@@ -130,7 +130,8 @@ static smqtt_err make_worker(struct smq_loop *loop)
                                  .log = loop->env.log,
                                  .index = loop->env.index,
                                  .count = loop->count,
-                                 .ledger = loop->env.ledger};
+                                 .ledger = loop->env.ledger,
+                                 .has_store = loop->env.committer != NULL};
     memcpy(env.hash_key, loop->env.hash_key, sizeof env.hash_key);
     if (loop->env.hasher != NULL) {
         env.defer = defer_login;
@@ -333,7 +334,9 @@ static int wait_for_events(struct smq_loop *loop, struct epoll_event *events, in
 {
     int wait = wait_time(loop, wait_ms);
     bool asleep = wait != 0 && smq_post_sleep(loop->env.post, loop->env.index);
-    int n = epoll_wait(loop->epoll, events, EVENTS, asleep ? wait : 0);
+    /* Asked behind that, as the store looks whether it sleeps behind saying what is new. */
+    bool news = asleep && loop->env.committer != NULL && smq_committer_has_news(loop->env.committer, loop->env.index);
+    int n = epoll_wait(loop->epoll, events, EVENTS, asleep && !news ? wait : 0);
     int cause = errno;
     if (asleep) {
         smq_post_rise(loop->env.post, loop->env.index);
@@ -356,6 +359,7 @@ bool smq_loop_turn(struct smq_loop *loop, int wait_ms)
     for (int i = 0; i < n; i++) {
         dispatch(loop, &events[i]);
     }
+    smq_exchange_take_stored(loop);
     resume(loop);
     smq_exchange_take(loop);
     fire_timers(loop);

@@ -16,6 +16,7 @@
 #include "net/post.h"
 #include "net/settings.h"
 #include "net/sockets.h"
+#include "store/committer.h"
 
 struct smq_loop;
 
@@ -31,6 +32,7 @@ struct smq_loop_env {
     struct smq_ledger *ledger; /* of all workers; NULL: each counts for itself */
     struct smq_hasher
         *hasher; /* verifies passwords that take long; the loop is its customer `index`. NULL: the loop does */
+    struct smq_committer *committer; /* of all loops; it wakes them by smq_post_rouse. NULL: nothing is stored */
     /** The loop was woken: the place to look at flags of signal handlers. NULL: nothing. */
     void (*woken)(void *ctx, struct smq_loop *loop);
     void *ctx;

@@ -137,8 +137,10 @@ void smq_transport_configure(struct smq_transport *t, struct smq_settings *setti
 /* Takes the mail of other loops, round after round until one found nothing and the worker waits for none; then, or when
  * there were enough of them, settles. */
 void smq_exchange_take(struct smq_loop *loop);
-/* Gives the worker's batches away. Sets loop->stuck. */
+/* Gives what the worker writes to the store, then its batches away. Sets loop->stuck. */
 void smq_exchange_give(struct smq_loop *loop);
+/* Tells the worker what the store has committed and fetched, and how it is. */
+void smq_exchange_take_stored(struct smq_loop *loop);
 /* Gives a parcel's content up: closes, counts, frees. */
 void smq_exchange_drop_parcel(const struct smqtt_mem *mem, struct smq_parcel *parcel);
 

@@ -190,7 +190,7 @@ bool smq_post_is_full(struct smq_post *post, unsigned from, unsigned to, bool *c
 }
 
 /* Wakes who sleeps; of several senders one does. */
-static void rouse(struct smq_post *post, unsigned whom)
+void smq_post_rouse(struct smq_post *post, unsigned whom)
 {
     struct office *office = &post->offices[whom];
     if (atomic_load(&office->sleeping) && atomic_exchange(&office->sleeping, false)) {
@@ -204,7 +204,7 @@ void smq_post_flush(struct smq_post *post, unsigned from)
         struct smq_lane *lane = lane_of(post, from, to);
         if (lane->used) {
             lane->used = false;
-            rouse(post, to);
+            smq_post_rouse(post, to);
         }
     }
 }
@@ -243,7 +243,7 @@ void smq_post_thank(struct smq_post *post, unsigned to)
     for (unsigned from = 0; from < post->n; from++) {
         struct smq_lane *lane = lane_of(post, from, to);
         if (from != to && atomic_load(&lane->awaited) && atomic_exchange(&lane->awaited, false)) {
-            rouse(post, from);
+            smq_post_rouse(post, from);
         }
     }
 }

@@ -55,6 +55,8 @@ void smq_post_thank(struct smq_post *post, unsigned to);
 bool smq_post_sleep(struct smq_post *post, unsigned of);
 /** It waits no more. */
 void smq_post_rise(struct smq_post *post, unsigned of);
+/** Wakes a loop if it sleeps; from any thread. */
+void smq_post_rouse(struct smq_post *post, unsigned whom);
 /** Wakes a loop in any case; from any thread and signal handler. */
 void smq_post_wake(const struct smq_post *post, unsigned of);
 

@@ -440,7 +440,8 @@ void smq_transport_service(struct smq_transport *t)
         return;
     }
     if (fate == SMQ_FATE_CLOSE_AFTER_OUTPUT) {
-        if (sent == SENT_ALL) {
+        /* What waits for the store makes it dirty again; the kernel has nothing to say about that. */
+        if (sent == SENT_ALL && !smq_conn_is_gated(t->conn)) {
             linger(t);
             return;
         }

@@ -209,13 +209,14 @@ void smq_committer_give(struct smq_committer *c, struct smq_writes *writes)
     }
 }
 
-/* Before the thread runs. */
+/* Before the thread runs, or behind its end. */
 static smqtt_err commit_at_once(struct smq_committer *c, struct smq_writes *writes)
 {
     struct smq_store_why why = {""};
-    smqtt_err err = c->config.refuses ? SMQTT_E_IO : c->store->kind->write(c->store, &writes, 1, true, &why);
+    smqtt_err err =
+        c->config.refuses || c->store == NULL ? SMQTT_E_IO : c->store->kind->write(c->store, &writes, 1, true, &why);
     if (err != SMQTT_OK) {
-        smq_log(c->config.log, SMQ_LOG_ERR, "%s", c->config.refuses ? "The store cannot be written." : why.text);
+        smq_log(c->config.log, SMQ_LOG_ERR, "%s", why.text[0] != 0 ? why.text : "The store cannot be written.");
     }
     smq_writes_free(writes);
     return err;
@@ -565,6 +566,7 @@ static void drop_rest(struct smq_committer *c)
         smq_writes_free(writes);
         n++;
     }
+    c->last = &c->first;
     if (n != 0) {
         smq_log(c->config.log, SMQ_LOG_ERR, "%" PRIu64 " more turns of workers could not be stored.", n);
     }
@@ -599,22 +601,29 @@ smqtt_err smq_committer_start(struct smq_committer *c)
     return cause == 0 ? SMQTT_OK : SMQTT_E_IO;
 }
 
-void smq_committer_free(struct smq_committer *c)
+void smq_committer_end(struct smq_committer *c)
 {
-    if (c == NULL) {
-        return;
-    }
     if (c->runs) {
         pthread_mutex_lock(&c->lock);
         c->ending = true;
         pthread_cond_signal(&c->work);
         pthread_mutex_unlock(&c->lock);
         pthread_join(c->thread, NULL);
+        c->runs = false;
     }
     drop_rest(c);
     if (c->store != NULL) {
         c->store->kind->close(c->store);
+        c->store = NULL;
     }
+}
+
+void smq_committer_free(struct smq_committer *c)
+{
+    if (c == NULL) {
+        return;
+    }
+    smq_committer_end(c);
     for (unsigned i = 0; i < c->config.n_workers; i++) {
         free_fetched(atomic_load(&c->channels[i].fetched));
     }

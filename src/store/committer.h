@@ -48,9 +48,11 @@ SMQ_MUST_USE smqtt_err smq_committer_new(const struct smq_committer_config *conf
 void smq_committer_on_news(struct smq_committer *c, void (*wake)(void *ctx, unsigned worker), void *ctx);
 /** Begins the thread; signals are for others. SMQTT_E_IO. */
 SMQ_MUST_USE smqtt_err smq_committer_start(struct smq_committer *c);
-/** Commits everything that was given, whatever the policy with a sync at the end, closes the store, frees. Nobody may
- * give any more. What a broken disk does not take on one last attempt is dropped and named in the log; nobody was told
- * that it was committed. NULL is allowed. */
+/** Commits everything that was given, whatever the policy with a sync at the end, and closes the store. What a broken
+ * disk does not take on one last attempt is dropped and named in the log; nobody was told that it was committed. What
+ * is given from now on is dropped. A second time nothing happens. */
+void smq_committer_end(struct smq_committer *c);
+/** Ends it and frees. NULL is allowed. */
 void smq_committer_free(struct smq_committer *c);
 
 /** Takes what a worker wrote; the order of giving is the order of committing. From any thread. NULL: nothing. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/bytebuf.h"
+#include "broker/writes.h"
 #include "net/loop.h"
 
 #define CONNS 64
@@ -20,6 +21,7 @@ struct smq_conn {
     void *user;
     const struct smq_listener_config *listener;
     struct smq_bytebuf in, out;
+    size_t gate; /* so many bytes of `out` must stay */
 };
 
 struct smq_worker {
@@ -31,6 +33,10 @@ struct smq_worker {
     unsigned to_say, said, heard, unsettled; /* batches */
     unsigned rounds_wanted, settled;
     bool peer_full;
+    bool has_store;
+    struct smq_writes *writes;
+    uint64_t committed, fetched;
+    enum smq_store_state store;
 };
 
 struct smq_batch {
@@ -51,6 +57,7 @@ smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_brok
     memset(*out, 0, sizeof **out);
     (*out)->spans = 1000;
     (*out)->index = env->index;
+    (*out)->has_store = env->has_store;
     return SMQTT_OK;
 }
 
@@ -256,6 +263,7 @@ size_t smq_conn_output(const struct smq_conn *conn, struct smqtt_span *spans, si
 {
     smq_span rest = smq_bytebuf_span(&conn->out);
     size_t n = 0;
+    rest.len -= conn->gate < rest.len ? conn->gate : rest.len;
     for (; n < max && rest.len != 0; n++) {
         spans[n] = smq_span_of(rest.data, rest.len < workers[0].spans ? rest.len : workers[0].spans);
         rest = smq_span_from(rest, spans[n].len);
@@ -268,6 +276,38 @@ void smq_conn_sent(struct smq_worker *w, struct smq_conn *conn, size_t n, struct
     (void)w;
     (void)now;
     smq_bytebuf_consume(&conn->out, n);
+}
+
+bool smq_conn_is_gated(const struct smq_conn *conn)
+{
+    return conn->gate != 0;
+}
+
+struct smq_writes *smq_worker_take_writes(struct smq_worker *w)
+{
+    struct smq_writes *writes = w->writes;
+    w->writes = NULL;
+    return writes;
+}
+
+void smq_worker_committed(struct smq_worker *w, uint64_t n, struct smqtt_now now)
+{
+    (void)now;
+    w->committed = n;
+}
+
+void smq_worker_fetched(struct smq_worker *w, struct smq_fetched *fetched, struct smqtt_now now)
+{
+    (void)now;
+    assert_true(fetched->number > w->fetched);
+    w->fetched = fetched->number;
+    smq_fetched_free(fetched);
+}
+
+void smq_worker_set_store(struct smq_worker *w, enum smq_store_state state, struct smqtt_now now)
+{
+    (void)now;
+    w->store = state;
 }
 
 bool smq_conn_paused(const struct smq_conn *conn)
