@@ -14,7 +14,9 @@ uint64_t smq_store_mark(const struct smq_worker *w)
  * without being there. Only a new start mends that; what is on the disk is whole. */
 void smq_store_lose(struct smq_worker *w)
 {
+    w->n_rows_written++;
     if (!w->store_lost) {
+        w->n_written += w->writes == NULL; /* a mark that is never reached */
         smq_log(w->log, SMQ_LOG_ERR,
                 "No memory for what worker %u has to store: nothing is acknowledged any more; start the broker anew.",
                 w->index);

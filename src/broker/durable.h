@@ -34,6 +34,11 @@ static inline bool smq_has_store(const struct smq_worker *w)
 {
     return w->has_store;
 }
+/** May it be stored? What the broker tells of itself ($SYS) is not; nobody else publishes to such topics. */
+static inline bool smq_content_is_stored(const struct smq_content *c)
+{
+    return c->topic.len != 0 && c->topic.data[0] != '$';
+}
 /** A number that w->mark reaches when everything that was written so far is committed; 0: there is nothing. */
 uint64_t smq_store_mark(const struct smq_worker *w);
 /** Appends an operation to this turn's writes. */
@@ -47,7 +52,7 @@ uint8_t *smq_store_put_room(struct smq_worker *w, smq_span key, size_t len);
 void smq_store_put_key(struct smq_worker *w, struct smq_key key, smq_span value);
 void smq_store_del_key(struct smq_worker *w, struct smq_key key);
 
-/** There is no memory for a row. */
+/** There is no memory for a row, or for what it says. */
 void smq_store_lose(struct smq_worker *w);
 
 /* ---- sessions (durable_session.c) */
@@ -136,6 +141,13 @@ struct smq_body *smq_body_ref(struct smq_worker *w, struct smq_routing *r);
 void smq_body_unref(struct smq_worker *w, struct smq_body *body);
 /** It goes if nothing needs it. NULL allowed. */
 void smq_body_settle(struct smq_worker *w, struct smq_body *body);
+/**
+ * Sends a message on a way of its own: GIVE to a member of a group, or BACK. With `group` (its $share/group/filter) it
+ * is written that the peer owes it from now on; empty: nobody does.
+ * @retval SMQTT_E_NOMEM, SMQTT_E_QUOTA  it was not sent; if it was to be written, the worker is marked as broken
+ */
+SMQ_MUST_USE smqtt_err smq_durable_travel(struct smq_worker *w, unsigned to, enum smq_note_type type,
+                                          struct smq_routing *r, struct smq_note_msg *fields, smq_span group);
 /** One that was found in the store at a start, with `rows` rows that name it. NULL: no memory. */
 struct smq_body *smq_body_found(struct smq_worker *w, uint64_t mid, uint32_t size, uint32_t rows) SMQ_MUST_USE;
 /** Frees all of them, for the end of the worker. */

@@ -151,6 +151,36 @@ void smq_bodies_deinit(struct smq_worker *w)
     }
 }
 
+static smqtt_err travel(struct smq_worker *w, unsigned to, enum smq_note_type type, struct smq_routing *r,
+                        struct smq_note_msg *fields)
+{
+    struct smq_body *body = smq_body_new(w, &r->content, bit_of(to));
+    if (body == NULL) {
+        return SMQTT_E_NOMEM;
+    }
+    fields->mid = body->mid;
+    smqtt_err err = smq_peer_send(w, to, type, r, fields);
+    if (err == SMQTT_OK) {
+        smq_body_leaves(w, body, &r->content, r->group, bit_of(to));
+    } else {
+        smq_body_settle(w, body);
+    }
+    return err;
+}
+
+smqtt_err smq_durable_travel(struct smq_worker *w, unsigned to, enum smq_note_type type, struct smq_routing *r,
+                             struct smq_note_msg *fields, smq_span group)
+{
+    smq_span before = r->group;
+    r->group = group;
+    smqtt_err err = group.len != 0 ? travel(w, to, type, r, fields) : smq_peer_send(w, to, type, r, fields);
+    r->group = before;
+    if (err != SMQTT_OK && group.len != 0) {
+        smq_store_lose(w);
+    }
+    return err;
+}
+
 /* ------------------------------------------------------------ who has stored sessions */
 
 uint64_t smq_durable_peers(const struct smq_worker *w)

@@ -29,8 +29,7 @@ SMQ_MUST_USE smqtt_err smq_gate_now(struct smq_conn *conn);
 size_t smq_gate_open_bytes(const struct smq_conn *conn);
 /** n bytes have left. */
 void smq_gate_sent(struct smq_conn *conn, size_t n);
-/** w->mark has risen: connections whose gates open become dirty. Acknowledgements that waited for the mark otherwise
- * (broker/hold.h) leave. */
+/** w->mark has risen: connections whose gates open become dirty. */
 void smq_gate_open(struct smq_worker *w);
 /** The connection drops what it has to send. */
 void smq_gate_drop(struct smq_conn *conn);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/durable.h"
 #include "broker/held.h"
 #include "broker/hold.h"
 #include "broker/internal.h"
@@ -72,6 +73,22 @@ static struct smq_member *find(const struct smq_worker *w, unsigned worker, stru
     return smq_map_get(&w->members, smq_span_of(key, sizeof key));
 }
 
+static void set_stored(struct smq_worker *w, struct smq_member *m, bool stored)
+{
+    struct smq_group *g = m->group;
+    g->n_stored += (uint32_t)stored;
+    g->n_stored -= (uint32_t)m->stored;
+    m->stored = stored;
+    if (g->n_stored != 0) {
+        smq_durable_announce(w); /* what is published elsewhere for this group is to be confirmed */
+    }
+}
+
+static enum smq_member_state state_of(uint32_t state)
+{
+    return (enum smq_member_state)(state & ~(uint32_t)SMQ_MEMBER_STORED);
+}
+
 static void set_state(struct smq_member *m, enum smq_member_state state)
 {
     if (m->state != (uint8_t)state) {
@@ -81,11 +98,13 @@ static void set_state(struct smq_member *m, enum smq_member_state state)
     }
 }
 
-smqtt_err smq_group_join(struct smq_worker *w, unsigned from, struct smq_handle shared, smq_span filter,
-                         enum smq_member_state state, struct smq_handle *group)
+smqtt_err smq_group_join(struct smq_worker *w, unsigned from, struct smq_handle shared, smq_span filter, uint32_t state,
+                         struct smq_handle *group)
 {
+    bool stored = (state & SMQ_MEMBER_STORED) != 0;
     struct smq_member *m = find(w, from, shared);
     if (m != NULL) {
+        set_stored(w, m, stored);
         *group = m->group->self;
         return SMQTT_OK;
     }
@@ -96,7 +115,7 @@ smqtt_err smq_group_join(struct smq_worker *w, unsigned from, struct smq_handle 
         err = group_new(w, filter, &g);
     }
     if (err == SMQTT_OK) {
-        *m = (struct smq_member){.group = g, .worker = from, .shared = shared, .state = (uint8_t)state};
+        *m = (struct smq_member){.group = g, .worker = from, .shared = shared, .state = (uint8_t)state_of(state)};
         set_key(m->key, from, shared);
         err = smq_map_put(&w->members, smq_span_of(m->key, sizeof m->key), m, NULL);
     }
@@ -109,7 +128,8 @@ smqtt_err smq_group_join(struct smq_worker *w, unsigned from, struct smq_handle 
     }
     g->n++;
     smq_list_init(&m->of_group);
-    smq_list_push_back(&g->members[state], &m->of_group);
+    smq_list_push_back(&g->members[m->state], &m->of_group);
+    set_stored(w, m, stored);
     *group = g->self;
     return SMQTT_OK;
 }
@@ -119,6 +139,7 @@ static void member_free(struct smq_worker *w, struct smq_member *m)
     struct smq_group *g = m->group;
     smq_list_remove(&m->of_group);
     smq_map_del(&w->members, smq_span_of(m->key, sizeof m->key));
+    g->n_stored -= (uint32_t)m->stored;
     smq_mem_free(w->mem, m);
     g->n--;
     if (g->n == 0) {
@@ -134,11 +155,12 @@ void smq_group_leave(struct smq_worker *w, unsigned from, struct smq_handle shar
     }
 }
 
-void smq_group_set_state(struct smq_worker *w, unsigned from, struct smq_handle shared, enum smq_member_state state)
+void smq_group_set_state(struct smq_worker *w, unsigned from, struct smq_handle shared, uint32_t state)
 {
     struct smq_member *m = find(w, from, shared);
     if (m != NULL) {
-        set_state(m, state);
+        set_stored(w, m, (state & SMQ_MEMBER_STORED) != 0);
+        set_state(m, state_of(state));
     }
 }
 
@@ -163,17 +185,25 @@ void smq_group_deinit(struct smq_worker *w)
 
 /* ------------------------------------------------------------ giving */
 
+/* It is owed to somebody as long as there is a member that is stored, whoever gets it now: it may come back. */
+static void send(struct smq_worker *w, const struct smq_member *m, struct smq_routing *r, enum smq_member_state must)
+{
+    struct smq_note_msg fields = {.to = m->shared,
+                                  .group = m->group->self,
+                                  .origin = smq_origin_of_routing(r),
+                                  .flags = (uint8_t)(must << SMQ_FLAG_MUST_SHIFT)};
+    bool owed = w->has_store && m->group->n_stored != 0 && r->content.qos != 0 && smq_content_is_stored(&r->content);
+    if (smq_durable_travel(w, m->worker, SMQ_NOTE_GIVE, r, &fields, owed ? key_of(m->group) : (smq_span){NULL, 0}) !=
+        SMQTT_OK) {
+        w->stats.publish_dropped++;
+    }
+}
+
 /* False: it does not take it. A member of this worker is asked; one of another gives it back if it must. */
 static bool offer(struct smq_worker *w, struct smq_member *m, struct smq_routing *r, enum smq_member_state must)
 {
     if (m->worker != w->index) {
-        struct smq_note_msg fields = {.to = m->shared,
-                                      .group = m->group->self,
-                                      .origin = smq_origin_of_routing(r),
-                                      .flags = (uint8_t)(must << SMQ_FLAG_MUST_SHIFT)};
-        if (smq_peer_send(w, m->worker, SMQ_NOTE_GIVE, r, &fields) != SMQTT_OK) {
-            w->stats.publish_dropped++;
-        }
+        send(w, m, r, must);
         return true;
     }
     struct smq_shared *sh = smq_handle_get(&w->handles, m->shared);
@@ -202,6 +232,15 @@ void smq_group_give(struct smq_worker *w, struct smq_group *group, struct smq_ro
     w->stats.publish_dropped++;
 }
 
+bool smq_group_give_again(struct smq_worker *w, smq_span filter, struct smq_routing *r)
+{
+    struct smq_group *group = filter.len != 0 ? smq_map_get(&w->groups, filter) : NULL;
+    if (group != NULL) {
+        smq_group_give(w, group, r);
+    }
+    return group != NULL;
+}
+
 /* ------------------------------------------------------------ notes of members */
 
 void smq_group_on_join(struct smq_worker *w, unsigned from, struct smq_note *head)
@@ -209,7 +248,7 @@ void smq_group_on_join(struct smq_worker *w, unsigned from, struct smq_note *hea
     const struct smq_note_join *note = (const struct smq_note_join *)head;
     struct smq_note_joined joined = {.shared = note->shared, .held = note->held, .at = note->at};
     joined.err = (uint32_t)smq_group_join(w, from, note->shared, smq_span_of(note->filter, note->filter_len),
-                                          (enum smq_member_state)note->state, &joined.group);
+                                          note->state, &joined.group);
     smq_held_answer(w, from, &joined);
 }
 
@@ -221,7 +260,7 @@ void smq_group_on_leave(struct smq_worker *w, unsigned from, struct smq_note *he
 void smq_group_on_member(struct smq_worker *w, unsigned from, struct smq_note *head)
 {
     const struct smq_note_handle *note = (const struct smq_note_handle *)head;
-    smq_group_set_state(w, from, note->handle, (enum smq_member_state)note->state);
+    smq_group_set_state(w, from, note->handle, note->state);
 }
 
 void smq_group_on_back(struct smq_worker *w, unsigned from, struct smq_note *head)
@@ -236,8 +275,9 @@ void smq_group_on_back(struct smq_worker *w, unsigned from, struct smq_note *hea
     smq_peer_open(note, &r);
     if (group != NULL) {
         smq_group_give(w, group, &r);
-    } else {
-        w->stats.publish_dropped++; /* nobody is left */
+    } else if (!smq_group_give_again(w, r.group, &r)) {
+        w->stats.publish_dropped++;
     }
+    smq_durable_passed(w, from, note->mid);
     smq_routing_deinit(&r);
 }

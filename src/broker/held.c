@@ -35,7 +35,7 @@ static void count(struct smq_held *held, int change)
     }
     conn->n_held = (uint8_t)(conn->n_held + change);
     bool goes_on = change < 0 && conn->n_held == SMQ_HELD_MAX - 1;
-    if (conn->n_held == 0 && conn->stalled && conn->worker->peers.full == 0) {
+    if (conn->n_held == 0 && conn->stalled && smq_worker_takes_publish(conn->worker)) {
         conn->stalled = false;
         goes_on = true;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/hold.h"
+#include "broker/gate.h"
 #include "broker/internal.h"
 #include "broker/route.h"
 
@@ -53,14 +54,11 @@ static void shrink(struct smq_conn *conn)
     }
 }
 
-static bool may_leave(const struct smq_worker *w, const struct smq_hold *h, uint64_t mark)
-{
-    return h->holds == 0 && mark <= w->mark;
-}
-
-static smqtt_err put(struct smq_conn *conn, struct smq_waiting_ack ack)
+smqtt_err smq_hold_ack(struct smq_conn *conn, enum smq_type type, uint16_t id, uint8_t reason, size_t bytes)
 {
     struct smq_hold *h = conn->hold;
+    uint32_t counted = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+    const struct smq_waiting_ack ack = {counted, id, (uint8_t)type, reason};
     if (h->n == h->cap) {
         SMQ_TRY(grow(h, conn->worker->mem));
     }
@@ -72,21 +70,6 @@ static smqtt_err put(struct smq_conn *conn, struct smq_waiting_ack ack)
         smq_conn_make_dirty(conn);
     }
     return SMQTT_OK;
-}
-
-smqtt_err smq_hold_ack(struct smq_conn *conn, enum smq_type type, uint16_t id, uint8_t reason, uint64_t mark,
-                       size_t bytes)
-{
-    const struct smq_hold *h = conn->hold;
-    if (mark > conn->worker->mark) {
-        SMQ_TRY(make(conn));
-        h = conn->hold;
-    }
-    if (h == NULL || (h->n == 0 && may_leave(conn->worker, h, mark))) {
-        return smq_conn_write_ack(conn, type, id, reason);
-    }
-    uint32_t counted = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
-    return put(conn, (struct smq_waiting_ack){mark, counted, id, (uint8_t)type, reason});
 }
 
 bool smq_hold_pauses(const struct smq_conn *conn)
@@ -109,16 +92,15 @@ smqtt_err smq_hold_begin(struct smq_conn *conn)
     return SMQTT_OK;
 }
 
-void smq_hold_flush(struct smq_conn *conn)
+/* What their messages wrote may have been written a moment ago. */
+static void flush(struct smq_conn *conn)
 {
     struct smq_hold *h = conn->hold;
-    if (h == NULL) {
-        return;
-    }
     bool paused = smq_hold_pauses(conn);
-    while (h->n != 0 && may_leave(conn->worker, h, h->items[h->head].mark)) {
+    while (h->n != 0) {
         struct smq_waiting_ack ack = h->items[h->head];
-        if (smq_conn_write_ack(conn, (enum smq_type)ack.type, ack.id, ack.reason) != SMQTT_OK) {
+        if (smq_gate_now(conn) != SMQTT_OK ||
+            smq_conn_write_ack(conn, (enum smq_type)ack.type, ack.id, ack.reason) != SMQTT_OK) {
             smq_conn_doom(conn, SMQTT_E_NOMEM); /* not from here: who calls may be in the middle of something */
             return;
         }
@@ -143,7 +125,7 @@ void smq_hold_end(struct smq_conn *conn)
     }
     h->holds--;
     if (h->holds == 0) {
-        smq_hold_flush(conn);
+        flush(conn);
     }
 }
 

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef SMQTT_BROKER_HOLD_H
 #define SMQTT_BROKER_HOLD_H
-/* Acknowledgements that wait for something: for subscribers that have more waiting than they should (holds), and for a
- * mark that has to be reached (what must be stored first). They leave in the order of their messages [MQTT-4.6.0-2]
- * [MQTT-4.6.0-3]. A connection whose acknowledgements never waited has none of this. */
+/* Acknowledgements that wait for subscribers that have more waiting than they should (holds). They leave in the order
+ * of their messages [MQTT-4.6.0-2] [MQTT-4.6.0-3]. A connection whose acknowledgements never waited has none of this.
+ * What must be stored first is another matter (broker/gate.h). */
 #include "broker/conn.h"
 
 struct smq_waiting_ack {
-    uint64_t mark;  /* leaves when the worker's mark is there, 0: needs none */
     uint32_t bytes; /* of its message, as it came */
     uint16_t id;
     uint8_t type, reason;
@@ -23,17 +22,19 @@ struct smq_hold {
     uint64_t bytes;        /* of the messages of all items */
 };
 
-/** Acknowledges a PUBLISH of `bytes` bytes with PUBACK or PUBREC, as soon as nothing speaks against it.
- * @param mark  what w->mark must have reached first; 0: nothing
- * @retval SMQTT_E_NOMEM */
+/** Do acknowledgements of this connection wait? Only with conn->hold. */
+static inline bool smq_hold_waits(const struct smq_conn *conn)
+{
+    return conn->hold->holds != 0 || conn->hold->n != 0;
+}
+/** Acknowledges a PUBLISH of `bytes` bytes with PUBACK or PUBREC when those leave that wait. SMQTT_E_NOMEM. Only with
+ * smq_hold_waits. */
 SMQ_MUST_USE smqtt_err smq_hold_ack(struct smq_conn *conn, enum smq_type type, uint16_t id, uint8_t reason,
-                                    uint64_t mark, size_t bytes);
+                                    size_t bytes);
 /** One more that holds back the acknowledgements of this connection. SMQTT_E_NOMEM: it is not held. */
 SMQ_MUST_USE smqtt_err smq_hold_begin(struct smq_conn *conn);
 /** One less; with the last one what waited leaves. */
 void smq_hold_end(struct smq_conn *conn);
-/** Sends what need not wait any more; to be called for a connection when w->mark has risen. */
-void smq_hold_flush(struct smq_conn *conn);
 /** The connection ends: nothing is acknowledged any more. */
 void smq_hold_drop(struct smq_conn *conn);
 /** Messages of QoS 1 whose PUBACK waits: with the open ones of QoS 2 they use up the receive maximum. */

@@ -133,6 +133,13 @@ static inline bool smq_worker_has_room(struct smq_worker *w, uint64_t n)
 {
     return smq_account_reserve(w->ledger, w->account, n + smq_worker_fixed_bytes(w), w->config->memory_limit);
 }
+/** Is a PUBLISH taken from clients? Other workers and the store must have place for what comes of it. */
+static inline bool smq_worker_takes_publish(const struct smq_worker *w)
+{
+    return w->peers.full == 0 && w->store_state != SMQ_STORE_BEHIND;
+}
+/** That may have changed: who waited with a PUBLISH is read again. */
+void smq_worker_read_again(struct smq_worker *w);
 /** May a session do that? See smq_session_ask. */
 static inline bool smq_session_may(struct smq_worker *w, struct smq_session *s, smq_span topic, enum smq_access kind)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/admit.h"
 #include "broker/alias.h"
-#include "broker/hold.h"
 #include "broker/durable.h"
+#include "broker/gate.h"
+#include "broker/hold.h"
 #include "broker/internal.h"
 #include "broker/mount.h"
 #include "broker/relay.h"
@@ -30,15 +31,19 @@ static smqtt_err resolve_alias(struct smq_conn *conn, struct smq_publish *p)
 }
 
 /* Positive in every version, or negative in version 5. In 3.x there is no way to say no but to close; rights are
- * refused silently there, as other brokers do, so that clients do not try again for ever. */
-static smqtt_err answer(struct smq_conn *conn, const struct smq_publish *p, uint8_t reason)
+ * refused silently there, as other brokers do, so that clients do not try again for ever.
+ * gated: it is true when what was written so far is committed. */
+static smqtt_err answer(struct smq_conn *conn, const struct smq_publish *p, uint8_t reason, bool gated)
 {
     if (p->qos == 0) {
         return SMQTT_OK;
     }
     enum smq_type type = p->qos == 1 ? SMQ_PUBACK : SMQ_PUBREC;
-    if (conn->hold != NULL) {
-        return smq_hold_ack(conn, type, p->id, reason, 0, p->topic.len + p->payload.len);
+    if (conn->hold != NULL && smq_hold_waits(conn)) {
+        return smq_hold_ack(conn, type, p->id, reason, p->topic.len + p->payload.len);
+    }
+    if (gated) {
+        SMQ_TRY(smq_gate_now(conn));
     }
     return smq_conn_write_ack(conn, type, p->id, reason);
 }
@@ -49,7 +54,7 @@ static smqtt_err refuse(struct smq_worker *w, struct smq_conn *conn, const struc
         smq_say_denied(conn, p);
     }
     w->stats.publish_dropped++;
-    return answer(conn, p, reason);
+    return answer(conn, p, reason, false);
 }
 
 /* Exempt from require_detect: receipts and notices (protocol.md 9.4); registration never comes here. */
@@ -106,6 +111,7 @@ static smqtt_err route(struct smq_worker *w, struct smq_conn *conn, const struct
         SMQ_TRY(source_of(w, conn->session, &source, &r.content.source));
     }
     smq_routing_init_rest(&r, &conn->session->sub, true);
+    r.refusable = true;
     err = smq_route(w, &r);
     *n_receivers = r.n_receivers;
     smq_routing_deinit(&r);
@@ -152,11 +158,16 @@ static smqtt_err take_id(struct smq_worker *w, struct smq_conn *conn, const stru
         return waiting + conn->session->in.n < max ? SMQTT_OK : SMQTT_E_RECEIVE_MAX;
     }
     max = waiting < max ? (uint16_t)(max - waiting) : 0;
-    SMQ_TRY(smq_qos2_in_add(&conn->session->in, w->mem, p->id, max, fresh));
-    if (*fresh) {
-        smq_durable_in(w, conn->session, p->id, true);
-    }
-    return SMQTT_OK;
+    return smq_qos2_in_add(&conn->session->in, w->mem, p->id, max, fresh);
+}
+
+/* In 3.x nobody can be told that a message is not taken: it stays unread until the store has room again. */
+static void put_off(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p)
+{
+    w->stats.publish_in--; /* it is counted when it is read again */
+    w->stats.payload_in -= p->payload.len;
+    conn->stalled = true;
+    smq_conn_make_dirty(conn);
 }
 
 static smqtt_err publish(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p)
@@ -169,19 +180,26 @@ static smqtt_err publish(struct smq_worker *w, struct smq_conn *conn, const stru
         SMQ_TRY(take_id(w, conn, p, &fresh));
     }
     if (!fresh) {
-        return answer(conn, p, 0);
+        return answer(conn, p, 0, true); /* the first one may not be committed yet */
     }
     size_t n_receivers = 0;
+    uint64_t before = smq_store_count(w);
     smqtt_err err = route_with_props(w, conn, p, &n_receivers);
-    if (err != SMQTT_OK && p->qos == 2) {
+    if (p->qos == 2 && err == SMQTT_OK) {
+        smq_durable_in(w, conn->session, p->id, true);
+    } else if (p->qos == 2) {
         smq_qos2_in_release(&conn->session->in, w->mem, p->id);
-        smq_durable_in(w, conn->session, p->id, false);
     }
-    if (err == SMQTT_E_QUOTA && (smq_conn_is_v5(conn) || p->qos == 0)) {
+    bool sayable = smq_conn_is_v5(conn) || p->qos == 0;
+    if (err == SMQTT_E_FULL && !sayable) {
+        put_off(w, conn, p);
+        return SMQTT_OK;
+    }
+    if ((err == SMQTT_E_QUOTA && sayable) || err == SMQTT_E_FULL) {
         return refuse(w, conn, p, smqtt_err_reason(err));
     }
     SMQ_TRY(err);
-    return answer(conn, p, n_receivers != 0 ? 0 : REASON_NO_SUBSCRIBERS);
+    return answer(conn, p, n_receivers != 0 ? 0 : REASON_NO_SUBSCRIBERS, smq_store_count(w) != before);
 }
 
 static smqtt_err publish_allowed(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p)
@@ -217,7 +235,7 @@ static smqtt_err publish_special(struct smq_worker *w, struct smq_conn *conn, co
         smq_say_received_publish(conn, p);
     }
     smqtt_err err = w->config->detect ? smq_register_publish(w, conn, p) : SMQTT_E_NOT_AUTHORIZED;
-    return err == SMQTT_OK && smq_conn_is_open(conn) ? answer(conn, p, 0) : err;
+    return err == SMQTT_OK && smq_conn_is_open(conn) ? answer(conn, p, 0, false) : err;
 }
 
 smqtt_err smq_on_publish(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt)

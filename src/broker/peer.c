@@ -273,18 +273,7 @@ void smq_worker_set_peer_full(struct smq_worker *w, unsigned peer, bool full)
 {
     uint64_t bit = bit_of(peer % SMQ_WORKERS_MAX);
     w->peers.full = full ? w->peers.full | bit : w->peers.full & ~bit;
-    if (w->peers.full != 0) {
-        return;
-    }
-    for (struct smq_list *at = w->conns.next; at != &w->conns; at = at->next) {
-        struct smq_conn *conn = SMQ_CONTAINER_OF(at, struct smq_conn, of_worker);
-        if (conn->stalled) {
-            conn->stalled = false;
-            conn->last_in = w->now.mono; /* it could not be heard meanwhile */
-            smq_conn_arm(conn);
-            smq_conn_make_dirty(conn);
-        }
-    }
+    smq_worker_read_again(w);
 }
 
 void smq_worker_ask_stats(struct smq_worker *w)

@@ -61,9 +61,9 @@ struct smq_note_msg {
     struct smq_handle to, group; /* GIVE: the member's subscription and the group; BACK: the group */
     struct smq_refbuf *msg;      /* the message, and the note is an owner of it; NULL: it stands behind the note */
     uint32_t props_len, payload_len;
-    uint16_t topic_len, source_len;
+    uint16_t topic_len, source_len, group_len;
     uint8_t qos, flags; /* SMQ_FLAG_* */
-    uint8_t bytes[];    /* topic, properties, payload, source */
+    uint8_t bytes[];    /* topic, properties, payload, source; of what must not get lost the group's filter */
 };
 enum { SMQ_FLAG_RETAIN = 1, SMQ_FLAG_TEXT = 2, SMQ_FLAG_MUST_SHIFT = 4, SMQ_FLAG_OPENED = 8, SMQ_FLAG_MID = 64 };
 
@@ -84,7 +84,7 @@ struct smq_note_applied {
 struct smq_note_handle {
     struct smq_note head;
     struct smq_handle handle;
-    uint32_t state, unused;
+    uint32_t state, unused; /* MEMBER: enum smq_member_state, and SMQ_MEMBER_STORED */
 };
 struct smq_note_fetch {
     struct smq_note head;
@@ -101,8 +101,8 @@ struct smq_note_fetched {
 struct smq_note_join {
     struct smq_note head;
     struct smq_handle shared, held;
-    uint32_t state, at, filter_len, unused;
-    uint8_t filter[]; /* with its $share/group/ */
+    uint32_t state, at, filter_len, unused; /* state: as in MEMBER */
+    uint8_t filter[];                       /* with its $share/group/ */
 };
 struct smq_note_joined {
     struct smq_note head;
@@ -181,7 +181,7 @@ void smq_peer_tell(struct smq_worker *w, unsigned to, enum smq_note_type type, s
                    uint32_t state);
 /**
  * A message to a peer, in the note itself when it is small.
- * @param msg  the note's fields `to`, `group`, `kept` and what is to be added to its flags
+ * @param msg  the note's fields `to`, `group`, `kept`, `mid` and what is to be added to its flags
  * @retval SMQTT_E_NOMEM, SMQTT_E_QUOTA  nothing was written
  */
 SMQ_MUST_USE smqtt_err smq_peer_send(struct smq_worker *w, unsigned to, enum smq_note_type type, struct smq_routing *r,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Messages between workers. A small one stands in the note itself: no allocation, nothing shared. */
+#include "broker/durable.h"
 #include "broker/hold.h"
 #include "broker/internal.h"
 #include "broker/route.h"
@@ -42,11 +43,12 @@ static smqtt_err prepare(struct smq_worker *w, struct smq_routing *r, size_t *si
 {
     const struct smq_content *c = &r->content;
     size_t bytes = c->topic.len + c->props.len + c->payload.len + c->source.len;
+    bool small = bytes <= INLINE_MAX;
     smqtt_err err = SMQTT_OK;
-    if (bytes > INLINE_MAX && smq_routing_msg(w, r, &err) == NULL) {
+    if (!small && smq_routing_msg(w, r, &err) == NULL) {
         return err;
     }
-    *size = sizeof(struct smq_note_msg) + (bytes <= INLINE_MAX ? bytes : 0);
+    *size = sizeof(struct smq_note_msg) + (small ? bytes : 0) + r->group.len;
     return SMQTT_OK;
 }
 
@@ -59,7 +61,9 @@ static bool is_small(const struct smq_content *c)
 static smqtt_err publish_small(struct smq_worker *w, const struct smq_routing *r, uint64_t to, uint64_t origin)
 {
     const struct smq_content *c = &r->content;
+    uint64_t mid = r->confirm != 0 ? r->body->mid : 0;
     size_t size = sizeof(struct smq_note_small) + c->topic.len + c->props.len + c->payload.len;
+    size += mid != 0 ? sizeof mid : 0;
     for (uint64_t left = to; left != 0; left &= left - 1) {
         unsigned i = (unsigned)__builtin_ctzll(left);
         if (!smq_outbox_reserve(&w->peers.of[i].box, &w->peers.pool, size, false)) {
@@ -67,20 +71,27 @@ static smqtt_err publish_small(struct smq_worker *w, const struct smq_routing *r
         }
     }
     for (; to != 0; to &= to - 1) {
-        struct smq_outbox *box = &w->peers.of[__builtin_ctzll(to)].box;
-        struct smq_note_small *note = (void *)smq_outbox_add(box, SMQ_NOTE_SMALL, size);
+        unsigned i = (unsigned)__builtin_ctzll(to);
+        struct smq_note_small *note = (void *)smq_outbox_add(&w->peers.of[i].box, SMQ_NOTE_SMALL, size);
         note->origin = origin;
         note->topic_len = (uint16_t)c->topic.len;
         note->props_len = (uint16_t)c->props.len;
         note->payload_len = (uint16_t)c->payload.len;
         note->qos = c->qos;
         note->flags = c->has_text ? SMQ_FLAG_TEXT : 0;
-        put_content(note->bytes, c);
+        uint8_t *at = note->bytes;
+        if (mid != 0) {
+            uint64_t asked = (r->confirm & bit_of(i)) != 0 ? mid : 0;
+            note->flags |= SMQ_FLAG_MID;
+            memcpy(at, &asked, sizeof asked);
+            at += sizeof asked;
+        }
+        put_content(at, c);
     }
     return SMQTT_OK;
 }
 
-/* Room was reserved. */
+/* Room was reserved. A large message is referred to. */
 static void put(struct smq_worker *w, unsigned to, enum smq_note_type type, struct smq_routing *r, size_t size,
                 const struct smq_note_msg *fields)
 {
@@ -93,7 +104,11 @@ static void put(struct smq_worker *w, unsigned to, enum smq_note_type type, stru
     note->version = c->version;
     note->qos = c->qos;
     note->flags = (uint8_t)(fields->flags | (c->retain ? SMQ_FLAG_RETAIN : 0) | (c->has_text ? SMQ_FLAG_TEXT : 0));
-    if (size == sizeof *note) {
+    note->group_len = (uint16_t)r->group.len;
+    if (r->group.len != 0) {
+        memcpy((uint8_t *)note + size - r->group.len, r->group.data, r->group.len);
+    }
+    if (size - r->group.len == sizeof *note) {
         note->msg = smq_refbuf_hand(r->msg);
     } else {
         note->topic_len = (uint16_t)c->topic.len;
@@ -144,6 +159,7 @@ smqtt_err smq_peers_publish(struct smq_worker *w, struct smq_routing *r, uint64_
     }
     for (uint64_t left = to; left != 0; left &= left - 1) {
         unsigned i = (unsigned)__builtin_ctzll(left);
+        fields.mid = (r->confirm & bit_of(i)) != 0 ? r->body->mid : 0;
         put(w, i, (interested & bit_of(i)) != 0 ? SMQ_NOTE_PUBLISH : SMQ_NOTE_KEEP, r, size, &fields);
     }
     return SMQTT_OK;
@@ -153,6 +169,7 @@ smqtt_err smq_peers_publish(struct smq_worker *w, struct smq_routing *r, uint64_
 
 void smq_peer_open(struct smq_note_msg *note, struct smq_routing *r)
 {
+    size_t len = 0;
     if (note->msg != NULL) {
         smq_routing_init_msg(r, note->msg);
         smq_msg_unref(note->msg);
@@ -169,7 +186,9 @@ void smq_peer_open(struct smq_note_msg *note, struct smq_routing *r)
             .retain = (note->flags & SMQ_FLAG_RETAIN) != 0,
             .has_text = (note->flags & SMQ_FLAG_TEXT) != 0};
         smq_routing_init(r, &c, NULL, true);
+        len = c.topic.len + c.props.len + c.payload.len + c.source.len;
     }
+    r->group = (smq_span){note->bytes + len, note->group_len};
     r->origin = note->origin;
     r->from_peer = true;
 }
@@ -188,23 +207,39 @@ static void learn_kept(struct smq_worker *w, unsigned from, const struct smq_not
     }
 }
 
+/* Without memory for what somebody was told to be safe nothing more is said to be. */
+static void settle(struct smq_worker *w, unsigned from, uint64_t mid, smqtt_err err)
+{
+    if (err != SMQTT_OK) {
+        w->stats.publish_dropped++;
+    }
+    if (mid != 0) {
+        if (err == SMQTT_E_NOMEM) {
+            smq_store_lose(w);
+        }
+        smq_durable_passed(w, from, mid);
+    }
+}
+
 void smq_peer_on_publish(struct smq_worker *w, unsigned from, struct smq_note *head)
 {
     struct smq_note_msg *note = (struct smq_note_msg *)head;
     struct smq_routing r;
     smq_peer_open(note, &r);
     learn_kept(w, from, note, r.content.topic);
-    if (smq_route(w, &r) != SMQTT_OK) {
-        w->stats.publish_dropped++;
-    }
+    settle(w, from, note->mid, smq_route(w, &r));
     smq_routing_deinit(&r);
 }
 
 void smq_peer_on_small(struct smq_worker *w, unsigned from, struct smq_note *head)
 {
-    (void)from;
     const struct smq_note_small *note = (const struct smq_note_small *)head;
     const uint8_t *at = note->bytes;
+    uint64_t mid = 0;
+    if ((note->flags & SMQ_FLAG_MID) != 0) {
+        memcpy(&mid, at, sizeof mid);
+        at += sizeof mid;
+    }
     struct smq_routing r;
     r.content = (struct smq_content){.topic = {at, note->topic_len},
                                      .props = {at + note->topic_len, note->props_len},
@@ -215,9 +250,7 @@ void smq_peer_on_small(struct smq_worker *w, unsigned from, struct smq_note *hea
     smq_routing_init_rest(&r, NULL, true);
     r.origin = note->origin;
     r.from_peer = true;
-    if (smq_route(w, &r) != SMQTT_OK) {
-        w->stats.publish_dropped++;
-    }
+    settle(w, from, mid, smq_route(w, &r));
     smq_routing_deinit(&r);
 }
 
@@ -227,8 +260,6 @@ void smq_peer_on_keep(struct smq_worker *w, unsigned from, struct smq_note *head
     struct smq_routing r;
     smq_peer_open(note, &r);
     learn_kept(w, from, note, r.content.topic);
-    if (smq_route_retain(w, &r) != SMQTT_OK) {
-        w->stats.publish_dropped++;
-    }
+    settle(w, from, note->mid, smq_route_retain(w, &r));
     smq_routing_deinit(&r);
 }

@@ -25,7 +25,8 @@ struct smq_refbuf *smq_routing_msg(struct smq_worker *w, struct smq_routing *r, 
     if (r->msg != NULL) {
         return r->msg;
     }
-    if (!smq_worker_has_room(w, smq_msg_size(&r->content))) {
+    bool owed = w->has_store && r->from_peer && r->content.qos != 0; /* somebody was told that it is safe */
+    if (!smq_worker_has_room(w, smq_msg_size(&r->content)) && !owed) {
         *err = SMQTT_E_QUOTA;
         return NULL;
     }
@@ -62,7 +63,7 @@ smqtt_err smq_route_retain(struct smq_worker *w, struct smq_routing *r)
         return SMQTT_OK;
     }
     if (c->payload.len == 0) {
-        if (smq_retain_remove(&w->retain, c->topic, c->version) || w->count > 1) {
+        if ((smq_retain_remove(&w->retain, c->topic, c->version) || w->count > 1) && smq_content_is_stored(c)) {
             smq_durable_unretained(w, c->topic, c->version);
         }
         return w->count > 1 ? smq_tombs_add(&w->tombs, c->topic, c->version, w->now.mono) : SMQTT_OK;
@@ -76,7 +77,7 @@ smqtt_err smq_route_retain(struct smq_worker *w, struct smq_routing *r)
         return err;
     }
     SMQ_TRY(smq_retain_set(&w->retain, msg, w->config->max_retained));
-    if (w->has_store && smq_retain_get(&w->retain, r->content.topic) == msg) {
+    if (w->has_store && smq_content_is_stored(c) && smq_retain_get(&w->retain, c->topic) == msg) {
         smq_durable_retained(w, &r->content);
     }
     return SMQTT_OK;
@@ -134,6 +135,11 @@ static __attribute__((noinline)) void deliver_ids(struct smq_worker *w, struct s
     smq_session_deliver(w, s, r, qos, r->content.retain && to->rap, ids, n);
 }
 
+static uint8_t qos_for(const struct smq_worker *w, const struct smq_routing *r, const struct smq_receiver *to)
+{
+    return to->qos < r->content.qos || w->config->upgrade_outgoing_qos ? to->qos : r->content.qos;
+}
+
 static void deliver(struct smq_worker *w, struct smq_routing *r, const struct smq_match *m,
                     const struct smq_receiver *to)
 {
@@ -142,12 +148,83 @@ static void deliver(struct smq_worker *w, struct smq_routing *r, const struct sm
         return;
     }
     struct smq_session *s = SMQ_CONTAINER_OF(to->who, struct smq_session, sub);
-    uint8_t qos = to->qos < r->content.qos || w->config->upgrade_outgoing_qos ? to->qos : r->content.qos;
+    uint8_t qos = qos_for(w, r, to);
     if (to->id == 0) {
         smq_session_deliver(w, s, r, qos, r->content.retain && to->rap, NULL, 0);
     } else {
         deliver_ids(w, r, m, to, qos);
     }
+}
+
+/* ------------------------------------------------------------ what must survive */
+
+/* How many QUEUE rows it may have here. */
+static size_t rows_of(const struct smq_worker *w, const struct smq_routing *r, const struct smq_match *m)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        const struct smq_receiver *to = &m->receivers[i];
+        if (to->who->is_group) {
+            n += smq_group_of(to->who)->n_stored != 0 && r->content.qos != 0;
+        } else {
+            n += SMQ_CONTAINER_OF(to->who, struct smq_session, sub)->stored != NULL && qos_for(w, r, to) != 0;
+        }
+    }
+    return n;
+}
+
+/* Those among the others that have sessions that are stored, and who keeps it. A publisher of QoS 0 waits for nothing.
+ */
+static uint64_t who_confirms(struct smq_worker *w, const struct smq_routing *r, uint64_t others)
+{
+    uint64_t to = others & smq_durable_peers(w);
+    unsigned keeper = r->content.retain && !r->from_peer ? smq_peers_keeper(w, r->content.topic) : w->index;
+    if (keeper != w->index && w->config->retained_persistence) {
+        to |= UINT64_C(1) << keeper;
+    }
+    return r->content.qos != 0 ? to : 0;
+}
+
+static __attribute__((noinline)) smqtt_err make_durable(struct smq_worker *w, struct smq_routing *r,
+                                                        const struct smq_match *m, uint64_t others)
+{
+    const struct smq_content *c = &r->content;
+    if (!smq_content_is_stored(c)) {
+        return SMQTT_OK;
+    }
+    size_t rows = rows_of(w, r, m);
+    bool kept = c->retain && c->payload.len != 0 && w->config->retained_persistence;
+    r->confirm = who_confirms(w, r, others);
+    if (r->refusable && w->store_state >= SMQ_STORE_FULL && (rows != 0 || (r->confirm & others) != 0 || kept)) {
+        return SMQTT_E_FULL;
+    }
+    if (rows > 1 || r->confirm != 0) {
+        r->body = smq_body_new(w, c, r->confirm);
+        return r->body != NULL ? SMQTT_OK : SMQTT_E_NOMEM;
+    }
+    return SMQTT_OK;
+}
+
+/* ------------------------------------------------------------ all of it */
+
+/* The keeper of its topic and the other workers. Where it comes from another worker, it is too late to refuse it. */
+static smqtt_err tell_keepers(struct smq_worker *w, struct smq_routing *r, uint64_t others)
+{
+    if (r->content.retain) {
+        smqtt_err err = smq_route_retain(w, r);
+        if (err == SMQTT_E_QUOTA && r->from_peer) {
+            w->stats.publish_dropped++;
+            err = SMQTT_OK;
+        }
+        SMQ_TRY(err);
+    }
+    if (w->count > 1 && !r->from_peer) {
+        SMQ_TRY(smq_peers_publish(w, r, others));
+        if (r->confirm != 0) {
+            smq_body_leaves(w, r->body, &r->content, r->group, r->confirm);
+        }
+    }
+    return SMQTT_OK;
 }
 
 smqtt_err smq_route(struct smq_worker *w, struct smq_routing *r)
@@ -169,19 +246,21 @@ smqtt_err smq_route(struct smq_worker *w, struct smq_routing *r)
     if (needs_msg(w, r, m) && smq_routing_msg(w, r, &err) == NULL) {
         return err;
     }
-    if (r->content.retain) {
-        SMQ_TRY(smq_route_retain(w, r));
+    uint64_t others = w->count > 1 && !r->from_peer ? smq_peers_interested(w, r->content.topic) : 0;
+    if (w->has_store) {
+        SMQ_TRY(make_durable(w, r, m, others));
     }
     r->n_receivers = m->n;
-    if (w->count > 1 && !r->from_peer) {
-        uint64_t others = smq_peers_interested(w, r->content.topic);
-        SMQ_TRY(smq_peers_publish(w, r, others));
-        for (; others != 0; others &= others - 1) {
-            r->n_receivers++;
-        }
+    for (uint64_t left = others; left != 0; left &= left - 1) {
+        r->n_receivers++;
     }
-    for (size_t i = 0; i < m->n; i++) {
+    err = tell_keepers(w, r, others);
+    for (size_t i = 0; err == SMQTT_OK && i < m->n; i++) {
         deliver(w, r, m, &m->receivers[i]);
     }
-    return SMQTT_OK;
+    if (r->body != NULL) {
+        smq_body_settle(w, r->body);
+        r->body = NULL;
+    }
+    return err;
 }

@@ -23,10 +23,11 @@ struct smq_routing {
     struct smq_shared *share;          /* while it is given to one member of a group: through which subscription */
     struct smq_body *body; /* what QUEUE rows of this message name (smq_body_ref); NULL: it stands in its one row */
     uint64_t confirm;      /* bits of peers that say when it is safe with them */
-    bool from_peer;        /* another worker has it from its publisher: it is not told to others */
-    bool checked;          /* all of it came through the codec */
-    bool refusable;        /* its publisher can be told that nothing more is stored */
-    size_t n_receivers;    /* out: how many matched */
+    smq_span group;     /* of one on its way to a member of that group, or back, that must not get lost; empty else */
+    bool from_peer;     /* another worker has it from its publisher: it is not told to others */
+    bool checked;       /* all of it came through the codec */
+    bool refusable;     /* its publisher can be told that nothing more is stored */
+    size_t n_receivers; /* out: how many matched */
     struct smq_template templates[4]; /* by version (3.x, 5) and by having a packet identifier */
 };
 
@@ -39,6 +40,7 @@ static inline void smq_routing_init_rest(struct smq_routing *r, const struct smq
     r->share = NULL;
     r->body = NULL;
     r->confirm = 0;
+    r->group = (smq_span){NULL, 0};
     r->from_peer = false;
     r->checked = checked;
     r->refusable = false;

@@ -100,9 +100,14 @@ bool smq_share_has(const struct smq_worker *w, const struct smq_session *s, smq_
 
 /* ------------------------------------------------------------ joining and leaving */
 
+static uint32_t state_at_owner(const struct smq_shared *sh, enum smq_member_state state)
+{
+    return (uint32_t)state | (sh->session->stored != NULL ? SMQ_MEMBER_STORED : 0);
+}
+
 static smqtt_err join(struct smq_worker *w, struct smq_shared *sh, struct smq_held *held, uint32_t at)
 {
-    enum smq_member_state state = sh->session->conn != NULL ? SMQ_MEMBER_READY : SMQ_MEMBER_AWAY;
+    uint32_t state = state_at_owner(sh, sh->session->conn != NULL ? SMQ_MEMBER_READY : SMQ_MEMBER_AWAY);
     if (sh->owner == w->index) {
         return smq_group_join(w, w->index, sh->self, smq_shared_filter(sh), state, &sh->group);
     }
@@ -113,7 +118,7 @@ static smqtt_err join(struct smq_worker *w, struct smq_shared *sh, struct smq_he
     }
     note->shared = sh->self;
     note->held = held->self;
-    note->state = (uint32_t)state;
+    note->state = state;
     note->at = at;
     note->filter_len = sh->len;
     memcpy(note->filter, smq_shared_filter(sh).data, sh->len);
@@ -153,9 +158,9 @@ static void leave(struct smq_worker *w, struct smq_shared *sh)
 static void tell_state(struct smq_worker *w, const struct smq_shared *sh, enum smq_member_state state)
 {
     if (sh->owner == w->index) {
-        smq_group_set_state(w, w->index, sh->self, state);
+        smq_group_set_state(w, w->index, sh->self, state_at_owner(sh, state));
     } else {
-        smq_peer_tell(w, sh->owner, SMQ_NOTE_MEMBER, sh->self, (uint32_t)state);
+        smq_peer_tell(w, sh->owner, SMQ_NOTE_MEMBER, sh->self, state_at_owner(sh, state));
     }
 }
 
@@ -208,9 +213,9 @@ void smq_share_deliver(struct smq_worker *w, struct smq_shared *sh, struct smq_r
     r->share = NULL;
 }
 
-/* To the group's owner; `flags`: why. */
+/* To the group's owner; `flags`: why; `filter`: the group's, if the message must not get lost, empty else. */
 static void give_back(struct smq_worker *w, unsigned owner, struct smq_handle shared, struct smq_handle group,
-                      struct smq_routing *r, uint8_t flags)
+                      struct smq_routing *r, uint8_t flags, smq_span filter)
 {
     if (owner == w->index) {
         struct smq_group *g = smq_handle_get(&w->handles, group);
@@ -222,7 +227,7 @@ static void give_back(struct smq_worker *w, unsigned owner, struct smq_handle sh
         return;
     }
     struct smq_note_msg fields = {.to = shared, .group = group, .origin = r->origin, .flags = flags};
-    if (smq_peer_send(w, owner, SMQ_NOTE_BACK, r, &fields) != SMQTT_OK) {
+    if (smq_durable_travel(w, owner, SMQ_NOTE_BACK, r, &fields, filter) != SMQTT_OK) {
         w->stats.publish_dropped++;
     }
 }
@@ -245,8 +250,9 @@ void smq_share_on_give(struct smq_worker *w, unsigned from, struct smq_note *hea
         if (busy) {
             smq_share_is_busy(sh);
         }
-        give_back(w, from, to, group, &r, busy ? BECAUSE_BUSY : 0);
+        give_back(w, from, to, group, &r, busy ? BECAUSE_BUSY : 0, r.group);
     }
+    smq_durable_passed(w, from, note->mid);
     smq_routing_deinit(&r);
 }
 
@@ -257,7 +263,8 @@ static void return_delivery(struct smq_worker *w, void *delivery)
     const struct smq_shared *sh = smq_delivery_share(delivery);
     struct smq_routing r;
     smq_routing_init_msg(&r, smq_delivery_msg(delivery));
-    give_back(w, sh->owner, sh->self, sh->group, &r, 0);
+    bool stored = sh->session->stored != NULL && r.content.qos != 0;
+    give_back(w, sh->owner, sh->self, sh->group, &r, 0, stored ? smq_shared_filter(sh) : (smq_span){NULL, 0});
     smq_routing_deinit(&r);
     smq_durable_let_go(w, sh->session, delivery); /* in the same commit as what became of it */
     smq_delivery_free(w->mem, delivery);

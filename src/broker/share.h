@@ -38,6 +38,7 @@ struct smq_shares {
 };
 
 enum smq_member_state { SMQ_MEMBER_READY, SMQ_MEMBER_BUSY, SMQ_MEMBER_AWAY, SMQ_MEMBER_STATES };
+enum { SMQ_MEMBER_STORED = 16 }; /* beside the state: its session is stored */
 
 /** One member as the group's owner sees it. */
 struct smq_member {
@@ -46,6 +47,7 @@ struct smq_member {
     unsigned worker;
     struct smq_handle shared; /* there */
     uint8_t state;            /* enum smq_member_state */
+    bool stored;              /* its session is */
     uint32_t key[3];          /* worker and handle, for the table */
 };
 
@@ -53,7 +55,8 @@ struct smq_group {
     struct smq_subscriber sub;
     struct smq_list members[SMQ_MEMBER_STATES];
     struct smq_handle self;
-    uint32_t n, len;
+    uint32_t n, n_stored; /* members, and those whose sessions are stored: if there are any, no message gets lost */
+    uint32_t len;
     uint8_t key[]; /* with its $share/group/ */
 };
 
@@ -92,11 +95,15 @@ void smq_share_is_busy(struct smq_shared *sh);
 
 /* ---- the owner's side (group.c) */
 
-/** A member joins the group of a filter, which is made if need be. SMQTT_E_NOMEM. */
+/** A member joins the group of a filter, which is made if need be. SMQTT_E_NOMEM.
+ * @param state  enum smq_member_state, and SMQ_MEMBER_STORED */
 SMQ_MUST_USE smqtt_err smq_group_join(struct smq_worker *w, unsigned from, struct smq_handle shared, smq_span filter,
-                                      enum smq_member_state state, struct smq_handle *group);
+                                      uint32_t state, struct smq_handle *group);
 void smq_group_leave(struct smq_worker *w, unsigned from, struct smq_handle shared);
-void smq_group_set_state(struct smq_worker *w, unsigned from, struct smq_handle shared, enum smq_member_state state);
+void smq_group_set_state(struct smq_worker *w, unsigned from, struct smq_handle shared, uint32_t state);
+/** A message comes back, or was on its way at a crash: the group of this filter gives it again. False: there is no such
+ * group, nobody is left. */
+bool smq_group_give_again(struct smq_worker *w, smq_span filter, struct smq_routing *r);
 /** One member gets the message: of those that are ready the one that waited longest, else one that is connected, else
  * one that is away. */
 void smq_group_give(struct smq_worker *w, struct smq_group *group, struct smq_routing *r);

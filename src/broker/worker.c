@@ -214,11 +214,12 @@ static inline bool is_paused(const struct smq_worker *w, const struct smq_conn *
     return special ? smq_conn_paused(conn) : max != 0 && conn->out.bytes >= max;
 }
 
-/* A PUBLISH waits for place at other workers, and for the acknowledgements of the subscriptions before it: who
- * subscribes and publishes in one go, a question and the topic of its answer for example, counts on that order. */
+/* A PUBLISH waits for place at other workers and in the store, and for the acknowledgements of the subscriptions before
+ * it: who subscribes and publishes in one go, a question and the topic of its answer for example, counts on that order.
+ */
 static bool must_wait(const struct smq_worker *w, const struct smq_conn *conn, const struct smq_frame *frame)
 {
-    return (w->peers.full != 0 || conn->n_held != 0) && conn->state != SMQ_CONN_AWAITS_CONNECT &&
+    return (!smq_worker_takes_publish(w) || conn->n_held != 0) && conn->state != SMQ_CONN_AWAITS_CONNECT &&
            frame->header >> 4 == SMQ_PUBLISH;
 }
 
@@ -256,7 +257,7 @@ void smq_worker_feed(struct smq_worker *w, struct smq_conn *conn, smq_span bytes
         if (conn->fate == SMQ_FATE_HANDOVER) {
             return; /* CONNECT goes along */
         }
-        if (conn->exchange != NULL && smq_auth_waits(conn)) {
+        if ((conn->exchange != NULL && smq_auth_waits(conn)) || conn->stalled) {
             break; /* and is read again */
         }
         count_packet(w, conn, used, frame.size);
@@ -339,6 +340,20 @@ void smq_worker_set_store(struct smq_worker *w, enum smq_store_state state, stru
 {
     w->now = now;
     w->store_state = (uint8_t)state;
+    smq_worker_read_again(w);
+}
+
+void smq_worker_read_again(struct smq_worker *w)
+{
+    for (struct smq_list *at = w->conns.next; smq_worker_takes_publish(w) && at != &w->conns; at = at->next) {
+        struct smq_conn *conn = SMQ_CONTAINER_OF(at, struct smq_conn, of_worker);
+        if (conn->stalled) {
+            conn->stalled = false;
+            conn->last_in = w->now.mono; /* it could not be heard meanwhile */
+            smq_conn_arm(conn);
+            smq_conn_make_dirty(conn);
+        }
+    }
 }
 
 void smq_worker_shutdown(struct smq_worker *w, struct smqtt_now now)

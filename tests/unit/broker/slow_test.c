@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Subscribers that do not keep up: who waits for them, for how long, and what is dropped instead. */
+#include "broker/durable.h"
 #include "broker/hold.h"
 #include "broker/internal.h"
 #include "broker/route.h"
 #include "broker/slow.h"
+#include "disk.h"
 #include "harness.h"
 
 enum { TIMEOUT_MS = 30000, PAYLOAD = 1000 };
@@ -446,28 +448,27 @@ static void others_hold_our_publishers(void **state)
     bed_stop(&bed);
 }
 
-static void acknowledgements_wait_for_their_mark(void **state)
+static void acknowledgements_that_were_held_wait_for_the_store_too(void **state)
 {
     (void)state;
-    bed.count = 1; /* looks inside, or at what is so at once */
+    bed.count = 1; /* looks inside */
+    struct disk disk;
+    disk_init(&disk);
+    disk.by_hand = true;
+    bed.disk = &disk;
     bed_start(&bed);
     struct client *pub = client_connect(&bed, SMQTT_V5, "pub", true);
-    for (uint16_t id = 1; id <= 4; id++) {
-        uint64_t mark = id == 1 ? 0 : id == 4 ? 2 : id; /* the last one waits for those before it */
-        assert_int_equal(smq_hold_ack(pub->conn, SMQ_PUBACK, id, 0, mark, 10), SMQTT_OK);
-    }
+    uint64_t origin = smq_origin_of(pub->conn);
+    assert_true(smq_origin_hold(bed.w, origin, true));
+    send_many(pub, "t", 1, 0, 3);
+    smq_store_put(bed.w, smq_span_str("key"), smq_span_str("value"));
+    assert_true(smq_origin_hold(bed.w, origin, false));
     bed_turn(&bed);
-    assert_int_equal(count_acks(pub, SMQ_PUBACK, 0), 1);
-    bed.w->mark = 2;
-    smq_hold_flush(pub->conn);
-    bed_turn(&bed);
-    assert_int_equal(count_acks(pub, SMQ_PUBACK, 1), 1);
-    bed.w->mark = 3;
-    smq_hold_flush(pub->conn);
-    bed_turn(&bed);
-    assert_int_equal(count_acks(pub, SMQ_PUBACK, 2), 2);
-    assert_null(pub->conn->hold); /* nothing is kept */
+    client_expect_none(pub);
+    bed_commit(&bed, SIZE_MAX);
+    assert_int_equal(count_acks(pub, SMQ_PUBACK, 0), 3);
     bed_stop(&bed);
+    disk_free(&disk);
 }
 
 static void bytes_in_flight_have_an_end(void **state)
@@ -546,7 +547,7 @@ int main(void)
         cmocka_unit_test_setup(who_is_slow_may_be_disconnected, setup),
         cmocka_unit_test_setup(publishers_of_other_workers_are_told, setup),
         cmocka_unit_test_setup(others_hold_our_publishers, setup),
-        cmocka_unit_test_setup(acknowledgements_wait_for_their_mark, setup),
+        cmocka_unit_test_setup(acknowledgements_that_were_held_wait_for_the_store_too, setup),
         cmocka_unit_test_setup(bytes_in_flight_have_an_end, setup),
         cmocka_unit_test_setup(without_memory_nothing_breaks, setup),
     };
