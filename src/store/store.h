@@ -20,11 +20,13 @@ enum smq_store_mode {
 /** A kind of store. Every function but open and close may be called only with an open one. */
 struct smq_store_kind {
     const char *name; /* as in `smqtt_store` */
+    bool on_disk;     /* needs a directory */
     /**
      * Opens the store in the directory `path` (NULL for those that have none), which exists, and makes it if there is
      * none.
      * @retval SMQTT_E_CORRUPT  there is one, and it is damaged beyond what a cut in the middle of a write explains
-     * @retval SMQTT_E_IO       the disk says no (full, read-only, no right, locked by another process)
+     * @retval SMQTT_E_BUSY     another process (or this one) has it open
+     * @retval SMQTT_E_IO       the disk says no (full, read-only, no right); READ_ONLY: or there is none
      * @retval SMQTT_E_NOMEM
      */
     smqtt_err (*open)(const char *path, enum smq_store_mode mode, const struct smqtt_mem *mem, struct smq_store **out,
@@ -38,7 +40,9 @@ struct smq_store_kind {
      * Writes all operations of all `n` writes, in this order, as one: after a crash all of them are there or none. GETs
      * are skipped.
      * @param sync  they survive a cut of power when this returns SMQTT_OK; else the end of the process only
-     * @retval SMQTT_E_IO   nothing of it is there, and nothing will be taken before the store is opened anew
+     * @retval SMQTT_E_IO     nothing more will be taken before reopen. All of it is there behind that, or nothing: to
+     *                        write the same once more is right in both cases
+     * @retval SMQTT_E_NOMEM  nothing of it is there; the store goes on
      */
     smqtt_err (*write)(struct smq_store *store, struct smq_writes *const *writes, size_t n, bool sync,
                        struct smq_store_why *why);
@@ -62,6 +66,8 @@ struct smq_store {
 };
 
 extern const struct smq_store_kind smq_store_memory, smq_store_rocksdb;
+/** All kinds, the default first, with a NULL behind them. */
+const struct smq_store_kind *const *smq_store_kinds(void);
 /** The kind of that name, or NULL. */
 const struct smq_store_kind *smq_store_kind_named(const char *name);
 
