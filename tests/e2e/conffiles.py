@@ -24,7 +24,7 @@ class Served:
     def __init__(self, helper, text, *flags):
         self.port = 0
         self.child = Child([program("smqttd"), "-c", helper.write("served.conf", text + "\n" + as_me()), *flags])
-        self.child.wait_line(rb" running$", 5)
+        self.child.wait_line(rb" running$")
 
     def at(self, port):
         self.port = port
@@ -35,7 +35,7 @@ class Served:
         fields.setdefault("client_id", "c")
         with self.at(port) as raw:
             raw.send(connect_packet(version, **fields))
-            return raw.packet(3, CONNACK).body[1]
+            return raw.packet(kind=CONNACK).body[1]
 
     def stop(self):
         assert self.child.stop() == 0
@@ -52,7 +52,7 @@ def is_open(port):
 def refused(helper, text, *words, flags=()):
     """It does not start, and says why in one sentence with these words."""
     child = Child([program("smqttd"), "-c", helper.write("refused.conf", text), *flags])
-    assert child.wait(3) == 1, child.text()
+    assert child.wait(30) == 1, child.text()
     last = child.lines[-1].decode()
     for word in words:
         assert word in last, "%s is not in: %s" % (word, last)
@@ -142,7 +142,7 @@ def test_retained_messages_go_with_the_right_to_publish_them(helper):
     with served.at(port) as raw:
         raw.connect(V311, client_id="a", user="alice", password="secret")
         raw.publish("news/1", "kept", qos=1, retain=True)
-        raw.packet(3, PUBACK)
+        raw.packet(kind=PUBACK)
 
     def is_heard(times):
         with served.at(port) as raw:
@@ -155,11 +155,11 @@ def test_retained_messages_go_with_the_right_to_publish_them(helper):
     is_heard(1)
     helper.write("one.acl", "user alice\ntopic read #\n")
     served.child.process.send_signal(signal.SIGHUP)
-    served.child.wait_line(rb"Reloaded", 3)
+    served.child.wait_line(rb"Reloaded")
     is_heard(0)
     helper.write("served.conf", text + "check_retain_source false\n")
     served.child.process.send_signal(signal.SIGHUP)
-    served.child.wait_line(rb"Reloaded", 3, 2)
+    served.child.wait_line(rb"Reloaded", count=2)
     is_heard(1)
     served.stop()
 
@@ -201,7 +201,7 @@ def test_clients_that_are_away_count(helper):
         assert served.answer(port, V5, client_id="third") == 0x89
         assert served.answer(port, V311, client_id="stays", clean=True) == 0
     # Both are gone as soon as the workers have seen their connections end.
-    wait_until(lambda: served.answer(port, V311, client_id="third") == 0, 3, "a third client may come")
+    wait_until(lambda: served.answer(port, V311, client_id="third") == 0, 30, "a third client may come")
     served.stop()
 
 

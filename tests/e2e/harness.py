@@ -14,6 +14,7 @@ import inspect
 import os
 import pwd
 import queue
+import random
 import re
 import shutil
 import signal
@@ -30,6 +31,7 @@ BIN = os.environ.get("SMQTT_BIN", "build/bin")
 KIND = os.environ.get("SMQTT_E2E_BROKER", "smqttd")
 WORKERS = os.environ.get("SMQTT_WORKERS")
 SKIPPED = 77
+PATIENCE = 30  # seconds: only a test that fails waits so long, however much else the machine has to do
 V31, V311, V5 = 3, 4, 5
 CLI_VERSIONS = {V31: "mqttv31", V311: "mqttv311", V5: "mqttv5"}
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE = 1, 2, 3, 4, 5, 6, 7, 8
@@ -55,9 +57,15 @@ def wait_until(is_true, seconds, what):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """One that no client of anybody gets meanwhile: below those that the kernel gives away."""
+    while True:
+        port = random.SystemRandom().randrange(10240, 32768)
+        with socket.socket() as s:
+            try:
+                s.bind(("0.0.0.0", port))
+            except OSError:
+                continue
+        return port
 
 
 def has_ipv6():
@@ -101,7 +109,7 @@ class Child:
                 self.lines.append(line.rstrip(b"\r\n"))
                 self.cond.notify_all()
 
-    def wait_line(self, pattern, seconds, count=1):
+    def wait_line(self, pattern, seconds=PATIENCE, count=1):
         """The match of the count-th line that has the pattern (bytes)."""
         end = time.monotonic() + seconds
         with self.cond:
@@ -116,10 +124,17 @@ class Child:
                 assert self.process.poll() is None or self.reader.is_alive() or self._has(pattern, count), \
                     "%s ended with %s before a line %r" % (self.name, self.process.returncode, pattern)
 
+    def until_quiet(self, seconds=0.5):
+        """Until it has said nothing for so long."""
+        n = -1
+        while n != len(self.lines):
+            n = len(self.lines)
+            time.sleep(seconds)
+
     def _has(self, pattern, count):
         return len([1 for line in self.lines if re.search(pattern, line)]) >= count
 
-    def wait(self, seconds):
+    def wait(self, seconds=PATIENCE):
         """Its exit code."""
         try:
             code = self.process.wait(seconds)
@@ -128,7 +143,7 @@ class Child:
         self.reader.join(2)
         return code
 
-    def stop(self, sig=signal.SIGTERM, seconds=2):
+    def stop(self, sig=signal.SIGTERM, seconds=PATIENCE):
         if self.process.poll() is None:
             self.process.send_signal(sig)
         return self.wait(seconds)
@@ -182,12 +197,12 @@ class Broker:
             self.port = free_port()
             argv = ["/usr/sbin/mosquitto", "-v", "-c", self.write("mosquitto.conf", self._conf(conf or ""))]
         self.child = Child(argv, preexec=preexec, name="broker")
-        self.child.wait_line(rb" running(\"})?$", 5)
+        self.child.wait_line(rb" running(\"})?$")
         opened = rb"Opening ipv%d listen socket on port (\d+)"
-        self.port = int(self.child.wait_line(opened % 4, 1).group(1))
+        self.port = int(self.child.wait_line(opened % 4).group(1))
         self.port6 = self.port
         if has_ipv6():
-            self.port6 = int(self.child.wait_line(opened % 6, 1).group(1))
+            self.port6 = int(self.child.wait_line(opened % 6).group(1))
 
     def _conf(self, text):
         return "listener %d\nallow_anonymous true\n%s\n%s" % (self.port, text, as_me())
@@ -319,7 +334,7 @@ class Raw:
         self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(5)
+        self.socket.settimeout(PATIENCE)
         self.socket.connect((host, broker.port6 if ":" in host else broker.port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer, self.version = b"", V311
@@ -362,7 +377,7 @@ class Raw:
         self.buffer = self.buffer[at + size:]
         return found
 
-    def packet(self, seconds=3, kind=None):
+    def packet(self, seconds=PATIENCE, kind=None):
         """The next packet; None when the other side closed."""
         end = time.monotonic() + seconds
         while True:
@@ -384,17 +399,17 @@ class Raw:
         # MQTT 3.1 knows no empty identifier.
         fields.setdefault("client_id", "raw-%d" % id(self))
         self.send(connect_packet(version, **fields))
-        connack = self.packet(3, CONNACK)
+        connack = self.packet(kind=CONNACK)
         assert connack.body[1] == 0, "refused: %r" % connack
         return connack
 
     def subscribe(self, topic_filter, options=0, packet_id=1):
         self.send(subscribe_packet(self.version, topic_filter, options, packet_id))
-        suback = self.packet(3)
+        suback = self.packet()
         early = []
         while suback and suback.type == PUBLISH:  # allowed by section 3.8.4; comes with several workers
             early.append(suback)
-            suback = self.packet(3)
+            suback = self.packet()
         self.early = self.early + early
         assert suback and suback.type == SUBACK, "SUBACK was awaited: %r" % suback
         assert suback.body[-1] == options & 3, "not subscribed: %r" % suback
@@ -405,7 +420,7 @@ class Raw:
 
     def is_healthy(self):
         self.send(b"\xc0\x00")
-        self.packet(3, PINGRESP)
+        self.packet(kind=PINGRESP)
 
     def until_now(self):
         """The packets of what all workers have said until now: the worker of this connection reads it before the first
@@ -413,13 +428,13 @@ class Raw:
         found = []
         for _ in range(2):
             self.send(b"\xc0\x00")
-            packet = self.packet(3)
+            packet = self.packet()
             while packet.type != PINGRESP:
                 found.append(packet)
-                packet = self.packet(3)
+                packet = self.packet()
         return found
 
-    def expect_close(self, seconds=3):
+    def expect_close(self, seconds=PATIENCE):
         """The packets that came before the other side closed."""
         packets, end = [], time.monotonic() + seconds
         while True:
@@ -458,7 +473,7 @@ def mosquitto_sub(broker, *args, version=V311, host="127.0.0.1"):
     """A subscriber that is subscribed; each message is a line `MSG topic|qos|retain|payload`."""
     child = Child(["stdbuf", "-oL", "mosquitto_sub", "-h", host, "-p", str(port_of(broker, host)), "-V",
                    CLI_VERSIONS[version], "-d", "-F", "MSG %t|%q|%r|%p", *args], name="mosquitto_sub")
-    child.wait_line(rb"^Subscribed ", 5)
+    child.wait_line(rb"^Subscribed ")
     return child
 
 
@@ -467,7 +482,7 @@ def messages(child):
         return [line[4:] for line in child.lines if line.startswith(b"MSG ")]
 
 
-def wait_messages(child, wanted, seconds=5):
+def wait_messages(child, wanted, seconds=PATIENCE):
     """The messages must become exactly these (`topic|qos|retain|payload`), in this order."""
     wanted = [to_bytes(w) for w in wanted]
     end = time.monotonic() + seconds
@@ -479,7 +494,7 @@ def wait_messages(child, wanted, seconds=5):
 def mosquitto_pub(broker, *args, version=V311, host="127.0.0.1", stdin=None, code=0):
     child = Child(["mosquitto_pub", "-h", host, "-p", str(port_of(broker, host)), "-V", CLI_VERSIONS[version], *args],
                   stdin=stdin, name="mosquitto_pub")
-    got = child.wait(5)
+    got = child.wait()
     assert got == code, "mosquitto_pub %s ended with %s: %s" % (args, got, child.text())
     return child
 
@@ -522,7 +537,7 @@ class Paho:
                 options["properties"].SessionExpiryInterval = expiry
         self.client.connect(host, port_of(broker, host), keep_alive, **options)
         self.client.loop_start()
-        self.flags, code = self.connects.get(timeout=5)
+        self.flags, code = self.connects.get(timeout=PATIENCE)
         assert code == 0, "Paho was refused: %s" % code
 
     def __enter__(self):
@@ -533,21 +548,21 @@ class Paho:
 
     def subscribe(self, topic_filter, qos=0):
         self.client.subscribe(topic_filter, qos)
-        _, codes = self.acks.get(timeout=5)
+        _, codes = self.acks.get(timeout=PATIENCE)
         got = getattr(codes[0], "value", codes[0])
         assert got == qos, "not subscribed: %s" % got
         return self
 
     def unsubscribe(self, topic_filter):
         self.client.unsubscribe(topic_filter)
-        self.acks.get(timeout=5)
+        self.acks.get(timeout=PATIENCE)
 
     def publish(self, topic, payload=b"", qos=0, retain=False):
         info = self.client.publish(topic, payload, qos, retain)
-        info.wait_for_publish(5)
+        info.wait_for_publish(PATIENCE)
         assert info.is_published(), "not confirmed: %s" % topic
 
-    def receive(self, seconds=5):
+    def receive(self, seconds=PATIENCE):
         """(topic, payload, qos, retain) of the next message."""
         try:
             m = self.inbox.get(timeout=seconds)
@@ -585,7 +600,7 @@ def run_one(test, conf, workers):
             broker = Broker(conf, workers=workers)
             test(broker)
             assert broker.child.process.poll() in (None, 0), "the broker is gone"
-            code = broker.child.stop(seconds=5)
+            code = broker.child.stop()
             assert code == 0, "the broker ended with %s" % code
         else:
             test()

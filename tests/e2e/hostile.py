@@ -91,12 +91,12 @@ class Healthy:
             for topic in topics:
                 pub.publish(topic, b"healthy")
             for topic in topics:
-                got = self.raw.packet(3, PUBLISH).publish(V5)
+                got = self.raw.packet(kind=PUBLISH).publish(V5)
                 assert got[:2] == (topic.encode(), b"healthy"), "the raw subscriber got %r" % (got,)
                 for paho in self.paho:
                     assert paho.receive()[:2] == (topic, b"healthy")
             for cli in self.cli:
-                cli.wait_line(rb"^MSG ", 3, len(topics))
+                cli.wait_line(rb"^MSG ", count=len(topics))
                 got = [line for line in cli.lines if line.startswith(b"MSG ")]
                 assert got == [b"MSG " + t.encode() + b"|0|0|healthy" for t in topics], got
                 assert len([line for line in cli.lines if b"received CONNACK" in line]) == 1, "it connected again"
@@ -109,7 +109,7 @@ def attack(broker, version, data, is_first):
         if not is_first:
             evil.connect(version, client_id="evil")
         evil.send(data + b"\xc0\x00")
-        left = evil.expect_close(2)
+        left = evil.expect_close()
         if is_first:
             assert not [p for p in left if p.type == CONNACK and p.body[1] == 0], "it was let in"
         assert not [p for p in left if p.type not in (CONNACK, 14)], "it got %r" % left
@@ -150,7 +150,7 @@ def test_wills_of_attackers_stay_valid_text(broker):
         evil.connect(V5, will=("last", "words", 0, False))
         evil.publish(b"a\x00b", b"x")
         evil.expect_close()
-    sub.wait_line(rb"^MSG last\|0\|0\|words$", 3)
+    sub.wait_line(rb"^MSG last\|0\|0\|words$")
 
 
 def test_legal_text_passes_untouched(broker):
@@ -165,7 +165,7 @@ def test_legal_text_passes_untouched(broker):
                             will=("will/" + text, data, 0, False))
                 raw.subscribe("mine/" + text + "/#")
                 raw.publish("mine/" + text, data)
-                assert raw.packet(3, PUBLISH).publish(version)[:2] == (b"mine/" + data, data)
+                assert raw.packet(kind=PUBLISH).publish(version)[:2] == (b"mine/" + data, data)
                 raw.disconnect()
 
 
@@ -177,7 +177,7 @@ def test_properties_pass_untouched(broker):
             pub.connect(V5, properties=user_property(text, text))
             sent = user_property(text, text) + b"\x03" + string(text) + b"\x08" + string("re/" + text)
             pub.publish("props", b"p", properties=sent)
-            body = sub.packet(3, PUBLISH).body
+            body = sub.packet(kind=PUBLISH).body
             for part in (user_property(text, text), b"\x03" + string(text), b"\x08" + string("re/" + text)):
                 assert part in body, (text, body)
 
@@ -192,7 +192,7 @@ def test_payloads_are_not_texts(broker):
             with Raw(broker) as raw:
                 raw.connect(version, user="u", password=bad)
                 raw.publish("bytes", bad)
-                assert sub.packet(3, PUBLISH).publish(V5)[:2] == (b"bytes", bad)
+                assert sub.packet(kind=PUBLISH).publish(V5)[:2] == (b"bytes", bad)
 
 
 def test_standard_text_policy():
@@ -204,14 +204,14 @@ def test_standard_text_policy():
             raw.subscribe("#")
             raw.publish(bad, b"x")
             if name in ("U+0001", "line feed", "U+007F", "U+0085", "U+FFFF", "U+FDD0", "U+1FFFE", "U+10FFFF"):
-                assert raw.packet(3, PUBLISH).publish(V311)[:2] == (bad, b"x"), name
+                assert raw.packet(kind=PUBLISH).publish(V311)[:2] == (bad, b"x"), name
             else:
                 assert raw.expect_close() == [], name
     for name in ("line feed", "U+0001", "U+0085"):
         with Raw(broker) as raw:
             raw.connect(V311, client_id=b"forged" + BAD[name])
             raw.disconnect()
-    broker.child.wait_line(b"forged", 1, 3)
+    broker.child.wait_line(b"forged", count=3)
     check_log(broker)
     assert broker.child.stop() == 0
 

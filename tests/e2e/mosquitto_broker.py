@@ -73,7 +73,7 @@ class Mosquitto:
         lines += ["listener 0 " + self.unix, "allow_anonymous true"]
         self.child = Child([MOSQUITTO, "-c", write(os.path.join(self.folder, "conf"), "\n".join(lines) + "\n")],
                            name="mosquitto")
-        self.child.wait_line(rb" running$", 10)
+        self.child.wait_line(rb" running$")
 
     def listener(self, lines, name, *settings):
         self.ports[name] = free_port()

@@ -59,15 +59,15 @@ def test_debian_as_installed(helper):
         f.write("this is not a configuration\n")
     child = Child([program("smqttd"), "-c", helper.write("start.conf", text + as_me())])
     log = re.search(r"^log_dest file (\S+)", text, re.M).group(1)
-    child.wait_line(rb"start.conf:\d+: persistence is left out", 5)
+    child.wait_line(rb"start.conf:\d+: persistence is left out")
     helper.port = port
-    wait_until(lambda: os.path.exists(log) and "running" in read(log), 5, "it runs, and says so in its log")
+    wait_until(lambda: os.path.exists(log) and "running" in read(log), 30, "it runs, and says so in its log")
     with Raw(helper) as raw:
         raw.connect(V5)
         raw.is_healthy()
     assert child.stop() == 0
     strict = Child([program("smqttd"), "-c", os.path.join(folder, "start.conf"), "--strict"])
-    assert strict.wait(3) == 1 and "persistence is left out" in strict.text(), strict.text()
+    assert strict.wait(30) == 1 and "persistence is left out" in strict.text(), strict.text()
 
 
 def value_of(name, given, folder):
@@ -142,7 +142,7 @@ def test_example_all_at_once(helper):
                      [line for line in lines if line not in first])
     helper.port = int(re.search(r"^listener (\d+)", text, re.M).group(1))
     child = Child([program("smqttd"), "-c", helper.write("all.conf", text)])
-    child.wait_line(rb" running$", 5)
+    child.wait_line(rb" running$")
     with Raw(helper) as raw:
         raw.connect(V5)
         raw.is_healthy()

@@ -34,9 +34,9 @@ def test_cli_and_wildcards(broker):
                                     ("w/+", ()), ("#", (3, 4, 5))):
             sub = mosquitto_sub(broker, "-t", topic_filter, "-t", "end", "-q", "2", version=version)
             mosquitto_pub(broker, "-t", "end", "-m", "1")
-            sub.wait_line(rb"^MSG end", 3)
+            sub.wait_line(rb"^MSG end")
             if names:
-                sub.wait_line(rb"^MSG w", 3, len(names))  # those of other workers may come behind that
+                sub.wait_line(rb"^MSG w", count=len(names))  # those of other workers may come behind that
             got = sorted(line for line in sub.lines if line.startswith(b"MSG w"))
             assert got == [b"MSG w/%d/x|1|1|kept" % n for n in names], (topic_filter, got)
             sub.kill()
@@ -56,7 +56,7 @@ def test_subscribing_again_sends_again(broker):
             sub.connect(version)
             for _ in range(2):
                 sub.subscribe("again")
-                assert sub.packet(3, PUBLISH).publish(version)[:4] == (b"again", b"kept", 0, True)
+                assert sub.packet(kind=PUBLISH).publish(version)[:4] == (b"again", b"kept", 0, True)
 
 
 def test_retain_handling_and_as_published(broker):
@@ -64,8 +64,8 @@ def test_retain_handling_and_as_published(broker):
 
     def subscribe(sub, options, brings):
         sub.send(subscribe_packet(V5, "h", options) + b"\xc0\x00")
-        assert sub.packet(3, SUBACK).body[-1] == 0
-        found = [sub.packet(3).type for _ in range(2 if brings else 1)]
+        assert sub.packet(kind=SUBACK).body[-1] == 0
+        found = [sub.packet().type for _ in range(2 if brings else 1)]
         assert sorted(found) == ([PUBLISH, PINGRESP] if brings else [PINGRESP]), "options %#x: %r" % (options, found)
         if not brings:
             sub.expect_nothing(0.3)  # it might come from another worker
@@ -76,13 +76,13 @@ def test_retain_handling_and_as_published(broker):
         subscribe(sub, 0x10, False)  # retain handling 1: there was a subscription
         subscribe(sub, 0x00, True)
         mosquitto_pub(broker, "-r", "-t", "h", "-m", "kept", "-q", "1")
-        assert not sub.packet(3, PUBLISH).publish(V5)[3], "live messages come without the flag"
+        assert not sub.packet(kind=PUBLISH).publish(V5)[3], "live messages come without the flag"
     with Raw(broker) as sub:
         sub.connect(V5)
         subscribe(sub, 0x10, True)  # retain handling 1: a new subscription
         subscribe(sub, 0x08, True)
         mosquitto_pub(broker, "-r", "-t", "h", "-m", "kept", "-q", "1")
-        live = sub.packet(3, PUBLISH).publish(V5)
+        live = sub.packet(kind=PUBLISH).publish(V5)
         assert live[3] or not is_smqttd(), "retain as published"
 
 

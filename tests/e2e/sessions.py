@@ -62,20 +62,20 @@ def test_unacknowledged_comes_again(broker):
         raw.subscribe("again", 2)
         mosquitto_pub(broker, "-t", "again", "-m", "one", "-q", "1")
         mosquitto_pub(broker, "-t", "again", "-m", "two", "-q", "2")
-        one, two = (raw.packet(3, PUBLISH).publish(version) for _ in range(2))
+        one, two = (raw.packet(kind=PUBLISH).publish(version) for _ in range(2))
         assert (one[1:3], two[1:3], one[4]) == ((b"one", 1), (b"two", 2), False)
         raw.reset()
         raw, present = keep(broker, version, client_id)
         assert present == (version != V31), "session present: %s" % present
-        again = [raw.packet(3, PUBLISH).publish(version) for _ in range(2)]
+        again = [raw.packet(kind=PUBLISH).publish(version) for _ in range(2)]
         wanted = [(b"one", 1, True, one[5]), (b"two", 2, True, two[5])]
         assert [(p[1], p[2], p[4], p[5]) for p in again] == wanted, again
         raw.send(packet(0x40, struct.pack(">H", one[5])) + packet(0x50, struct.pack(">H", two[5])))
-        assert raw.packet(3, PUBREL).body[:2] == struct.pack(">H", two[5])
+        assert raw.packet(kind=PUBREL).body[:2] == struct.pack(">H", two[5])
         raw.reset()
         raw, _ = keep(broker, version, client_id)
         # What was received (PUBREC) is not sent again, only released again.
-        assert raw.packet(3, PUBREL).body[:2] == struct.pack(">H", two[5])
+        assert raw.packet(kind=PUBREL).body[:2] == struct.pack(">H", two[5])
         raw.send(packet(0x70, struct.pack(">H", two[5])))
         raw.expect_nothing()
         raw.disconnect()
@@ -88,17 +88,17 @@ def test_qos2_is_exactly_once_across_connections(broker):
         client_id = "pub %d" % version
         raw, _ = keep(broker, version, client_id)
         raw.publish("once", b"%d" % version, qos=2, packet_id=7)
-        raw.packet(3, PUBREC)
+        raw.packet(kind=PUBREC)
         raw.reset()
         raw, _ = keep(broker, version, client_id)
         raw.publish("once", b"%d" % version, qos=2, packet_id=7, dup=True)
-        raw.packet(3, PUBREC)
+        raw.packet(kind=PUBREC)
         raw.send(packet(0x62, b"\x00\x07"))
-        assert raw.packet(3).body[:2] == b"\x00\x07"
+        assert raw.packet().body[:2] == b"\x00\x07"
         wanted.append("once|2|0|%d" % version)
         wait_messages(sub, wanted)
         raw.publish("once", b"next", qos=2, packet_id=7)
-        raw.packet(3, PUBREC)
+        raw.packet(kind=PUBREC)
         raw.send(packet(0x62, b"\x00\x07"))
         wanted.append("once|2|0|next")
         wait_messages(sub, wanted)
@@ -128,7 +128,7 @@ def test_takeover_keeps_the_session(broker):
         assert present == 1
         old.expect_close()
         mosquitto_pub(broker, "-t", "heir", "-m", "inherited", "-q", "1")
-        assert new.packet(3, PUBLISH).publish(version)[1] == b"inherited"
+        assert new.packet(kind=PUBLISH).publish(version)[1] == b"inherited"
         new.disconnect()
 
 
@@ -152,10 +152,10 @@ def test_messages_expire(broker):
         pub.connect(V5)
         for seconds, text in ((1, b"too late"), (100, b"in time")):
             pub.publish("e", text, qos=1, properties=b"\x02" + struct.pack(">I", seconds))
-            pub.packet(3)
+            pub.packet()
     time.sleep(1.5)
     raw, _ = keep(broker, V5, "late")
-    found = raw.packet(3, PUBLISH)
+    found = raw.packet(kind=PUBLISH)
     assert found.publish(V5)[1] == b"in time", found
     at = found.body.index(b"\x02\x00\x00\x00") + 1
     assert 90 <= struct.unpack_from(">I", found.body, at)[0] <= 99, "the time left: %r" % found

@@ -9,7 +9,7 @@ def share(broker, version, group):
         witness.subscribe("jobs/#", 1)
         mosquitto_pub(broker, "-l", "-t", "jobs/%s" % group, "-q", "1",
                       stdin=b"".join(b"%d\n" % i for i in range(300)))
-        wait_until(lambda: sum(m.inbox.qsize() for m in members) >= 300, 5, "300 messages")
+        wait_until(lambda: sum(m.inbox.qsize() for m in members) >= 300, 30, "300 messages")
         assert [witness.receive()[1] for _ in range(300)] == [b"%d" % i for i in range(300)]
     counts = [m.inbox.qsize() for m in members]
     # In turn, unless one has its window full: how fast each takes its messages is up to the system.

@@ -120,11 +120,12 @@ def test_a_burst_is_kept_whole():
     assert broker.child.stop() == 0
 
 
-def acks_within(raw, seconds):
-    n, end = 0, time.monotonic() + seconds
+def acks_until_quiet(raw, seconds):
+    """How many come until none comes for so long."""
+    n = 0
     while True:
         try:
-            raw.packet(max(end - time.monotonic(), 0.01), PUBACK)
+            raw.packet(seconds, PUBACK)
         except AssertionError:
             return n
         n += 1
@@ -132,7 +133,7 @@ def acks_within(raw, seconds):
 
 def test_who_does_not_read_is_waited_for_a_while():
     """Its publishers wait for the time that was set; all others do not."""
-    broker = Broker("max_inflight_messages 10\nmax_queued_messages 50\nsmqtt_slow_timeout 2")
+    broker = Broker("max_inflight_messages 10\nmax_queued_messages 50\nsmqtt_slow_timeout 8")
     with Raw(broker) as deaf, Raw(broker) as well, Raw(broker) as pub, Raw(broker) as other:
         deaf.connect(V311, client_id="deaf")
         deaf.subscribe("slow", 1)
@@ -142,20 +143,20 @@ def test_who_does_not_read_is_waited_for_a_while():
         other.connect(V5, client_id="other")
         for i in range(200):
             if i == 100:
-                time.sleep(0.2)  # with several workers the word to wait needs a turn of each
+                time.sleep(1)  # with several workers the word to wait needs a turn of each
             pub.publish("slow", b"%d" % i, qos=1, packet_id=i + 1)
-        n = acks_within(pub, 0.5)
+        n = acks_until_quiet(pub, 1)
         assert 50 < n < 150, "%d were acknowledged" % n
-        started = time.monotonic()
         for i in range(100):
             other.publish("fast", b"x", qos=1, packet_id=i + 1)
-            assert other.packet(3, PUBACK)
-        assert time.monotonic() - started < 1, "others wait, too"
-        assert n + acks_within(pub, 3) == 200
+            assert other.packet(kind=PUBACK)
+        assert acks_until_quiet(pub, 0.01) == 0, "others wait, too"
+        for _ in range(200 - n):
+            pub.packet(kind=PUBACK)
         pub.publish("slow", b"late", qos=1, packet_id=300)
-        assert pub.packet(1, PUBACK)
+        assert pub.packet(kind=PUBACK)
         for _ in range(301):
-            well.packet(3, PUBLISH)
+            well.packet(kind=PUBLISH)
         well.expect_nothing(0.1)
     assert broker.child.stop() == 0
 
@@ -170,19 +171,19 @@ def test_policies():
             pub.connect(V311, client_id="pub")
             for i in range(40):
                 pub.publish("s", b"%d" % i, qos=1, packet_id=i + 1)
-                assert pub.packet(3, PUBACK)
+                assert pub.packet(kind=PUBACK)
             if first is None:
-                slow.expect_close(3)
+                slow.expect_close()
                 continue
-            time.sleep(0.3)  # all have come to its worker
+            slow.early = slow.until_now()  # all have come to its worker
             got = []
             for _ in range(20):
-                p = slow.packet(3, PUBLISH).publish(V311)
+                p = slow.packet(kind=PUBLISH).publish(V311)
                 got.append(int(p[1]))
                 slow.send(b"\x40\x02" + p[5].to_bytes(2, "big"))
             assert got == list(range(10)) + list(range(first, first + 10)), "%s: %s" % (policy, got)
             slow.expect_nothing(0.1)
-            wait_until(lambda: "Outgoing messages are being dropped for client slow." in broker.child.text(), 2,
+            wait_until(lambda: "Outgoing messages are being dropped for client slow." in broker.child.text(), 30,
                        "the log says so")
         assert broker.child.stop() == 0
 

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 
-from harness import Child, program, wait_until
+from harness import PATIENCE, Child, program, wait_until
 
 
 def folder():
@@ -15,7 +15,7 @@ def folder():
     return path
 
 
-def smqtt(*args, stdin=None, code=0, seconds=15, env=None):
+def smqtt(*args, stdin=None, code=0, seconds=60, env=None):
     """Runs it to its end: (standard output, standard error) as bytes."""
     given = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
     done = subprocess.run([program("smqtt"), *args], capture_output=True, timeout=seconds, check=False,
@@ -50,9 +50,9 @@ class Sub:
         self.ready(identity)
 
     def ready(self, identity, times=1):
-        wait_until(lambda: self.errors().splitlines().count(b"subscribed") >= times, 10, "the subscription is made")
+        wait_until(lambda: self.errors().splitlines().count(b"subscribed") >= times, 30, "the subscription is made")
         if identity:
-            wait_until(lambda: self.errors().count(b"registered as server") >= times, 10, "the server is registered")
+            wait_until(lambda: self.errors().count(b"registered as server") >= times, 30, "the server is registered")
 
     def output(self):
         with open(self.out, "rb") as f:
@@ -62,7 +62,7 @@ class Sub:
         with open(self.err, "rb") as f:
             return f.read()
 
-    def expect(self, wanted, seconds=10):
+    def expect(self, wanted, seconds=PATIENCE):
         """The output must become exactly this."""
         try:
             wait_until(lambda: self.output() == wanted, seconds, "the output")

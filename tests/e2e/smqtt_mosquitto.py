@@ -225,7 +225,7 @@ def test_the_same_connect(_):
             with subprocess.Popen([*argv, *at(recorder), "-t", "a", "-V", "5", "-C", count],
                                   stderr=subprocess.DEVNULL) as child:
                 before = len(recorder.packets)
-                wait_until(lambda: len(recorder.packets) > before, 5, "CONNECT")
+                wait_until(lambda: len(recorder.packets) > before, 30, "CONNECT")
                 child.kill()
         theirs, ours = recorder.packets[-2:]
         assert ours == theirs, "sub -C %s: we send %r, they %r" % (count, ours, theirs)

@@ -81,7 +81,7 @@ def test_broker_without_detect():
     with open(conf, "w", encoding="ascii") as f:
         f.write("listener %d 127.0.0.1\nallow_anonymous true\n" % Other.port)
     mosquitto = Child(["/usr/sbin/mosquitto", "-v", "-c", conf])
-    mosquitto.wait_line(rb"running", 5)
+    mosquitto.wait_line(rb"running")
     private, public = identity(folder(), "server")
     watch = Sub(Other, "-t", "#", "-F", "%t %x")
     for version in ("5", "311"):
@@ -90,7 +90,7 @@ def test_broker_without_detect():
         _, err = smqtt("sub", *address(Other), "-t", "s/#", "--identity", private, "-V", version, code=1)
         assert "DETECT" in sentence(err)
     smqtt("pub", *address(Other), "-t", "mark", "-m", "x", "-q", "1")
-    wait_until(lambda: b"mark 78\n" in watch.output(), 5, "the mark came")
+    wait_until(lambda: b"mark 78\n" in watch.output(), 30, "the mark came")
     assert watch.output() == b"mark 78\n"
     mosquitto.stop()
 
@@ -161,7 +161,7 @@ def say(publisher, text):
 
 def kill(server):
     """kill -9, but not between printing a message and sending its receipt: nobody would ever confirm that one."""
-    time.sleep(0.3)
+    time.sleep(1)
     server.child.stop(signal.SIGKILL)
 
 
@@ -182,7 +182,7 @@ def test_server_killed_session_goes_on(broker):
     server = Sub(broker, *args, identity=private)
     server.expect(b"while it is away\n")
     publisher.stdin.close()
-    assert publisher.wait(10) == 0, publisher.stderr.read()
+    assert publisher.wait(30) == 0, publisher.stderr.read()
 
 
 def test_state_lost_new_handshake(broker):
@@ -197,10 +197,10 @@ def test_state_lost_new_handshake(broker):
     shutil.rmtree(os.path.join(os.path.dirname(private), states[0]))
     server = Sub(broker, "-t", "s/#", identity=private)
     say(publisher, "two")
-    server.expect(b"two\n", 20)
+    server.expect(b"two\n")
     assert b"session opened" in server.errors()
     publisher.stdin.close()
-    assert publisher.wait(10) == 0, publisher.stderr.read()
+    assert publisher.wait(30) == 0, publisher.stderr.read()
 
 
 def test_charsets(broker):

@@ -5,7 +5,7 @@ import re
 import tempfile
 import time
 
-from harness import (PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, V5, V311, Broker, Raw, main, packet, skip,
+from harness import (PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, V5, V311, Broker, Raw, main, packet, skip,
                      subscribe_packet, unsubscribe_packet)
 
 MOSQUITTO = "/usr/sbin/mosquitto"
@@ -22,11 +22,10 @@ def figures(broker):
     found = {}
     with Raw(broker) as c:
         c.connect(client_id="observer")
-        c.send(subscribe_packet(c.version, "$SYS/#"))
-        c.packet(3)
+        c.subscribe("$SYS/#")
         try:
             while True:
-                topic, value, _, retain, _, _ = c.packet(0.3, PUBLISH).publish(c.version)
+                topic, value, _, retain, _, _ = c.packet(0.5, PUBLISH).publish(c.version)
                 if retain:
                     found[topic.decode()] = value.decode()
         except AssertionError:
@@ -42,24 +41,24 @@ def ack(kind, packet_id):
 def publish(client, topic, payload, qos, **more):
     client.publish(topic, payload, qos=qos, packet_id=9, **more)
     if qos == 1:
-        client.packet(3, PUBACK)
+        client.packet(kind=PUBACK)
     elif qos == 2:
-        client.packet(3, PUBREC)
+        client.packet(kind=PUBREC)
         client.send(ack(PUBREL, 9))
-        client.packet(3, PUBCOMP)
+        client.packet(kind=PUBCOMP)
 
 
 def take(client, n):
     """Takes n messages and acknowledges them."""
     for _ in range(n):
-        p = client.packet(3)
+        p = client.packet()
         assert p.type == PUBLISH, p
         _, _, qos, _, _, packet_id = p.publish(client.version)
         if qos == 1:
             client.send(ack(PUBACK, packet_id))
         elif qos == 2:
             client.send(ack(PUBREC, packet_id))
-            client.packet(3, PUBREL)
+            client.packet(kind=PUBREL)
             client.send(ack(PUBCOMP, packet_id))
 
 
@@ -77,7 +76,7 @@ def scenario(broker):
     short.connect(client_id="short")
     short.subscribe("short/+", 2)
     short.send(unsubscribe_packet(short.version, "short/+"))
-    short.packet(3)
+    short.packet()
     short.disconnect()
     for qos in (0, 1, 2):
         reader.subscribe("t/%d/+" % qos, qos)
@@ -116,17 +115,32 @@ def form(value):
     return re.sub(r"[a-z]+ version .*", "text", re.sub(r"[0-9]+(\.?)", r"9\1", re.sub(r"\.[0-9]{2}$", ".99", value)))
 
 
+def until_alike(compare):
+    """What $SYS says is of a moment, and who looks is counted, too: Mosquitto takes a connection that has sent no
+    CONNECT yet off clients/inactive. What differs, differs again."""
+    for again in range(4, -1, -1):
+        try:
+            return compare()
+        except AssertionError:
+            if again == 0:
+                raise
+
+
 def test_the_same_tree_and_figures():
-    theirs = after_scenario(kind="mosquitto")
     for workers in (1, 3):
-        ours = after_scenario(kind="smqttd", workers=workers)
-        assert sorted(ours) == sorted(theirs), sorted(set(ours) ^ set(theirs))
-        for topic, value in theirs.items():
-            assert form(ours[topic]) == form(value), (topic, ours[topic], value)
-            name = topic[len(ROOT):]
-            assert name in OURS or VARYING.match(name) or ours[topic] == value, (workers, topic, ours[topic], value)
-        for name, value in OURS.items():
-            assert ours[ROOT + name] == value, (workers, name, ours[ROOT + name])
+        until_alike(lambda: same_tree_and_figures(workers))
+
+
+def same_tree_and_figures(workers):
+    theirs = after_scenario(kind="mosquitto")
+    ours = after_scenario(kind="smqttd", workers=workers)
+    assert sorted(ours) == sorted(theirs), sorted(set(ours) ^ set(theirs))
+    for topic, value in theirs.items():
+        assert form(ours[topic]) == form(value), (topic, ours[topic], value)
+        name = topic[len(ROOT):]
+        assert name in OURS or VARYING.match(name) or ours[topic] == value, (workers, topic, ours[topic], value)
+    for name, value in OURS.items():
+        assert ours[ROOT + name] == value, (workers, name, ours[ROOT + name])
 
 
 def told(broker, topic, version, qos):
@@ -136,7 +150,7 @@ def told(broker, topic, version, qos):
         listener.subscribe(topic, 0)
         c.connect(version=version, client_id="intruder")
         c.publish(topic, b"forged", qos=qos, packet_id=3)
-        answer = c.packet(3) if qos else None
+        answer = c.packet() if qos else None
         c.is_healthy()
         got = False
         try:
@@ -149,6 +163,10 @@ def told(broker, topic, version, qos):
 
 
 def on_both(ask, conf="sys_interval 1\n"):
+    return until_alike(lambda: once_on_both(ask, conf))
+
+
+def once_on_both(ask, conf):
     answers = []
     for kind in ("mosquitto", "smqttd"):
         broker = Broker(conf, kind=kind)
@@ -174,11 +192,14 @@ def test_rights():
         with Raw(broker) as c:
             c.connect(client_id="c")
             c.send(subscribe_packet(c.version, "$SYS/broker/version"))
-            answer = c.packet(3).body[-1]
+            found = []
             try:
-                seen = c.packet(0.5).type
+                while len(found) < 2:  # with several workers the message may come first
+                    found.append(c.packet(2))
             except AssertionError:
-                seen = None
+                pass
+            answer = [p.body[-1] for p in found if p.type == SUBACK]
+            seen = [p.type for p in found if p.type == PUBLISH]
         return answer, seen, told(broker, "$SYS/broker/uptime", V5, 1), told(broker, "$SYS/own", V5, 1)
 
     for acl in ("topic read #", "topic readwrite #", "topic read $SYS/#", "topic readwrite $SYS/#", "topic read a"):
@@ -187,7 +208,7 @@ def test_rights():
             f.flush()
             os.chmod(f.name, 0o644)
             answer, seen, *forged = on_both(sees, "sys_interval 1\nacl_file %s\n" % f.name)
-        assert (seen == PUBLISH) == ("$SYS/#" in acl), (acl, answer, seen)
+        assert (seen == [PUBLISH]) == ("$SYS/#" in acl), (acl, answer, seen)
         assert not any(got for _, got in forged), (acl, forged)
 
 

@@ -55,9 +55,9 @@ def test_silence_fires(broker):
         client.connect(version, keep_alive=1, will=("will/%d" % version, "silent", 0, False))
         clients.append(client)
     for client in clients:
-        left = client.expect_close(4)
+        left = client.expect_close()
         assert [(p.type, p.body[:1]) for p in left] == ([(DISCONNECT, b"\x8d")] if client.version == V5 else []), left
-    sub.wait_line(rb"^MSG ", 2, 3)
+    sub.wait_line(rb"^MSG ", count=3)
     assert sorted(line for line in sub.lines if line.startswith(b"MSG")) == \
         [b"MSG will/%d|0|0|silent" % v for v in VERSIONS]
 
