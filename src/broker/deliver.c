@@ -153,12 +153,20 @@ static void deliver_qos0(struct smq_worker *w, struct smq_session *s, struct smq
     }
 }
 
-static void *new_delivery(struct smq_worker *w, const struct smq_session *s, struct smq_refbuf *msg,
-                          const struct smq_routing *r, const struct smq_send *send)
+/* What only stored sessions need is kept apart, so that others need not look at it. */
+static __attribute__((noinline)) void *new_stored(struct smq_worker *w, struct smq_refbuf *msg,
+                                                  const struct smq_routing *r, const struct smq_send *send)
 {
-    return s->stored != NULL && send->qos != 0
-               ? smq_delivery_new_stored(w->mem, msg, send->retain, send->ids, send->n_ids, r->share)
-               : smq_delivery_new(w->mem, msg, send->retain, send->ids, send->n_ids, r->share);
+    return smq_delivery_new_stored(w->mem, msg, send->retain, send->ids, send->n_ids, r->share);
+}
+
+static inline void *new_delivery(struct smq_worker *w, const struct smq_session *s, struct smq_refbuf *msg,
+                                 const struct smq_routing *r, const struct smq_send *send)
+{
+    if (s->stored != NULL && send->qos != 0) {
+        return new_stored(w, msg, r, send);
+    }
+    return smq_delivery_new(w->mem, msg, send->retain, send->ids, send->n_ids, r->share);
 }
 
 /* What a stored session is sent with QoS 2 leaves when it is known under which identifier [MQTT-4.3.3-2]: else it came
@@ -168,13 +176,13 @@ static smqtt_err close_gate(const struct smq_session *s, uint8_t qos)
     return s->stored != NULL && qos == 2 ? smq_gate_now(s->conn) : SMQTT_OK;
 }
 
-/* Kept apart, so that sessions without store need not look at it. */
-static __attribute__((noinline)) smqtt_err begin_stored(struct smq_worker *w, struct smq_session *s,
-                                                        struct smq_routing *r, const struct smq_send *send,
-                                                        void *delivery)
+static __attribute__((noinline)) smqtt_err send_stored(struct smq_worker *w, struct smq_session *s,
+                                                       struct smq_routing *r, const struct smq_send *send,
+                                                       void *delivery)
 {
     smq_durable_set_row(delivery, smq_durable_deliver(w, s, r, send), r->body);
-    return close_gate(s, send->qos);
+    SMQ_TRY(close_gate(s, send->qos));
+    return send_now(s->conn, r, send);
 }
 
 /* True when it went out, or was dropped because it never can; false when it has to wait. */
@@ -205,12 +213,7 @@ static bool deliver_at_once(struct smq_worker *w, struct smq_session *s, struct 
     send->id = slot->id;
     slot->sent = SMQ_WAS_SENT;
     s->inflight_bytes += msg->len;
-    if (s->stored != NULL) {
-        err = begin_stored(w, s, r, send, delivery);
-    }
-    if (err == SMQTT_OK) {
-        err = send_now(s->conn, r, send);
-    }
+    err = s->stored != NULL ? send_stored(w, s, r, send, delivery) : send_now(s->conn, r, send);
     if (err == SMQTT_E_NOMEM) {
         slot->sent = SMQ_MUST_RESEND; /* when there is memory again */
         s->n_unsent++;

@@ -104,8 +104,16 @@ void smq_durable_set_row(void *delivery, uint64_t n, struct smq_body *body);
 void smq_durable_sent(struct smq_worker *w, struct smq_session *s, struct smq_out_slot *slot);
 /** PUBREC came: the message is let go, the identifier stays. */
 void smq_durable_received(struct smq_worker *w, struct smq_session *s, struct smq_out_slot *slot);
+/** Only for smq_durable_finished. */
+void smq_durable_finished_row(struct smq_worker *w, const struct smq_session *s, const struct smq_out_slot *slot);
 /** The slot is free: its OUT row goes, if it has one. */
-void smq_durable_finished(struct smq_worker *w, struct smq_session *s, const struct smq_out_slot *slot);
+static inline void smq_durable_finished(struct smq_worker *w, const struct smq_session *s,
+                                        const struct smq_out_slot *slot)
+{
+    if ((slot->sent & SMQ_HAS_OUT) != 0) {
+        smq_durable_finished_row(w, s, slot);
+    }
+}
 /** The delivery's row goes, and its body if this was its last. To be called before every smq_delivery_free but at the
  * worker's end, when it does nothing; again: nothing. */
 static inline void smq_durable_let_go(struct smq_worker *w, const struct smq_session *s, void *delivery)

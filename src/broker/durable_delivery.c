@@ -62,9 +62,9 @@ void smq_durable_received(struct smq_worker *w, struct smq_session *s, struct sm
     smq_durable_sent(w, s, slot); /* with the state of now */
 }
 
-void smq_durable_finished(struct smq_worker *w, struct smq_session *s, const struct smq_out_slot *slot)
+void smq_durable_finished_row(struct smq_worker *w, const struct smq_session *s, const struct smq_out_slot *slot)
 {
-    if (s->stored != NULL && (slot->sent & SMQ_HAS_OUT) != 0) {
+    if (s->stored != NULL) {
         smq_store_del_key(w, smq_key_packet(s->stored->sid, SMQ_ROW_OUT, slot->id));
     }
 }

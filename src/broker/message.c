@@ -242,15 +242,20 @@ struct smq_delivery_row *smq_delivery_row(void *delivery)
     return (struct smq_delivery_row *)(void *)wrapper_of(delivery) - 1;
 }
 
-void smq_delivery_free(const struct smqtt_mem *mem, void *delivery)
+static __attribute__((noinline)) void wrapped_free(const struct smqtt_mem *mem, void *delivery)
 {
     struct wrapper *w = wrapper_of(delivery);
-    if (w == NULL) {
+    smq_msg_unref(w->msg);
+    smq_mem_free(mem, smq_delivery_has_row(delivery) ? (void *)smq_delivery_row(delivery) : w);
+}
+
+void smq_delivery_free(const struct smqtt_mem *mem, void *delivery)
+{
+    if (wrapper_of(delivery) == NULL) {
         smq_msg_unref(delivery);
         return;
     }
-    smq_msg_unref(w->msg);
-    smq_mem_free(mem, smq_delivery_has_row(delivery) ? (void *)smq_delivery_row(delivery) : w);
+    wrapped_free(mem, delivery);
 }
 
 struct smq_refbuf *smq_delivery_msg(void *delivery)

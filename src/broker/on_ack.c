@@ -24,8 +24,10 @@ static smqtt_err send_pubrel(const struct smq_session *s, uint16_t id)
 
 static void finish(struct smq_worker *w, struct smq_session *s, struct smq_out_slot *slot)
 {
-    settle_resend(s, slot);
-    smq_durable_finished(w, s, slot);
+    if (slot->sent != SMQ_WAS_SENT) {
+        settle_resend(s, slot);
+        smq_durable_finished(w, s, slot);
+    }
     smq_session_let_go(w, s, slot);
     smq_inflight_remove(&s->out, w->mem, slot);
     if (s->conn->hold != NULL) {
