@@ -115,6 +115,19 @@ static void ask(struct smq_worker *w, struct smq_session *s)
     }
 }
 
+/* Is less than half of what may be in memory in front of the first that is not? */
+static bool is_near(const struct smq_queue *q)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < q->n && i < SMQ_QUEUE_IN_MEMORY / 2 && bytes < SMQ_QUEUE_BYTES_IN_MEMORY / 2; i++) {
+        if (smq_queue_at(q, i)->is_paged) {
+            return true;
+        }
+        bytes += smq_queue_at(q, i)->bytes;
+    }
+    return false;
+}
+
 void smq_paged_want(struct smq_worker *w, struct smq_session *s)
 {
     const struct smq_queue *q = &s->queue;
@@ -122,9 +135,7 @@ void smq_paged_want(struct smq_worker *w, struct smq_session *s)
         return;
     }
     smqtt_ms patience = s->stored->asked != 0 ? PATIENCE_MS : 0;
-    bool near = q->n < SMQ_QUEUE_IN_MEMORY / 2 || smq_queue_at(q, 0)->is_paged ||
-                smq_queue_at(q, SMQ_QUEUE_IN_MEMORY / 2 - 1)->is_paged;
-    if (near && w->now.mono >= s->stored->asked_at + patience) {
+    if (w->now.mono >= s->stored->asked_at + patience && is_near(q)) {
         ask(w, s);
     }
 }

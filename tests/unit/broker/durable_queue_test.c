@@ -334,9 +334,12 @@ static void resent_with_the_same_rows(void **state)
     check();
     again = back("sub");
     client_take(again, "t/a", "one", 1);
-    client_take(again, "t/a", "two", 2);
+    client_expect_publish(again, "t/a", "two");
     assert_int_equal(client_expect(again, SMQ_PUBREL)->ack.id, three);
     client_send_ack(again, SMQ_PUBCOMP, three, 0);
+    client_send_ack(again, SMQ_PUBREC, two, 0);
+    assert_int_equal(client_expect(again, SMQ_PUBREL)->ack.id, two);
+    client_send_ack(again, SMQ_PUBCOMP, two, 0);
     check();
     assert_int_equal(rows(SMQ_ROW_QUEUE) + rows(SMQ_ROW_OUT), 0);
     bed_stop(&bed);
@@ -483,11 +486,11 @@ static void what_comes_meanwhile(void **state)
     bed_start(&bed);
     struct client *sub = subscriber("sub", 2), *pub = publisher();
     client_disconnect(sub);
-    publish_many(pub, 0, 300, 2);
+    publish_many(pub, 0, 300, 1);
     sub = back("sub");
     for (unsigned i = 0; i < 600; i++) {
         client_publish(pub, "t/a", text_of(300 + i), 1, false);
-        client_take(sub, "t/a", text_of(i), i < 300 ? 2 : 1);
+        client_take(sub, "t/a", text_of(i), 1);
     }
     check();
     for (unsigned i = 600; i < 900; i++) {
@@ -760,9 +763,10 @@ static void a_store_that_fails_for_a_while(void **state)
     uint64_t asked = s->stored->asked;
     struct smq_fetched *failed = smq_fetched_new(NULL, 0, 1);
     failed->failed = true;
-    for (uint32_t i = 0; i < s->queue.n && smq_queue_at(&s->queue, i)->row <= asked; i++) {
-        if (smq_queue_at(&s->queue, i)->is_paged) {
-            struct smq_key key = smq_key_queue(s->stored->sid, smq_queue_at(&s->queue, i)->row);
+    for (uint32_t i = 0; i < s->queue.n; i++) {
+        const struct smq_queued *item = smq_queue_at(&s->queue, i);
+        if (item->is_paged && item->row <= asked) {
+            struct smq_key key = smq_key_queue(s->stored->sid, item->row);
             assert_int_equal(smq_fetched_add(failed, smq_key_span(&key), false, (smq_span){NULL, 0}), SMQTT_OK);
         }
     }

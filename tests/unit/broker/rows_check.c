@@ -188,7 +188,7 @@ static bool check_rest(struct look *l, const struct smq_session *s)
 /* Nothing more may be there than what was looked up. */
 static bool check_counts(const struct look *l)
 {
-    size_t n[SMQ_ROW_IN + 1] = {0};
+    size_t n[SMQ_ROW_QUEUE + 1] = {0};
     for (size_t i = 0; i < l->disk->n; i++) {
         smq_span key, value;
         struct smq_key_parts parts;
@@ -200,12 +200,13 @@ static bool check_counts(const struct look *l)
             n[parts.kind]++;
         }
     }
-    const size_t want[SMQ_ROW_IN + 1] = {
+    const size_t want[SMQ_ROW_QUEUE + 1] = {
         [SMQ_ROW_HEAD] = l->n_head,   [SMQ_ROW_WILL] = l->n_will, [SMQ_ROW_SUB] = l->n_sub,
         [SMQ_ROW_QUEUE] = l->n_queue, [SMQ_ROW_OUT] = l->n_out,   [SMQ_ROW_IN] = l->n_in};
-    static const char *const names[SMQ_ROW_IN + 1] = {"",           "HEAD rows", "WILL rows", "SUB rows",
-                                                      "QUEUE rows", "OUT rows",  "IN rows"};
-    for (size_t kind = SMQ_ROW_HEAD; kind <= SMQ_ROW_IN; kind++) {
+    static const char *const names[SMQ_ROW_QUEUE + 1] = {
+        [SMQ_ROW_HEAD] = "HEAD rows",   [SMQ_ROW_WILL] = "WILL rows", [SMQ_ROW_SUB] = "SUB rows",
+        [SMQ_ROW_QUEUE] = "QUEUE rows", [SMQ_ROW_OUT] = "OUT rows",   [SMQ_ROW_IN] = "IN rows"};
+    for (size_t kind = SMQ_ROW_HEAD; kind <= SMQ_ROW_QUEUE; kind++) {
         if (n[kind] != want[kind]) {
             snprintf(why, sizeof why, "%zu %s, and %zu are known", n[kind], names[kind], want[kind]);
             return false;
