@@ -191,7 +191,7 @@ static void wills(void **state)
     bed_stop(&bed);
 }
 
-__attribute__((unused)) static void qos2_identifiers(void **state)
+static void qos2_identifiers(void **state)
 {
     (void)state;
     bed_start(&bed);
@@ -284,7 +284,7 @@ static void a_store_that_refuses(void **state)
 }
 
 /* What is gated leaves in order, also when several commits are under way. */
-__attribute__((unused)) static void gates_open_in_order(void **state)
+static void gates_open_in_order(void **state)
 {
     (void)state;
     bed_start(&bed);
@@ -336,10 +336,12 @@ int main(void)
         TEST(the_end_leaves_nothing),
         TEST(an_expired_session_leaves_nothing),
         TEST(wills),
+        TEST(qos2_identifiers),
         TEST(what_is_retained),
         TEST(retained_that_expire),
         TEST(retained_is_not_stored_when_told_so),
         TEST(a_store_that_refuses),
+        TEST(gates_open_in_order),
         TEST(an_end_waits_for_its_gates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
