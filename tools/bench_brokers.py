@@ -277,7 +277,8 @@ def rest(kinds):
 def workers():
     counts = (1, 2, 4) if has_workers() else (1,)
     rows = []
-    for scenario, clients, qos in (("fan-in", 50, 1), ("fan-out", 500, 0), ("pairs", 100, 0), ("pairs", 100, 1)):
+    for scenario, clients, qos in (("fan-in", 50, 0), ("fan-in", 50, 1), ("fan-out", 500, 0), ("pairs", 100, 0),
+                                   ("pairs", 100, 1)):
         found = {n: [] for n in counts}
         for _ in range(ROUNDS):
             for n in counts:

@@ -54,6 +54,18 @@ void smq_outbox_give_back(struct smq_outbox *box, struct smq_batch_pool *pool, s
 SMQ_MUST_USE bool smq_outbox_reserve(struct smq_outbox *box, struct smq_batch_pool *pool, size_t size, bool important);
 /** A note of `size` bytes with its head, not cleared but for its head; room was reserved. */
 struct smq_note *smq_outbox_add(struct smq_outbox *box, uint32_t type, size_t size);
+/** Was this the last one added? Only with a note that was added since the last smq_outbox_take. */
+static inline bool smq_outbox_is_last(const struct smq_outbox *box, const struct smq_note *note)
+{
+    return (const uint8_t *)note + note->size == box->last->bytes + box->last->fill;
+}
+/** The last note gets a size of `size` bytes; room was reserved for what is more. */
+static inline void smq_outbox_grow(struct smq_outbox *box, struct smq_note *note, size_t size)
+{
+    uint32_t now = (uint32_t)((size + 7) & ~(size_t)7);
+    box->last->fill += now - note->size;
+    note->size = now;
+}
 /** The whole batch, with empty blocks at its end that go back; NULL when there is none. */
 struct smq_batch *smq_outbox_take(struct smq_outbox *box);
 

@@ -195,6 +195,7 @@ static void (*const readers[SMQ_NOTE_TYPES])(struct smq_worker *w, unsigned from
     [SMQ_NOTE_ANSWER] = smq_far_on_answer,     [SMQ_NOTE_DETECTED] = smq_far_on_detected,
     [SMQ_NOTE_ASK_STATS] = on_ask_stats,       [SMQ_NOTE_STATS] = on_stats,
     [SMQ_NOTE_STORED] = smq_durable_on_stored, [SMQ_NOTE_PASSED] = smq_durable_on_passed,
+    [SMQ_NOTE_RUN] = smq_peer_on_run,
 };
 
 /* ------------------------------------------------------------ batches */
@@ -233,6 +234,7 @@ struct smq_batch *smq_worker_take_batch(struct smq_worker *w, unsigned peer)
         }
     }
     struct smq_batch *batch = smq_outbox_take(&p->box);
+    p->run = NULL;
     if (batch == NULL && p->box.first != NULL) {
         smq_batch_pool_put(&w->peers.pool, p->box.first); /* room that was not needed */
         p->box.first = p->box.last = NULL;

@@ -11,6 +11,7 @@
 #include "broker/worker.h"
 
 struct smq_routing;
+struct smq_note_run;
 
 enum smq_note_type {
     SMQ_NOTE_PUBLISH,    /* smq_note_msg: a message for the subscribers there */
@@ -39,6 +40,7 @@ enum smq_note_type {
     SMQ_NOTE_SMALL,      /* smq_note_small: as PUBLISH */
     SMQ_NOTE_STORED,     /* smq_note_num: an announcement: there are subscriptions of stored sessions */
     SMQ_NOTE_PASSED,     /* smq_note_num: messages with a mid up to this one are safe there */
+    SMQ_NOTE_RUN,        /* smq_note_run: several of them (broker/run.h) */
     SMQ_NOTE_TYPES
 };
 
@@ -145,6 +147,7 @@ struct smq_passed_at {
 /** One peer. */
 struct smq_peer {
     struct smq_outbox box;
+    struct smq_note_run *run;         /* the last one that was begun in the box; NULL: none since it was emptied */
     uint64_t applied;                 /* how many of our announcements it has applied */
     uint64_t heard, told;             /* its announcements that we applied, and what it was told of that */
     uint64_t kept_out, kept_in;       /* messages to retain that it was sent, and that came from it */
@@ -227,6 +230,7 @@ void smq_far_on_sealed(struct smq_worker *w, unsigned from, struct smq_note *hea
 void smq_far_on_opened(struct smq_worker *w, unsigned from, struct smq_note *head);
 void smq_peer_on_publish(struct smq_worker *w, unsigned from, struct smq_note *head);
 void smq_peer_on_small(struct smq_worker *w, unsigned from, struct smq_note *head);
+void smq_peer_on_run(struct smq_worker *w, unsigned from, struct smq_note *head);
 void smq_peer_on_keep(struct smq_worker *w, unsigned from, struct smq_note *head);
 /** Begins the routing of a message that came in a note, whose ownership of a block passes over to it. End it with
  * smq_routing_deinit. */

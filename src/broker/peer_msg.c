@@ -4,6 +4,7 @@
 #include "broker/hold.h"
 #include "broker/internal.h"
 #include "broker/route.h"
+#include "broker/run.h"
 
 enum { INLINE_MAX = 512 };
 
@@ -136,6 +137,9 @@ smqtt_err smq_peers_publish(struct smq_worker *w, struct smq_routing *r, uint64_
     uint64_t origin = 0;
     if (r->content.qos != 0 && interested != 0 && w->config->slow_policy == SMQ_SLOW_BACKPRESSURE) {
         origin = smq_origin_of_routing(r);
+    }
+    if (smq_run_fits(&r->content)) {
+        return smq_run_publish(w, &r->content, interested);
     }
     if (is_small(&r->content)) {
         return publish_small(w, r, interested, origin);
