@@ -153,6 +153,11 @@ static void deliver_qos0(struct smq_worker *w, struct smq_session *s, struct smq
     }
 }
 
+static inline bool has_row(const struct smq_session *s, const struct smq_routing *r, uint8_t qos)
+{
+    return s->stored != NULL && qos != 0 && smq_content_is_stored(&r->content);
+}
+
 /* What only stored sessions need is kept apart, so that others need not look at it. */
 static __attribute__((noinline)) void *new_stored(struct smq_worker *w, struct smq_refbuf *msg,
                                                   const struct smq_routing *r, const struct smq_send *send)
@@ -163,7 +168,7 @@ static __attribute__((noinline)) void *new_stored(struct smq_worker *w, struct s
 static inline void *new_delivery(struct smq_worker *w, const struct smq_session *s, struct smq_refbuf *msg,
                                  const struct smq_routing *r, const struct smq_send *send)
 {
-    if (s->stored != NULL && send->qos != 0) {
+    if (has_row(s, r, send->qos)) {
         return new_stored(w, msg, r, send);
     }
     return smq_delivery_new(w->mem, msg, send->retain, send->ids, send->n_ids, r->share);
@@ -213,7 +218,7 @@ static bool deliver_at_once(struct smq_worker *w, struct smq_session *s, struct 
     send->id = slot->id;
     slot->sent = SMQ_WAS_SENT;
     s->inflight_bytes += msg->len;
-    err = s->stored != NULL ? send_stored(w, s, r, send, delivery) : send_now(s->conn, r, send);
+    err = has_row(s, r, send->qos) ? send_stored(w, s, r, send, delivery) : send_now(s->conn, r, send);
     if (err == SMQTT_E_NOMEM) {
         slot->sent = SMQ_MUST_RESEND; /* when there is memory again */
         s->n_unsent++;
@@ -230,8 +235,8 @@ static bool enqueue_item(struct smq_worker *w, struct smq_session *s, struct smq
                          const struct smq_send *send, struct smq_refbuf *msg)
 {
     struct smq_queued item = smq_queued_of(NULL, send->qos, msg->len);
-    bool has_row = s->stored != NULL && send->qos != 0;
-    bool is_paged = has_row && r->share == NULL && smq_paged_takes(s, msg->len);
+    bool is_stored = has_row(s, r, send->qos);
+    bool is_paged = is_stored && r->share == NULL && smq_paged_takes(s, msg->len);
     item.is_paged = is_paged;
     if (!is_paged) {
         item.delivery = new_delivery(w, s, msg, r, send);
@@ -240,14 +245,14 @@ static bool enqueue_item(struct smq_worker *w, struct smq_session *s, struct smq
         }
         smq_refbuf_ref(msg);
     }
-    if (has_row) {
+    if (is_stored) {
         item.expires_s = smq_paged_expiry(r->content.expires);
     }
     if (!smq_queue_push(&s->queue, w->mem, item)) {
         smq_delivery_free(w->mem, item.delivery);
         return false;
     }
-    if (!has_row) {
+    if (!is_stored) {
         return true;
     }
     uint64_t n = smq_durable_deliver(w, s, r, send);

@@ -65,6 +65,9 @@ static smqtt_err subscribe_one(struct smq_worker *w, struct smq_held *held, uint
         smq_say_subscribed(conn, f->filter, qos);
     }
     smq_durable_sub(w, s, f->filter, options, id);
+    if (s->stored != NULL && !shared) {
+        smq_durable_announce(w);
+    }
     held->codes[at] = qos;
     unsigned handling = (f->options >> 4) & 3;
     bool retained = !shared && (handling == RETAIN_ALWAYS || (handling == RETAIN_IF_NEW && !existed));
