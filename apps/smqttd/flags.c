@@ -22,6 +22,7 @@ static const char help[] =
     "  -v, --verbose           log everything, whatever the file says\n"
     "  -q, --quiet             log errors only\n"
     "  --workers N             threads that serve clients; without it smqtt_workers of the file, or the processors\n"
+    "  --data-dir DIR          store what must survive in DIR/smqtt.store, before it is acknowledged\n"
     "  --strict                what the configuration names and this version lacks is a mistake, not a warning\n"
     "  --test-config           read the configuration and what it names, say what is wrong, end\n"
     "  --dump-config           print the configuration with all defaults, end\n"
@@ -38,7 +39,7 @@ static const char help[] =
     "  smqttd -c smqttd.conf --test-config           is the file right?\n"
     "  smqttd --dump-config > smqttd.conf            a file to begin with\n";
 
-enum { OPT_TEST = 256, OPT_DUMP, OPT_STRICT, OPT_WORKERS, OPT_KEYLOG, OPT_VERSION };
+enum { OPT_TEST = 256, OPT_DUMP, OPT_STRICT, OPT_WORKERS, OPT_DATA, OPT_KEYLOG, OPT_VERSION };
 
 static bool read_number(const char *text, long max, long *number)
 {
@@ -85,6 +86,9 @@ static enum flags_verdict take_flag(struct options *o, int flag)
         return take_port(o) ? FLAGS_GO_ON : FLAGS_WRONG;
     case OPT_WORKERS:
         return take_workers(o) ? FLAGS_GO_ON : FLAGS_WRONG;
+    case OPT_DATA:
+        o->data_dir = optarg;
+        return FLAGS_GO_ON;
     case 'v':
         o->verbose = true;
         return FLAGS_GO_ON;
@@ -142,6 +146,7 @@ enum flags_verdict flags_read(struct options *o, int argc, char **argv)
                                           {"dump-config", no_argument, NULL, OPT_DUMP},
                                           {"strict", no_argument, NULL, OPT_STRICT},
                                           {"workers", required_argument, NULL, OPT_WORKERS},
+                                          {"data-dir", required_argument, NULL, OPT_DATA},
                                           {"tls-keylog", required_argument, NULL, OPT_KEYLOG},
                                           {"version", no_argument, NULL, OPT_VERSION},
                                           {NULL, 0, NULL, 0}};

@@ -12,7 +12,8 @@ struct options {
     const char *conf_file; /* NULL: none */
     uint16_t ports[FLAGS_PORTS_MAX];
     size_t n_ports;
-    unsigned workers; /* 0: not given */
+    unsigned workers;     /* 0: not given */
+    const char *data_dir; /* NULL: not given */
     bool verbose, quiet, daemon, test, dump, strict;
 };
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/mem.h"
 #include "net/file.h"
 
 #define CONF_MAX     (1024 * 1024)
@@ -143,6 +144,22 @@ static smqtt_err load_policy(const char *path, struct smqtt_policy **out, struct
     return err == SMQTT_OK ? err : smq_why_set(why, err, "Cannot read %s: %s.", path, smqtt_strerror(err));
 }
 
+/* The command line counts before the file. */
+static smqtt_err set_data_dir(struct smq_conf *conf, const char *dir, struct smq_why *why)
+{
+    if (dir == NULL) {
+        return SMQTT_OK;
+    }
+    char *copy = smq_mem_dup(conf->mem, smq_span_str(dir));
+    if (copy == NULL) {
+        return smq_why_set(why, SMQTT_E_NOMEM, "There is no memory.");
+    }
+    smq_mem_free(conf->mem, conf->persistence_location);
+    conf->persistence_location = copy;
+    conf->persistence = true;
+    return SMQTT_OK;
+}
+
 smqtt_err load_setup(const struct options *o, const struct smq_log *log, struct load_setup **out, struct smq_why *why)
 {
     struct load_setup *setup = calloc(1, sizeof *setup);
@@ -150,6 +167,9 @@ smqtt_err load_setup(const struct options *o, const struct smq_log *log, struct 
         return smq_why_set(why, SMQTT_E_NOMEM, "There is no memory.");
     }
     smqtt_err err = load_conf(o, log, &setup->conf, why);
+    if (err == SMQTT_OK) {
+        err = set_data_dir(setup->conf, o->data_dir, why);
+    }
     if (err == SMQTT_OK && !o->dump) {
         err = access_load(&setup->conf->broker, &setup->access, why);
     }

@@ -13,6 +13,7 @@
 #include "logging.h"
 #include "net/crew.h"
 #include "stats.h"
+#include "storing.h"
 #include "system.h"
 
 #define GRACE_MS 1500
@@ -26,8 +27,10 @@ struct daemon {
     struct load_parts parts;
     struct system_user user;
     struct smq_hasher *hasher;
+    struct storing storing;
     struct smq_crew *crew;
     char *pid_file; /* written; NULL: none */
+    int ready;      /* of system_daemonize; -1: this is the process that was called */
 };
 
 /* For signal handlers only. */
@@ -92,6 +95,12 @@ static void keep_parts(struct daemon *d, struct smq_conf *conf)
         smq_log(&d->logging.log, SMQ_LOG_WARN,
                 "smqtt_identity, its policy and smqtt_state_dir change with the next start only.");
     }
+    if (conf->persistence != old->persistence || conf->store != old->store || conf->durability != old->durability ||
+        conf->durability_ms != old->durability_ms ||
+        !is_same_text(conf->persistence_location, old->persistence_location)) {
+        smq_log(&d->logging.log, SMQ_LOG_WARN,
+                "persistence, persistence_location, smqtt_store and smqtt_durability change with the next start only.");
+    }
     if (conf->workers != old->workers || !is_same_text(conf->user, old->user) ||
         !is_same_text(conf->pid_file, old->pid_file)) {
         smq_log(&d->logging.log, SMQ_LOG_WARN, "smqtt_workers, user and pid_file change with the next start only.");
@@ -135,6 +144,7 @@ static smqtt_err try_reload(struct daemon *d, struct smq_why *why)
     smq_settings_unref(d->settings);
     d->settings = settings;
     d->setup = setup;
+    storing_configure(&d->storing, setup->conf);
     return SMQTT_OK;
 }
 
@@ -166,13 +176,14 @@ static bool take_flag(volatile sig_atomic_t *flag)
 static void woken(void *ctx, struct smq_crew *crew)
 {
     struct daemon *d = ctx;
-    logging_publish(&d->logging, smq_crew_first_worker(crew));
+    logging_publish(&d->logging, smq_crew_worker(crew, 0));
     if (take_flag(&reload_wanted)) {
         reload(d);
     }
     if (take_flag(&persist_wanted)) {
-        smq_log(&d->logging.log, SMQ_LOG_NOTICE,
-                "There is nothing to write: sessions and retained messages live in memory.");
+        smq_log(&d->logging.log, SMQ_LOG_NOTICE, "There is nothing to write: %s.",
+                d->storing.committer != NULL ? "what is acknowledged is stored before"
+                                             : "sessions and retained messages live in memory");
     }
     if (take_flag(&stats_wanted)) {
         stats_log(crew, &d->logging.log);
@@ -227,6 +238,19 @@ static smqtt_err open_hasher(struct daemon *d, unsigned workers, struct smq_why 
     return err == SMQTT_OK ? err : smq_why_set(why, err, "Cannot begin: %s.", smqtt_strerror(err));
 }
 
+/* The listeners are open: what comes now needs no rights and has threads, which no fork would take along. */
+static smqtt_err bound(void *ctx, struct smq_committer **committer, struct smq_why *why)
+{
+    struct daemon *d = ctx;
+    if (d->options.daemon) {
+        SMQ_TRY(system_daemonize(&d->ready, why));
+    }
+    SMQ_TRY(system_stay(&d->user, why));
+    SMQ_TRY(storing_open(&d->storing, d->setup->conf, count_workers(d), &d->logging.log, why));
+    *committer = d->storing.committer;
+    return SMQTT_OK;
+}
+
 static smqtt_err open_crew(struct daemon *d, struct smq_why *why)
 {
     struct smq_crew_env env = {.log = &d->logging.log,
@@ -235,12 +259,13 @@ static smqtt_err open_crew(struct daemon *d, struct smq_why *why)
                                .woken = woken,
                                .opened = opened,
                                .privilege = privilege,
+                               .bound = bound,
                                .ctx = d};
     SMQ_TRY(open_hasher(d, env.n, why));
     env.hasher = d->hasher;
     SMQ_TRY(smq_crew_new(&env, d->settings, &d->crew, why));
     smq_log(&d->logging.log, SMQ_LOG_DEBUG, "%u workers.", env.n);
-    return SMQTT_OK;
+    return storing_recover(&d->storing, d->crew, &d->logging.log, why);
 }
 
 /* As Mosquitto does, also in the foreground. */
@@ -258,13 +283,13 @@ static smqtt_err write_pid(struct daemon *d, struct smq_why *why)
 /* Between everything being open and the first turn. */
 static smqtt_err settle(struct daemon *d, struct smq_why *why)
 {
-    if (d->options.daemon) {
-        SMQ_TRY(system_daemonize(why));
-    }
-    SMQ_TRY(system_stay(&d->user, why));
     SMQ_TRY(write_pid(d, why));
     smq_log(&d->logging.log, SMQ_LOG_INFO, "smqttd version %s running", SMQTT_VERSION);
     system_notify("READY=1");
+    if (d->ready >= 0) {
+        system_is_ready(d->ready);
+        d->ready = -1;
+    }
     return SMQTT_OK;
 }
 
@@ -317,7 +342,7 @@ static smqtt_err begin(struct daemon *d, struct smq_why *why)
 
 int main(int argc, char **argv)
 {
-    static struct daemon d;
+    static struct daemon d = {.ready = -1};
     struct smq_why why = {""};
     enum flags_verdict verdict = flags_read(&d.options, argc, argv);
     if (verdict != FLAGS_GO_ON) {
@@ -334,7 +359,9 @@ int main(int argc, char **argv)
         unlink(d.pid_file);
         free(d.pid_file);
     }
+    storing_end(&d.storing);
     smq_crew_free(d.crew);
+    storing_free(&d.storing);
     smq_hasher_free(d.hasher);
     smq_settings_unref(d.settings);
     load_parts_close(&d.parts);

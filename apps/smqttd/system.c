@@ -24,27 +24,52 @@ void system_raise_files(void)
     }
 }
 
-smqtt_err system_daemonize(struct smq_why *why)
+/* The process that was called waits for one byte. */
+static void wait_ready(int from)
 {
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null < 0) {
-        return smq_why_set(why, SMQTT_E_IO, "Cannot go to the background: /dev/null: %s.", strerror(errno));
+    char byte = 0;
+    ssize_t got;
+    do {
+        got = read(from, &byte, 1);
+    } while (got < 0 && errno == EINTR);
+    _exit(got == 1 ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+smqtt_err system_daemonize(int *ready, struct smq_why *why)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        return smq_why_set(why, SMQTT_E_IO, "Cannot go to the background: %s.", strerror(errno));
     }
     pid_t child = fork();
     if (child < 0) {
         int cause = errno;
-        close(null);
+        close(ends[0]);
+        close(ends[1]);
         return smq_why_set(why, SMQTT_E_IO, "Cannot go to the background: %s.", strerror(cause));
     }
     if (child > 0) {
-        _exit(EXIT_SUCCESS);
+        close(ends[1]);
+        wait_ready(ends[0]);
     }
+    close(ends[0]);
     setsid();
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+    *ready = ends[1];
+    return SMQTT_OK;
+}
+
+void system_is_ready(int ready)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = STDIN_FILENO; null >= 0 && fd <= STDERR_FILENO; fd++) {
         dup2(null, fd);
     }
-    close(null);
-    return SMQTT_OK;
+    if (null >= 0) {
+        close(null);
+    }
+    ssize_t ignored = write(ready, "", 1);
+    (void)ignored;
+    close(ready);
 }
 
 smqtt_err system_write_pid(const char *path, struct smq_why *why)

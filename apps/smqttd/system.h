@@ -29,8 +29,16 @@ SMQ_MUST_USE smqtt_err system_stay(const struct system_user *user, struct smq_wh
 
 /** As many open files as this process may have. */
 void system_raise_files(void);
-/** Goes to the background; only the child returns. SMQTT_E_IO. */
-SMQ_MUST_USE smqtt_err system_daemonize(struct smq_why *why);
+/**
+ * Goes to the background; only the child returns, and the process that was called ends when the child says
+ * system_is_ready: well then, else badly as soon as the child has ended. What the child says to its terminal until
+ * then is seen there.
+ * @param[out] ready  for system_is_ready
+ * @retval SMQTT_E_IO
+ */
+SMQ_MUST_USE smqtt_err system_daemonize(int *ready, struct smq_why *why);
+/** The child is ready and has no terminal any more. */
+void system_is_ready(int ready);
 /** Writes this process' id. SMQTT_E_IO. */
 SMQ_MUST_USE smqtt_err system_write_pid(const char *path, struct smq_why *why);
 /** Tells systemd, when it asked for it (NOTIFY_SOCKET): "READY=1", "STOPPING=1". */

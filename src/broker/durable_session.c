@@ -203,14 +203,16 @@ static void del_retained(struct smq_worker *w, smq_span topic)
     with_key(w, SMQ_KEY_FIXED + topic.len, write_retained_key, &topic, SMQ_WRITE_DEL, (smq_span){NULL, 0});
 }
 
-static bool keeps_retained(const struct smq_worker *w)
+/* What the broker tells of itself is told anew by each that begins. */
+static bool keeps_retained(const struct smq_worker *w, smq_span topic)
 {
-    return w->has_store && w->config->retained_persistence && !w->ending;
+    return w->has_store && w->config->retained_persistence && !w->ending &&
+           !smq_span_starts(topic, smq_span_str("$SYS/"));
 }
 
 void smq_durable_retained(struct smq_worker *w, const struct smq_content *c)
 {
-    if (keeps_retained(w)) {
+    if (keeps_retained(w, c->topic)) {
         put_retained(w, c);
     }
 }
@@ -225,7 +227,7 @@ struct tomb_row {
 
 void smq_durable_unretained(struct smq_worker *w, smq_span topic, uint64_t version)
 {
-    if (!keeps_retained(w)) {
+    if (!keeps_retained(w, topic)) {
         return;
     }
     struct tomb_row *tomb = w->count > 1 ? smq_mem_alloc(w->mem, sizeof *tomb + topic.len) : NULL;
@@ -242,7 +244,7 @@ void smq_durable_unretained(struct smq_worker *w, smq_span topic, uint64_t versi
 
 void smq_durable_retained_expired(struct smq_worker *w, smq_span topic)
 {
-    if (keeps_retained(w)) {
+    if (keeps_retained(w, topic)) {
         del_retained(w, topic);
     }
 }

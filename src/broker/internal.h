@@ -55,19 +55,20 @@ struct smq_worker {
     struct smq_ledger own_ledger;
     struct smq_account *account; /* the bytes of the messages that were made here */
     uint64_t mark;               /* committed up to here; acknowledgements with a higher one wait (broker/gate.h) */
-    bool has_store, store_lost;  /* lost: a row could not be written for want of memory */
-    uint8_t store_state;         /* enum smq_store_state */
-    struct smq_writes *writes;   /* of this turn; NULL: nothing yet */
-    uint64_t n_written;          /* number of the last writes that were begun */
-    uint64_t n_rows_written;     /* rows put or deleted so far; counted also when there is no memory for them */
-    struct smq_list bodies;      /* of smq_body: all there are */
-    uint64_t n_bodies;           /* numbers given to bodies so far: the lower bits of the last mid */
-    struct smq_map sids;         /* sid -> struct smq_session, of those that are stored */
-    struct smq_pager pager;      /* of what waits in the store only */
-    struct smq_list tomb_rows;   /* rows of removals, until no older message can come (durable_session.c) */
-    struct smq_list gated;       /* of smq_gates, those that were closed first before */
-    uint64_t n_origins;          /* numbers given to publishers so far */
-    struct smq_map origins;      /* origin -> struct smq_conn, of those that somebody asked for */
+    const struct smq_store_figures *store_figures; /* NULL: none */
+    bool has_store, store_lost;                    /* lost: a row could not be written for want of memory */
+    uint8_t store_state;                           /* enum smq_store_state */
+    struct smq_writes *writes;                     /* of this turn; NULL: nothing yet */
+    uint64_t n_written;                            /* number of the last writes that were begun */
+    uint64_t n_rows_written;   /* rows put or deleted so far; counted also when there is no memory for them */
+    struct smq_list bodies;    /* of smq_body: all there are */
+    uint64_t n_bodies;         /* numbers given to bodies so far: the lower bits of the last mid */
+    struct smq_map sids;       /* sid -> struct smq_session, of those that are stored */
+    struct smq_pager pager;    /* of what waits in the store only */
+    struct smq_list tomb_rows; /* rows of removals, until no older message can come (durable_session.c) */
+    struct smq_list gated;     /* of smq_gates, those that were closed first before */
+    uint64_t n_origins;        /* numbers given to publishers so far */
+    struct smq_map origins;    /* origin -> struct smq_conn, of those that somebody asked for */
     /* Asks worker `owner` to hold (`on`) or to let go a publisher; false: it cannot be told. NULL: there are no others
      */
     bool (*tell_hold)(struct smq_worker *w, unsigned owner, uint64_t origin, bool on);

@@ -5,6 +5,7 @@
 #include <smqtt/smqtt.h>
 #include <stdio.h>
 
+#include "broker/figures.h"
 #include "broker/internal.h"
 #include "broker/route.h"
 
@@ -19,6 +20,10 @@ enum {
     N_COUNTS = 0
 #include "broker/sys.def"
     ,
+#define STORE(topic, field) +1
+    N_STORES = 0
+#include "broker/sys.def"
+    ,
 #define LOAD(topic, value) +1
     N_LOADS = 0
 #include "broker/sys.def"
@@ -26,6 +31,10 @@ enum {
 
 static const char *const count_topics[N_COUNTS] = {
 #define COUNT(topic, value) topic,
+#include "broker/sys.def"
+};
+static const char *const store_topics[N_STORES] = {
+#define STORE(topic, field) "store/smqtt/" topic,
 #include "broker/sys.def"
 };
 static const char *const load_topics[N_LOADS] = {
@@ -44,7 +53,7 @@ struct smq_sys {
     bool asked;       /* it has begun */
     uint64_t awaited; /* bits of workers whose numbers are to come before anything is told */
     bool told;        /* everything was told once; from now on what changes */
-    uint64_t counts[N_COUNTS], events[N_LOADS];
+    uint64_t counts[N_COUNTS], stores[N_STORES], events[N_LOADS];
     double loads[N_LOADS][N_SPANS];
 };
 
@@ -70,6 +79,18 @@ static void tell_text(struct smq_worker *w, const char *name, const char *value)
     tell(w, topic, smq_span_str(value), true);
 }
 
+/* One of the numbers that are told when they have changed. */
+static void tell_number(struct smq_worker *w, const struct smq_sys *sys, const char *name, uint64_t value,
+                        uint64_t *before)
+{
+    char text[VALUE_MAX];
+    if (!sys->told || value != *before) {
+        *before = value;
+        snprintf(text, sizeof text, "%llu", (unsigned long long)value);
+        tell_text(w, name, text);
+    }
+}
+
 static void tell_counts(struct smq_worker *w, struct smq_sys *sys, const struct smq_worker_stats *s)
 {
     const struct smq_worker_stats *h = &sys->highest;
@@ -78,12 +99,25 @@ static void tell_counts(struct smq_worker *w, struct smq_sys *sys, const struct 
 #include "broker/sys.def"
     };
     for (size_t i = 0; i < N_COUNTS; i++) {
-        char text[VALUE_MAX];
-        if (!sys->told || values[i] != sys->counts[i]) {
-            sys->counts[i] = values[i];
-            snprintf(text, sizeof text, "%llu", (unsigned long long)values[i]);
-            tell_text(w, count_topics[i], text);
-        }
+        tell_number(w, sys, count_topics[i], values[i], &sys->counts[i]);
+    }
+}
+
+static void tell_store(struct smq_worker *w, struct smq_sys *sys)
+{
+    const struct smq_store_figures *f = w->store_figures;
+    if (f == NULL) {
+        return;
+    }
+    const uint64_t values[N_STORES] = {
+#define STORE(topic, field) atomic_load_explicit(&f->field, memory_order_relaxed),
+#include "broker/sys.def"
+    };
+    if (!sys->told) {
+        tell_text(w, "store/smqtt/durability", f->durability);
+    }
+    for (size_t i = 0; i < N_STORES; i++) {
+        tell_number(w, sys, store_topics[i], values[i], &sys->stores[i]);
     }
 }
 
@@ -131,6 +165,7 @@ static void tell_all(struct smq_worker *w, struct smq_sys *sys)
     snprintf(text, sizeof text, "%llu seconds", (unsigned long long)((w->now.mono - sys->begun) / 1000));
     tell_text(w, "uptime", text);
     tell_counts(w, sys, &s);
+    tell_store(w, sys);
     tell_loads(w, sys, &s);
     sys->told = true;
     sys->last = w->now.mono;

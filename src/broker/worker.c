@@ -31,6 +31,7 @@ smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_brok
     w->rng = env->rng;
     w->log = env->log;
     w->has_store = env->has_store;
+    w->store_figures = env->store_figures;
     smq_list_init(&w->gated);
     smq_list_init(&w->tomb_rows);
     smq_list_init(&w->bodies);

@@ -20,6 +20,7 @@ struct smq_conn;
 struct smq_batch;
 struct smq_writes;
 struct smq_fetched;
+struct smq_store_figures;
 
 /** What stays the same for the life of a worker. Everything is borrowed and must outlive it, except that a new config
  * can be set. */
@@ -32,6 +33,7 @@ struct smq_worker_env {
     uint8_t hash_key[16];      /* random; the same for all workers */
     struct smq_ledger *ledger; /* what all workers count together (broker/ledger.h); NULL: this one is alone */
     bool has_store;            /* what must survive is written: smq_worker_take_writes */
+    const struct smq_store_figures *store_figures; /* numbers of it, for $SYS (broker/figures.h); NULL: none */
     /** Has a password checked elsewhere (work->run), because it takes long; everything is copied. The answer comes
      * with smq_worker_login_ready of this worker, in its thread. Logins of one `peer` may not take the place of those
      * of others. SMQTT_E_BUSY: too many wait. NULL: such passwords are checked at once. */

@@ -24,6 +24,10 @@ enum {
 enum smq_log_facility { SMQ_FACILITY_LOCAL0, SMQ_FACILITY_LOCAL7 = 7, SMQ_FACILITY_DAEMON };
 enum smq_log_format { SMQ_LOG_FORMAT_TEXT, SMQ_LOG_FORMAT_JSON };
 
+/** `smqtt_durability`, as enum smq_committer_policy, and `smqtt_store`. */
+enum smq_durability { SMQ_DURABILITY_FSYNC, SMQ_DURABILITY_INTERVAL, SMQ_DURABILITY_OFF };
+enum smq_conf_store { SMQ_CONF_STORE_ROCKSDB, SMQ_CONF_STORE_MEMORY };
+
 /** What the files say. Texts are owned by it. */
 struct smq_conf {
     const struct smqtt_mem *mem;
@@ -45,6 +49,15 @@ struct smq_conf {
     char *user;
     bool set_tcp_nodelay;
     uint32_t retain_expiry_interval_s; /* nothing follows from it: what expires goes at that moment */
+    bool persistence;
+    char *persistence_location; /* NULL: the current directory */
+    char *persistence_file;
+    uint32_t autosave_interval; /* nothing follows from these two */
+    bool autosave_on_changes;
+    enum smq_durability durability;
+    uint32_t durability_ms; /* of INTERVAL */
+    enum smq_conf_store store;
+    uint64_t store_limit; /* bytes; 0: none */
     char *identity_file, *identity_policy_file, *state_dir;
 };
 

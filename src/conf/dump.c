@@ -79,6 +79,15 @@ static void dump_log(struct dump *d, const struct smq_conf *conf)
     }
 }
 
+static void dump_durability(struct dump *d, const struct smq_conf *conf)
+{
+    if (conf->durability == SMQ_DURABILITY_INTERVAL) {
+        put(d, "smqtt_durability interval %lu", (unsigned long)conf->durability_ms);
+    } else {
+        put(d, "smqtt_durability %s", conf->durability == SMQ_DURABILITY_OFF ? "off" : "fsync");
+    }
+}
+
 static void dump_require(struct dump *d, const struct smq_require_detect *r)
 {
     char line[LINE_SIZE];
@@ -133,6 +142,7 @@ void smq_conf_dump(const struct smq_conf *conf, void (*line)(void *ctx, const ch
     }
     dump_rows(&d, SMQ_CONF_EACH, &conf->all_listeners);
     dump_rows(&d, SMQ_CONF_GLOBAL, conf);
+    dump_durability(&d, conf);
     dump_log(&d, conf);
     for (const struct smq_listener_config *l = conf->broker.listeners; l != NULL; l = l->next) {
         dump_listener(&d, conf, l);

@@ -329,6 +329,28 @@ static smqtt_err own_log_type(struct smq_conf_parser *p, char *value)
                          value);
 }
 
+/* ---------------------------------------------------------------- the store */
+
+static smqtt_err own_durability(struct smq_conf_parser *p, char *value)
+{
+    enum { MS_MAX = 3600 * 1000 };
+    uint64_t ms = 0;
+    const char *word = smq_conf_word(&value);
+    const char *number = smq_conf_word(&value);
+    bool interval = strcmp(word, "interval") == 0;
+    bool right = interval ? number != NULL && smq_conf_number(number, MS_MAX, &ms) && ms != 0 : number == NULL;
+    if (!right || smq_conf_word(&value) != NULL ||
+        (!interval && strcmp(word, "fsync") != 0 && strcmp(word, "off") != 0)) {
+        return smq_conf_fail(p, "smqtt_durability must be fsync, off, or interval with 1 to %d milliseconds behind it.",
+                             MS_MAX);
+    }
+    p->conf->durability = interval                   ? SMQ_DURABILITY_INTERVAL
+                          : strcmp(word, "off") == 0 ? SMQ_DURABILITY_OFF
+                                                     : SMQ_DURABILITY_FSYNC;
+    p->conf->durability_ms = (uint32_t)ms;
+    return SMQTT_OK;
+}
+
 /* ---------------------------------------------------------------- all of them */
 
 static smqtt_err own_include_dir(struct smq_conf_parser *p, char *value)
@@ -368,6 +390,7 @@ smqtt_err smq_conf_own_read(struct smq_conf_parser *parser, const char *name, ch
         {"log_dest", own_log_dest, true},
         {"log_type", own_log_type, false},
         {"include_dir", own_include_dir, true},
+        {"smqtt_durability", own_durability, false},
         {"smqtt_require_detect", smq_conf_require_read, true},
     };
     for (size_t i = 0; i < SMQ_ARRAY_LEN(own); i++) {

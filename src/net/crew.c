@@ -23,12 +23,13 @@ struct smq_crew {
     struct smq_post *post;
     struct smq_settings *settings;
     struct smq_ledger ledger;
+    uint8_t hash_key[16];
     atomic_bool failed; /* a loop did */
     bool ending;
     struct hand hands[SMQ_CREW_MAX];
 };
 
-/* ---------------------------------------------------------------- begin and end */
+/* ---------------------------------------------------------------- loops, and the end */
 
 static void woken(void *ctx, struct smq_loop *loop)
 {
@@ -49,7 +50,7 @@ static void rouse(void *post, unsigned worker)
     smq_post_rouse(post, worker);
 }
 
-static smqtt_err make_loops(struct smq_crew *crew)
+static smqtt_err make_loops(struct smq_crew *crew, struct smq_settings *settings, struct smq_committer *committer)
 {
     struct smq_loop_env env = {.mem = crew->env.mem,
                                .log = crew->env.log,
@@ -57,54 +58,21 @@ static smqtt_err make_loops(struct smq_crew *crew)
                                .post = crew->post,
                                .ledger = &crew->ledger,
                                .hasher = crew->env.hasher,
-                               .committer = crew->env.committer,
+                               .committer = committer,
                                .woken = woken,
                                .ctx = crew};
     if (!env.rng.fill(env.rng.ctx, env.hash_key, sizeof env.hash_key)) {
         return SMQTT_E_RNG;
     }
-    if (env.committer != NULL) {
-        smq_committer_on_news(env.committer, rouse, crew->post);
+    memcpy(crew->hash_key, env.hash_key, sizeof crew->hash_key);
+    if (committer != NULL) {
+        smq_committer_on_news(committer, rouse, crew->post);
     }
     for (unsigned i = 0; i < crew->env.n; i++) {
         env.index = i;
         crew->hands[i].crew = crew;
-        SMQ_TRY(smq_loop_new(&env, crew->settings, &crew->hands[i].loop));
+        SMQ_TRY(smq_loop_new(&env, settings, &crew->hands[i].loop));
     }
-    return SMQTT_OK;
-}
-
-smqtt_err smq_crew_new(const struct smq_crew_env *env, struct smq_settings *settings, struct smq_crew **out,
-                       struct smq_why *why)
-{
-    struct smq_crew *crew = smq_mem_zalloc(env->mem, 1, sizeof *crew);
-    if (crew == NULL) {
-        return smq_why_set(why, SMQTT_E_NOMEM, "There is no memory.");
-    }
-    /* Loops begin with settings that have no listeners, so that opening them is the same as in a reload. */
-    static const struct smq_broker_config none = {.listeners = NULL};
-    crew->env = *env;
-    struct smq_settings *empty = NULL;
-    smqtt_err err = smq_post_new(env->mem, env->n, &crew->post);
-    if (err == SMQTT_OK) {
-        err = smq_settings_new(env->mem, &none, NULL, NULL, NULL, &empty);
-    }
-    if (err == SMQTT_OK) {
-        crew->settings = smq_settings_ref(settings);
-        err = make_loops(crew);
-        crew->settings = empty;
-        smq_settings_unref(settings);
-    }
-    if (err != SMQTT_OK) {
-        smq_why_set(why, err, "Cannot begin: %s.", smqtt_strerror(err));
-    } else {
-        err = smq_crew_configure(crew, settings, why);
-    }
-    if (err != SMQTT_OK) {
-        smq_crew_free(crew);
-        return err;
-    }
-    *out = crew;
     return SMQTT_OK;
 }
 
@@ -261,6 +229,18 @@ static void drop_orders(const struct smq_crew *crew, struct smq_order **orders)
     }
 }
 
+/* What was opened for nothing is closed. */
+static void give_up(const struct smq_crew *crew, struct smq_order **orders)
+{
+    for (size_t i = 0; orders[0] != NULL && i < orders[0]->n_opened; i++) {
+        const char *path = orders[0]->opened[i].site->listener->unix_path;
+        if (path != NULL) {
+            unlink(path);
+        }
+    }
+    drop_orders(crew, orders);
+}
+
 static bool holds_port(const struct smq_crew *crew, const struct smq_listener_config *listener)
 {
     for (size_t i = 0; i < crew->settings->n_sites; i++) {
@@ -321,31 +301,90 @@ static smqtt_err open_new(struct smq_crew *crew, struct smq_settings *settings, 
     return SMQTT_OK;
 }
 
-smqtt_err smq_crew_configure(struct smq_crew *crew, struct smq_settings *settings, struct smq_why *why)
+/* Opens what `settings` have and those of now have not. On failure nothing has changed. */
+static smqtt_err prepare(struct smq_crew *crew, struct smq_settings *settings, struct smq_order **orders,
+                         struct smq_why *why)
 {
-    struct smq_order *orders[SMQ_CREW_MAX] = {NULL};
-    struct smq_settings *old = crew->settings;
     if (settings->n_sites * 2 > SMQ_LISTEN_SOCKETS) {
         return smq_why_set(why, SMQTT_E_FULL, "There are %zu listeners, but at most %d can be open.", settings->n_sites,
                            SMQ_LISTEN_SOCKETS / 2);
     }
     smqtt_err err = open_new(crew, settings, orders, why);
     if (err != SMQTT_OK) {
-        for (size_t i = 0; orders[0] != NULL && i < orders[0]->n_opened; i++) {
-            const char *path = orders[0]->opened[i].site->listener->unix_path;
-            if (path != NULL) {
-                unlink(path);
-            }
-        }
-        drop_orders(crew, orders);
-        return err;
+        give_up(crew, orders);
     }
+    return err;
+}
+
+/* Has the loops use what was prepared. */
+static void apply(struct smq_crew *crew, struct smq_settings *settings, struct smq_order **orders)
+{
+    struct smq_settings *old = crew->settings;
     crew->settings = smq_settings_ref(settings);
     for (unsigned i = 0; i < crew->env.n; i++) {
         give_order(crew, i, orders[i]);
     }
     unlink_paths(old, settings);
     smq_settings_unref(old);
+}
+
+smqtt_err smq_crew_configure(struct smq_crew *crew, struct smq_settings *settings, struct smq_why *why)
+{
+    struct smq_order *orders[SMQ_CREW_MAX] = {NULL};
+    SMQ_TRY(prepare(crew, settings, orders, why));
+    apply(crew, settings, orders);
+    return SMQTT_OK;
+}
+
+/* ---------------------------------------------------------------- the begin */
+
+/* The crew begins with settings that have no listeners, so that opening them is the same as in a reload. */
+static smqtt_err begin(struct smq_crew *crew, struct smq_why *why)
+{
+    static const struct smq_broker_config none = {.listeners = NULL};
+    smqtt_err err = smq_post_new(crew->env.mem, crew->env.n, &crew->post);
+    if (err == SMQTT_OK) {
+        err = smq_settings_new(crew->env.mem, &none, NULL, NULL, NULL, &crew->settings);
+    }
+    return err == SMQTT_OK ? err : smq_why_set(why, err, "Cannot begin: %s.", smqtt_strerror(err));
+}
+
+/* Behind the listeners. */
+static smqtt_err begin_loops(struct smq_crew *crew, struct smq_settings *settings, struct smq_why *why)
+{
+    struct smq_committer *committer = NULL;
+    if (crew->env.bound != NULL) {
+        SMQ_TRY(crew->env.bound(crew->env.ctx, &committer, why));
+    }
+    smqtt_err err = make_loops(crew, settings, committer);
+    return err == SMQTT_OK ? err : smq_why_set(why, err, "Cannot begin: %s.", smqtt_strerror(err));
+}
+
+smqtt_err smq_crew_new(const struct smq_crew_env *env, struct smq_settings *settings, struct smq_crew **out,
+                       struct smq_why *why)
+{
+    struct smq_order *orders[SMQ_CREW_MAX] = {NULL};
+    struct smq_crew *crew = smq_mem_zalloc(env->mem, 1, sizeof *crew);
+    if (crew == NULL) {
+        return smq_why_set(why, SMQTT_E_NOMEM, "There is no memory.");
+    }
+    crew->env = *env;
+    smqtt_err err = begin(crew, why);
+    if (err == SMQTT_OK) {
+        err = prepare(crew, settings, orders, why);
+    }
+    if (err == SMQTT_OK) {
+        err = begin_loops(crew, settings, why);
+        if (err != SMQTT_OK) {
+            give_up(crew, orders);
+        }
+    }
+    if (err != SMQTT_OK) {
+        smq_crew_free(crew);
+        return err;
+    }
+    apply(crew, settings, orders);
+    *out = crew;
     return SMQTT_OK;
 }
 
@@ -354,9 +393,14 @@ struct smq_settings *smq_crew_settings(struct smq_crew *crew)
     return crew->settings;
 }
 
-struct smq_worker *smq_crew_first_worker(struct smq_crew *crew)
+struct smq_worker *smq_crew_worker(struct smq_crew *crew, unsigned i)
 {
-    return smq_loop_worker(crew->hands[0].loop);
+    return smq_loop_worker(crew->hands[i].loop);
+}
+
+const uint8_t *smq_crew_hash_key(const struct smq_crew *crew)
+{
+    return crew->hash_key;
 }
 
 unsigned smq_crew_count(const struct smq_crew *crew)

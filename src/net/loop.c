@@ -132,6 +132,9 @@ static smqtt_err make_worker(struct smq_loop *loop)
                                  .count = loop->count,
                                  .ledger = loop->env.ledger,
                                  .has_store = loop->env.committer != NULL};
+    if (loop->env.committer != NULL) {
+        env.store_figures = smq_committer_figures(loop->env.committer);
+    }
     memcpy(env.hash_key, loop->env.hash_key, sizeof env.hash_key);
     if (loop->env.hasher != NULL) {
         env.defer = defer_login;

@@ -45,6 +45,7 @@ struct smq_committer {
     uint64_t waiting;
     uint64_t own_given, own_committed; /* smq_committer_commit */
     uint64_t limit;
+    size_t n_first; /* so many at the front belong together */
 
     atomic_uint state; /* enum smq_store_state */
 
@@ -209,6 +210,17 @@ void smq_committer_give(struct smq_committer *c, struct smq_writes *writes)
     }
 }
 
+void smq_committer_give_first(struct smq_committer *c, struct smq_writes *const *writes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (writes[i]->worker >= c->config.n_workers) {
+            writes[i]->number = ++c->own_given;
+        }
+        smq_committer_give(c, writes[i]);
+    }
+    c->n_first = n;
+}
+
 /* Before the thread runs, or behind its end. */
 static smqtt_err commit_at_once(struct smq_committer *c, struct smq_writes *writes)
 {
@@ -270,12 +282,13 @@ static void take_group(struct smq_committer *c)
 {
     c->n_group = 0;
     c->group_cost = 0;
-    while (c->first != NULL && c->n_group < GROUP_MAX && c->group_cost < GROUP_BYTES) {
+    while (c->first != NULL && c->n_group < GROUP_MAX && (c->n_group < c->n_first || c->group_cost < GROUP_BYTES)) {
         struct smq_writes *writes = c->first;
         c->first = writes->next;
         c->group[c->n_group++] = writes;
         c->group_cost += cost_of(writes);
     }
+    c->n_first = 0;
     if (c->first == NULL) {
         c->last = &c->first;
     }

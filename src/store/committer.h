@@ -55,6 +55,9 @@ void smq_committer_end(struct smq_committer *c);
 /** Ends it and frees. NULL is allowed. */
 void smq_committer_free(struct smq_committer *c);
 
+/** Before the thread runs: the writes of several workers, and of none (worker n_workers, any number), are committed as
+ * one, before all that is given later. */
+void smq_committer_give_first(struct smq_committer *c, struct smq_writes *const *writes, size_t n);
 /** Takes what a worker wrote; the order of giving is the order of committing. From any thread. NULL: nothing. */
 void smq_committer_give(struct smq_committer *c, struct smq_writes *writes);
 /**

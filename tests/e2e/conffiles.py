@@ -65,10 +65,10 @@ def home_assistant(folder, plain, web, tls, web_tls, login):
     """The settings that the Mosquitto add-on of Home Assistant makes."""
     cert = "cafile %s/c.pem\ncertfile %s/c.pem\nkeyfile %s/k.pem\nrequire_certificate false\n" % ((folder,) * 3)
     return ("user root\nlog_dest stdout\nlog_type error\nlog_type warning\nlog_type notice\nlog_type information\n"
-            "log_timestamp_format %%Y-%%m-%%d %%H:%%M:%%S\npersistence true\npersistence_location /data/\n"
+            "log_timestamp_format %%Y-%%m-%%d %%H:%%M:%%S\npersistence true\npersistence_location %s/\n"
             "max_queued_messages 8192\n%s\nlistener %d\nprotocol mqtt\n\nlistener %d\nprotocol websockets\n\n"
             "listener %d\nprotocol mqtt\n%s\nlistener %d\nprotocol websockets\n%s\ninclude_dir %s/share\n" %
-            (login, plain, web, tls, cert, web_tls, cert, folder))
+            (folder, login, plain, web, tls, cert, web_tls, cert, folder))
 
 
 PLUGIN = ("auth_plugin /usr/share/mosquitto/go-auth.so\nauth_plugin_deny_special_chars false\n"
@@ -89,8 +89,7 @@ def test_home_assistant(helper):
     for line in ("listener on port %d is not opened because of protocol websockets" % web,
                  "listener on port %d is not opened because of certfile" % tls,
                  "listener on port %d is not opened because of keyfile" % tls,
-                 "listener on port %d is not opened because of protocol websockets" % web_tls,
-                 "persistence is left out", "persistence_location is left out"):
+                 "listener on port %d is not opened because of protocol websockets" % web_tls):
         assert line in said, "%s: %s" % (line, said)
     assert is_open(plain) and not is_open(web) and not is_open(tls) and not is_open(web_tls)
     assert served.answer(plain, user="addon", password="secret") == 0

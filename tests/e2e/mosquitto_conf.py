@@ -24,12 +24,12 @@ PATHS = ("pid_file", "http_dir", "certfile", "keyfile", "crlfile", "dhparamfile"
 # Without these the listener above would be open to more than the file says.
 PROTECT = {"certfile", "keyfile", "ciphers", "ciphers_tls1.3", "crlfile", "dhparamfile", "cafile", "capath", "psk_hint",
            "psk_file"}
-# Named, because this version has no TLS, bridges, plugins, websockets, persistence.
-NAMED = re.compile(r"bridge_|local_|remote_|persistence|autosave_|http_dir|websockets_|connection$|address$|topic$|"
+# Named, because this version has no TLS, bridges, plugins, websockets.
+NAMED = re.compile(r"bridge_|local_|remote_|http_dir|websockets_|connection$|address$|topic$|"
                    r"cleansession|idle_timeout|keepalive_interval|notification|restart_timeout|round_robin|start_type|"
                    r"threshold|try_private")
 # In the example with the value that says what is so anyhow.
-SILENT = {"persistence", "autosave_on_changes", "websockets_log_level"}
+SILENT = {"websockets_log_level"}
 # How sockets are opened: named, too, where they cannot be opened so.
 SOCKETS = {"socket_domain", "bind_interface"}
 
@@ -59,15 +59,14 @@ def test_debian_as_installed(helper):
         f.write("this is not a configuration\n")
     child = Child([program("smqttd"), "-c", helper.write("start.conf", text + as_me())])
     log = re.search(r"^log_dest file (\S+)", text, re.M).group(1)
-    child.wait_line(rb"start.conf:\d+: persistence is left out")
     helper.port = port
     wait_until(lambda: os.path.exists(log) and "running" in read(log), 30, "it runs, and says so in its log")
     with Raw(helper) as raw:
         raw.connect(V5)
         raw.is_healthy()
     assert child.stop() == 0
-    strict = Child([program("smqttd"), "-c", os.path.join(folder, "start.conf"), "--strict"])
-    assert strict.wait(30) == 1 and "persistence is left out" in strict.text(), strict.text()
+    stored = re.search(r"^persistence_location (\S+)", text, re.M).group(1)
+    assert os.path.isdir(os.path.join(stored, "smqtt.store")), os.listdir(stored)
 
 
 def value_of(name, given, folder):

@@ -264,6 +264,19 @@ static void retained_is_not_stored_when_told_so(void **state)
     bed_stop(&bed);
 }
 
+static void what_the_broker_tells_of_itself_is_not_stored(void **state)
+{
+    (void)state;
+    bed.config.sys_interval_s = 5;
+    bed_start(&bed);
+    struct client *c = client_connect(&bed, SMQTT_V5, "r", true);
+    bed_pass(&bed, 20000);
+    client_subscribe(c, "$SYS/broker/uptime", 0);
+    client_expect_publish(c, "$SYS/broker/uptime", "20 seconds");
+    assert_int_equal(disk.n_writes, 0);
+    bed_stop(&bed);
+}
+
 static void a_store_that_refuses(void **state)
 {
     (void)state;
@@ -340,6 +353,7 @@ int main(void)
         TEST(what_is_retained),
         TEST(retained_that_expire),
         TEST(retained_is_not_stored_when_told_so),
+        TEST(what_the_broker_tells_of_itself_is_not_stored),
         TEST(a_store_that_refuses),
         TEST(gates_open_in_order),
         TEST(an_end_waits_for_its_gates),

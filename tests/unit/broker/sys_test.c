@@ -2,6 +2,7 @@
 /* $SYS: what the broker tells of itself. */
 #include "harness.h"
 
+#include "broker/figures.h"
 #include "broker/sys.h"
 
 static void begin(struct bed *bed, uint32_t interval_s)
@@ -86,6 +87,34 @@ static void only_what_changes_is_told_again(void **state)
     bed_stop(&bed);
 }
 
+static void it_tells_of_the_store(void **state)
+{
+    (void)state;
+    static struct bed bed;
+    static struct smq_store_figures figures = {.durability = "interval 20", .commits = 7, .size = 1000};
+    bed_init(&bed);
+    bed.config.sys_interval_s = 10;
+    bed.env.store_figures = &figures;
+    bed_start(&bed);
+    bed_pass(&bed, 1);
+    struct client *c = client_connect(&bed, SMQTT_V311, "watcher", true);
+    assert_string_equal(value_of(c, "store/smqtt/durability"), "interval 20");
+    assert_string_equal(value_of(c, "store/smqtt/commits"), "7");
+    assert_string_equal(value_of(c, "store/smqtt/bytes"), "1000");
+    atomic_store(&figures.commits, 8);
+    bed_pass(&bed, 10000);
+    client_drain(c);
+    assert_string_equal(value_of(c, "store/smqtt/commits"), "8");
+    bed_stop(&bed);
+    bed_init(&bed); /* and of none when there is none */
+    bed.config.sys_interval_s = 10;
+    bed_start(&bed);
+    bed_pass(&bed, 1);
+    c = client_connect(&bed, SMQTT_V311, "watcher", true);
+    assert_string_equal(value_of(c, "store/smqtt/commits"), "");
+    bed_stop(&bed);
+}
+
 static void it_can_be_switched_off(void **state)
 {
     (void)state;
@@ -116,6 +145,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_tells_of_clients_and_messages),
         cmocka_unit_test(only_what_changes_is_told_again),
+        cmocka_unit_test(it_tells_of_the_store),
         cmocka_unit_test(it_can_be_switched_off),
         cmocka_unit_test(a_configuration_does_not_put_off_the_first_time),
     };

@@ -422,8 +422,35 @@ static void a_dump_is_a_configuration(void **state)
                                                   : "listener_allow_anonymous true");
             add_random_rows(&file, &seed, listener);
         }
+        if (round % 3 != 0) {
+            conf_on_line(&file, round % 3 == 1 ? "smqtt_durability interval 250" : "smqtt_durability off");
+        }
         conf_on_line(&file, round % 2 == 0 ? "allow_anonymous true" : "smqtt_on_mismatch refuse");
         conf_goes_round(file.bytes);
+    }
+}
+
+static void durability_is_one_of_three(void **state)
+{
+    (void)state;
+    struct smq_conf *conf = conf_of("retained_persistence true\nsmqtt_durability interval 20 # ms\n");
+    assert_true(conf->persistence);
+    assert_int_equal(conf->durability, SMQ_DURABILITY_INTERVAL);
+    assert_int_equal(conf->durability_ms, 20);
+    smq_conf_free(conf);
+    conf = conf_of("smqtt_durability off\n");
+    assert_int_equal(conf->durability, SMQ_DURABILITY_OFF);
+    smq_conf_free(conf);
+    conf = conf_of("smqtt_durability fsync\n");
+    assert_false(conf->persistence);
+    assert_int_equal(conf->durability, SMQ_DURABILITY_FSYNC);
+    smq_conf_free(conf);
+    static const char *const wrong[] = {"interval", "interval 0", "interval 1 2", "interval 3600001",
+                                        "fsync 5",  "always",     "off 1"};
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(wrong); i++) {
+        char line[64];
+        snprintf(line, sizeof line, "smqtt_durability %s", wrong[i]);
+        conf_refused(line, "fsync, off, or interval");
     }
 }
 
@@ -467,6 +494,7 @@ int main(void)
         cmocka_unit_test(each_row_keeps_its_range),
         cmocka_unit_test(each_foreign_row_checks_its_value),
         cmocka_unit_test(units_of_sizes_and_ages),
+        cmocka_unit_test(durability_is_one_of_three),
         cmocka_unit_test(versions_are_bits),
         cmocka_unit_test(unknown_names_are_refused),
         cmocka_unit_test(a_second_value_is_said),

@@ -360,10 +360,9 @@ static void plugins_guard_all_or_one(void **state)
 static void other_features_are_loudly_left_out(void **state)
 {
     (void)state;
-    struct smq_conf *conf = conf_warned(
-        "persistence true\npersistence_location /x\nconnection b\naddress h:1\ntopic # both 0\nremote_password x\n"
-        "user mosquitto\npersistence false\nallow_duplicate_messages false\n",
-        6, "remote_password is left out: there are no bridges.");
+    struct smq_conf *conf = conf_warned("connection b\naddress h:1\ntopic # both 0\nremote_password x\n"
+                                        "user mosquitto\nallow_duplicate_messages false\n",
+                                        4, "remote_password is left out: there are no bridges.");
     assert_string_equal(conf->user, "mosquitto");
     smq_conf_free(conf);
 }

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storing.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "broker/rows.h"
+
+#define STORE_NAME "smqtt.store"
+
+_Static_assert((int)SMQ_DURABILITY_FSYNC == (int)SMQ_COMMIT_FSYNC &&
+                   (int)SMQ_DURABILITY_INTERVAL == (int)SMQ_COMMIT_INTERVAL &&
+                   (int)SMQ_DURABILITY_OFF == (int)SMQ_COMMIT_OFF,
+               "the words of smqtt_durability stand in the order of the policies");
+
+/* ---------------------------------------------------------------- opening */
+
+static char *path_of(const struct smq_conf *conf)
+{
+    const char *dir = conf->persistence_location != NULL ? conf->persistence_location : ".";
+    size_t size = strlen(dir) + sizeof "/" STORE_NAME;
+    char *path = malloc(size);
+    if (path != NULL) {
+        size_t len = strlen(dir);
+        bool ends = len != 0 && dir[len - 1] == '/';
+        snprintf(path, size, "%s%s" STORE_NAME, dir, ends ? "" : "/");
+    }
+    return path;
+}
+
+/* The store, or NULL when there is none that could be used; the log has said why. */
+static smqtt_err open_store(const char *path, const struct smq_store_kind *kind, const struct smq_log *log,
+                            struct smq_store **out, struct smq_why *why)
+{
+    struct smq_store_why cause = {""};
+    *out = NULL;
+    smqtt_err err = SMQTT_OK;
+    if (kind->on_disk && mkdir(path, 0700) != 0 && errno != EEXIST) {
+        snprintf(cause.text, sizeof cause.text, "Cannot make the directory %s: %s.", path, strerror(errno));
+        err = SMQTT_E_IO;
+    } else {
+        err = kind->open(path, SMQ_STORE_READ_WRITE, NULL, out, &cause);
+    }
+    if (err == SMQTT_E_BUSY || err == SMQTT_E_NOMEM) {
+        return smq_why_set(why, err, "%s", cause.text);
+    }
+    if (err != SMQTT_OK) {
+        *out = NULL;
+        smq_log(log, SMQ_LOG_ERR, "Nothing can be stored, and what would have to be is refused: %s", cause.text);
+    }
+    return SMQTT_OK;
+}
+
+static void tell_policy(const struct storing *s, const struct smq_conf *conf, const struct smq_log *log)
+{
+    smq_log(log, SMQ_LOG_INFO, "What must survive is stored in %s, with durability %s.",
+            s->path != NULL ? s->path : "memory, which does not survive",
+            smq_committer_figures(s->committer)->durability);
+    if (conf->autosave_on_changes || conf->autosave_interval != 1800) {
+        smq_log(log, SMQ_LOG_NOTICE,
+                "autosave_interval and autosave_on_changes have nothing to do: what is acknowledged is stored before.");
+    }
+}
+
+smqtt_err storing_open(struct storing *s, const struct smq_conf *conf, unsigned workers, const struct smq_log *log,
+                       struct smq_why *why)
+{
+    struct smq_store *store = NULL;
+    *s = (struct storing){NULL, NULL};
+    if (!conf->persistence) {
+        return SMQTT_OK;
+    }
+    const struct smq_store_kind *kind =
+        smq_store_kind_named(conf->store == SMQ_CONF_STORE_MEMORY ? "memory" : "rocksdb");
+    s->path = kind->on_disk ? path_of(conf) : NULL;
+    if (kind->on_disk && s->path == NULL) {
+        return smq_why_set(why, SMQTT_E_NOMEM, "There is no memory.");
+    }
+    SMQ_TRY(open_store(s->path, kind, log, &store, why));
+    struct smq_committer_config config = {.log = log,
+                                          .refuses = store == NULL,
+                                          .policy = (enum smq_committer_policy)conf->durability,
+                                          .interval_ms = conf->durability_ms,
+                                          .limit_bytes = conf->store_limit,
+                                          .n_workers = workers};
+    smqtt_err err = smq_committer_new(&config, store, &s->committer);
+    if (err != SMQTT_OK) {
+        if (store != NULL) {
+            kind->close(store);
+        }
+        return smq_why_set(why, err, "There is no memory.");
+    }
+    tell_policy(s, conf, log);
+    return SMQTT_OK;
+}
+
+/* ---------------------------------------------------------------- recovery */
+
+/* Who writes from now on, committed with the first of it. */
+static struct smq_writes *who_writes(const struct smq_crew *crew)
+{
+    uint8_t key_bytes[64], value_bytes[64];
+    struct smq_wr key = smq_wr_of(key_bytes, sizeof key_bytes);
+    struct smq_wr value = smq_wr_of(value_bytes, sizeof value_bytes);
+    struct smq_row_workers row = {.format = SMQ_STORE_FORMAT, .count = smq_crew_count(crew)};
+    memcpy(row.hash_key, smq_crew_hash_key(crew), sizeof row.hash_key);
+    smq_key_write_named(&key, SMQ_TABLE_META, smq_span_str(SMQ_META_WORKERS));
+    smq_row_write_workers(&value, &row);
+    struct smq_writes *writes = smq_writes_new(NULL, smq_crew_count(crew), 0);
+    for (uint8_t table = SMQ_TABLE_PASSED; writes != NULL && table < SMQ_TABLE_IDENTITY; table++) {
+        (void)!smq_writes_add(writes, SMQ_WRITE_DEL_PREFIX, smq_span_of(&table, 1), (smq_span){NULL, 0});
+    }
+    if (writes != NULL && smq_writes_add(writes, SMQ_WRITE_PUT, smq_wr_span(&key), smq_wr_span(&value)) != SMQTT_OK) {
+        smq_writes_free(writes);
+        writes = NULL;
+    }
+    return writes;
+}
+
+static smqtt_err give_first(struct storing *s, struct smq_crew *crew)
+{
+    struct smq_writes *first[SMQ_CREW_MAX + 1];
+    size_t n = 0;
+    first[n] = who_writes(crew);
+    if (first[n++] == NULL) {
+        return SMQTT_E_NOMEM;
+    }
+    for (unsigned i = 0; i < smq_crew_count(crew); i++) {
+        struct smq_writes *writes = smq_worker_take_writes(smq_crew_worker(crew, i));
+        if (writes != NULL) {
+            first[n++] = writes;
+        }
+    }
+    smq_committer_give_first(s->committer, first, n);
+    return SMQTT_OK;
+}
+
+smqtt_err storing_recover(struct storing *s, struct smq_crew *crew, const struct smq_log *log, struct smq_why *why)
+{
+    smqtt_err err = SMQTT_OK;
+    (void)log;
+    if (s->committer == NULL) {
+        return SMQTT_OK;
+    }
+    if (smq_committer_store(s->committer) != NULL) {
+        err = give_first(s, crew);
+    }
+    if (err == SMQTT_OK) {
+        err = smq_committer_start(s->committer);
+    }
+    return err == SMQTT_OK ? err : smq_why_set(why, err, "Cannot begin with the store: %s.", smqtt_strerror(err));
+}
+
+/* ---------------------------------------------------------------- later */
+
+void storing_configure(struct storing *s, const struct smq_conf *conf)
+{
+    if (s->committer != NULL) {
+        smq_committer_set_limit(s->committer, conf->store_limit);
+    }
+}
+
+void storing_end(struct storing *s)
+{
+    if (s->committer != NULL) {
+        smq_committer_end(s->committer);
+    }
+}
+
+void storing_free(struct storing *s)
+{
+    smq_committer_free(s->committer);
+    free(s->path);
+    *s = (struct storing){NULL, NULL};
+}
