@@ -7,6 +7,7 @@
 #   make test       all that CI runs; last line `N passed, N failed`
 #   make fuzz       T=name S=60: fuzzes one target or all, S seconds each
 #   make bench      the measurements of docs/performance.md, less than ten minutes; QUICK=1: the brokers only, a minute
+#   make sim        SEED=n or SEEDS=a-b, WORKERS= STEPS= VERBOSE=1: runs the simulator of docs/reliability.md
 #   make soak       a million messages of each QoS with 1, 2 and 4 workers while connections are cut, some minutes
 #   make fmt        formats all C files
 #   make install    PREFIX=/usr/local DESTDIR=
@@ -16,13 +17,18 @@ T ?=
 S ?= 60
 QUICK ?= 0
 PREFIX ?= /usr/local
+SEED ?= 1
+SEEDS ?=
+WORKERS ?=
+STEPS ?=
+VERBOSE ?=
 JOBS ?= $(shell nproc)
 # A first build needs nothing that only tests need; a later one leaves the choice as it is.
 TESTS = $(if $(wildcard build/CMakeCache.txt),,-DSMQTT_TESTS=OFF)
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := build
-.PHONY: build run demo test fuzz bench soak fmt install clean
+.PHONY: build run demo test fuzz bench sim soak fmt install clean
 
 build:
 	@tools/setup.sh run
@@ -46,6 +52,13 @@ bench:
 	@tools/setup.sh test
 	@$(MAKE) build TESTS=-DSMQTT_TESTS=ON
 	@QUICK=$(QUICK) tools/bench.sh
+
+sim:
+	@tools/setup.sh test
+	@$(MAKE) build TESTS=-DSMQTT_TESTS=ON
+	@cmake --build --preset release --target sim -j$(JOBS)
+	@build/bin/sim $(if $(SEEDS),--seeds $(SEEDS) --coverage,--seed $(SEED)) $(if $(WORKERS),--workers $(WORKERS)) \
+		$(if $(STEPS),--steps $(STEPS)) $(if $(VERBOSE),--verbose)
 
 soak:
 	@tools/setup.sh test

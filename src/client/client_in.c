@@ -61,7 +61,9 @@ static smqtt_err on_connack(struct smqtt_client *c, const struct smq_packet *pkt
     event->type = SMQTT_CLIENT_CONNECTED;
     event->session_present = connack->session_present;
     event->native_detect = c->native;
-    smq_client_resend(c, connack->session_present);
+    /* CONNACK of 3.1 cannot tell: what was begun goes on, else identifiers would mean one thing here, another there. */
+    bool goes_on = connack->session_present || (c->config.version == SMQTT_V31 && !c->config.clean_start);
+    smq_client_resend(c, goes_on);
     return smq_client_secure_connected(c, connack->session_present);
 }
 

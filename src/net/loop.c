@@ -369,6 +369,8 @@ bool smq_loop_turn(struct smq_loop *loop, int wait_ms)
     smq_exchange_give(loop);
     if (!loop->stuck) {
         serve(loop);
+    } else {
+        loop->more = true; /* connections wait to be served, and it may be stuck no longer when the turn ends */
     }
     /* Last, so that who has left makes room for who comes. */
     bool more = smq_listener_accept_ready(loop);

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A run: what it is made of is drawn, everybody acts, then everything gets well and quiet, and is looked at. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim.h"
+
+enum { LATE_US = 10000000, CALM_US = 100000000, RUN_US = 1500000000 };
+
+static void draw_plan(struct sim *s)
+{
+    struct plan *p = &s->plan;
+    static const uint32_t delays_us[] = {20, 200, 2000, 20000};
+    static const uint32_t limits[] = {200, 2000, 65536};
+    unsigned workers = 1 + (unsigned)sim_below(s, WORKERS_MAX);
+    p->workers = p->workers != 0 ? p->workers : workers;
+    p->steps = p->steps != 0 ? p->steps : 150 + (unsigned)sim_below(s, 250);
+    p->actors = 4 + (unsigned)sim_below(s, 6);
+    p->groups = (unsigned)sim_below(s, GROUPS + 1);
+    p->cut_permille = sim_below(s, 4) == 0 ? 0 : 5 + (uint32_t)sim_below(s, 60);
+    p->delay_us = delays_us[sim_below(s, 4)];
+    p->stall_permille = sim_below(s, 3) == 0 ? (uint32_t)sim_below(s, 30) : 0;
+    p->ring = sim_below(s, 3) == 0 ? 1 + (uint32_t)sim_below(s, 3) : 64;
+    p->down_limit = limits[sim_below(s, 3)];
+}
+
+static void draw_config(struct sim *s)
+{
+    struct smq_broker_config *c = &s->configs[0];
+    smq_broker_config_default(c);
+    s->listener = (struct smq_listener_config){.allow_anonymous = true, .id = 1, .topic_alias_in = 10};
+    c->listeners = &s->listener;
+    c->log_connections = false;
+    c->sys_interval_s = 0;
+    c->max_queued_messages = 0;
+    c->max_inflight_messages = sim_below(s, 2) == 0 ? 1 + (uint32_t)sim_below(s, 20) : 20;
+    c->receive_maximum = sim_below(s, 3) == 0 ? (uint16_t)(1 + sim_below(s, 10)) : 1024;
+    s->configs[1] = *c;
+    s->configs[1].max_inflight_messages = 1 + (uint32_t)sim_below(s, 20);
+    for (unsigned i = 0; i < sizeof s->hash_key; i++) {
+        s->hash_key[i] = (uint8_t)sim_random(s);
+    }
+}
+
+static void make_actors(struct sim *s)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < s->plan.actors; i++) {
+        actor_init(s, n++, i == 0 ? ACTOR_WATCHER : ACTOR_PEER);
+    }
+    for (unsigned g = 0; g < s->plan.groups; g++) {
+        unsigned members = 1 + (unsigned)sim_below(s, 3);
+        for (unsigned i = 0; i <= members; i++) {
+            s->actors[n].group = 0;
+            actor_init(s, n, i == 0 ? ACTOR_ANCHOR : ACTOR_MEMBER);
+            s->actors[n++].group = (uint8_t)g;
+        }
+    }
+    s->n_actors = n;
+    for (unsigned i = 0; i < n; i++) {
+        s->actors[i].acts = s->plan.steps / s->plan.actors;
+        actor_come(s, &s->actors[i], sim_below(s, 50000));
+    }
+}
+
+static struct link *live_link(struct sim *s, const struct event *ev)
+{
+    struct link *l = &s->links[ev->who];
+    return l->used && l->generation == ev->generation ? l : NULL;
+}
+
+static void on_link(struct sim *s, const struct event *ev)
+{
+    struct link *l = live_link(s, ev);
+    if (l == NULL) {
+        return;
+    }
+    if (ev->kind == EV_UP) {
+        link_on_up(s, l);
+    } else if (ev->kind == EV_DOWN) {
+        link_on_down(s, l);
+    } else if (ev->kind == EV_LOST) {
+        link_on_lost(s, l);
+    } else if (ev->kind == EV_HANDOVER) {
+        shell_on_handover(s, l);
+    } else if (!l->broker_done) {
+        l->gone = true;
+        l->cut = true;
+        shell_wake(s, l->worker);
+    }
+}
+
+static void on_event(struct sim *s, const struct event *ev)
+{
+    struct actor *a = &s->actors[ev->who % ACTORS_MAX];
+    switch ((enum event_kind)ev->kind) {
+    case EV_TURN:
+        if (s->up && s->shells[ev->who].generation == ev->generation) {
+            shell_on_turn(s, ev->who);
+        }
+        break;
+    case EV_UP:
+    case EV_DOWN:
+    case EV_GONE:
+    case EV_LOST:
+    case EV_HANDOVER:
+        on_link(s, ev);
+        break;
+    case EV_ACT:
+        if (a->generation == ev->generation) {
+            actor_on_act(s, a);
+        }
+        break;
+    case EV_CONNECT:
+        actor_on_connect(s, a);
+        break;
+    case EV_TICK:
+        actor_on_tick(s, a);
+        break;
+    case EV_COMMIT:
+        if (ev->generation == s->life && s->up) {
+            disk_on_commit(s);
+        }
+        break;
+    case EV_TOLD:
+        if (ev->generation == s->life && s->up) {
+            shell_on_told(s, ev->who);
+        }
+        break;
+    case EV_RELOAD:
+        shell_reload(s);
+        break;
+    case EV_CRASH:
+    case EV_RESTART:
+    case EV_STORE:
+        break;
+    }
+}
+
+/* Lets time pass; false when something is wrong. */
+static bool pass(struct sim *s, uint64_t us)
+{
+    struct event ev;
+    uint64_t until = s->now_us + us;
+    while (!s->failed && sim_next(s, until, &ev)) {
+        on_event(s, &ev);
+    }
+    oracle_wills_tick(s);
+    return !s->failed;
+}
+
+static bool is_busy(const struct sim *s)
+{
+    for (unsigned i = 0; i < s->n_actors; i++) {
+        if (s->actors[i].acts != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Nothing is slow any more, and nobody does anything but to come back. */
+static void get_well(struct sim *s)
+{
+    s->ending = true;
+    s->plan.delay_us = 20;
+    s->plan.stall_permille = 0;
+    s->plan.down_limit = 65536;
+    for (unsigned i = 0; i < LINKS_MAX; i++) {
+        s->links[i].limit = 65536;
+        s->links[i].stopped_us = 0;
+    }
+    sim_trace(s, "everything gets well", 0, 0, 0);
+}
+
+static void look_late(struct sim *s)
+{
+    unsigned i = s->n_actors++;
+    actor_init(s, i, ACTOR_LATE);
+    actor_come(s, &s->actors[i], 1);
+    if (pass(s, LATE_US)) {
+        oracle_check_retained(s, &s->actors[i]);
+    }
+}
+
+static void finish(struct sim *s)
+{
+    if (s->up) {
+        shell_stop(s);
+    }
+    for (unsigned i = 0; i < s->n_actors; i++) {
+        actor_free(s, &s->actors[i]);
+    }
+    for (unsigned i = 0; i < LINKS_MAX; i++) {
+        free(s->links[i].up.at);
+        free(s->links[i].down.at);
+    }
+    disk_free(s);
+    oracle_free(s);
+    free(s->heap);
+    free(s->ledger);
+    if (s->broker_mem.blocks != 0 || s->client_mem.blocks != 0) {
+        sim_fail(s, "%zu blocks with %zu bytes of the broker and %zu blocks of clients are left.", s->broker_mem.blocks,
+                 s->broker_mem.live, s->client_mem.blocks);
+    }
+}
+
+bool sim_run(struct sim *s)
+{
+    s->counts->runs++;
+    counted_init(&s->broker_mem);
+    counted_init(&s->client_mem);
+    s->ledger = calloc(1, sizeof *s->ledger);
+    if (s->ledger == NULL) {
+        abort();
+    }
+    draw_plan(s);
+    draw_config(s);
+    disk_init(s);
+    oracle_init(s);
+    if (shell_start(s) != SMQTT_OK) {
+        sim_fail(s, "The broker does not start.");
+    }
+    make_actors(s);
+    for (unsigned n = (unsigned)sim_below(s, 3); n != 0; n--) {
+        sim_at(s, sim_below(s, 20000000), EV_RELOAD, 0, 0);
+    }
+    while (is_busy(s) && s->now_us < RUN_US && pass(s, 100000)) {
+    }
+    get_well(s);
+    for (unsigned n = 0; n < CALM_US / 1000000 && pass(s, 1000000); n++) {
+    }
+    if (!s->failed) {
+        oracle_check_end(s);
+    }
+    if (!s->failed) {
+        look_late(s);
+    }
+    if (s->failed && s->verbose && s->up) {
+        shell_show(s);
+    }
+    finish(s);
+    return !s->failed;
+}
