@@ -9,6 +9,7 @@
 #   make bench      the measurements of docs/performance.md, less than ten minutes; QUICK=1: the brokers only, a minute
 #   make sim        SEED=n or SEEDS=a-b, WORKERS= STEPS= VERBOSE=1: runs the simulator of docs/reliability.md
 #   make soak       a million messages of each QoS with 1, 2 and 4 workers while connections are cut, some minutes
+#   make crash      ROUNDS=200: kills the broker with SIGKILL under load, starts it again, and counts
 #   make fmt        formats all C files
 #   make install    PREFIX=/usr/local DESTDIR=
 #   make clean      removes the build directories
@@ -28,7 +29,7 @@ TESTS = $(if $(wildcard build/CMakeCache.txt),,-DSMQTT_TESTS=OFF)
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := build
-.PHONY: build run demo test fuzz bench sim soak fmt install clean
+.PHONY: build run demo test fuzz bench sim soak crash fmt install clean
 
 build:
 	@tools/setup.sh run
@@ -65,6 +66,13 @@ soak:
 	@$(MAKE) build TESTS=-DSMQTT_TESTS=ON
 	@cmake --build --preset release --target soak -j$(JOBS)
 	@tools/soak.sh
+
+crash:
+	@tools/setup.sh test
+	@$(MAKE) build TESTS=-DSMQTT_TESTS=ON
+	@cmake --build --preset release --target soak -j$(JOBS)
+	@SMQTT_BIN=build/bin SMQTT_SOAK=build/tests/soak/soak python3 -B tests/soak/crash.py --rounds $(or $(ROUNDS),200) \
+	    --change-workers --beside-mosquitto
 
 fmt:
 	@tools/setup.sh fmt
