@@ -248,6 +248,10 @@ static smqtt_err bound(void *ctx, struct smq_committer **committer, struct smq_w
     SMQ_TRY(system_stay(&d->user, why));
     SMQ_TRY(storing_open(&d->storing, d->setup->conf, count_workers(d), &d->logging.log, why));
     *committer = d->storing.committer;
+    struct smq_broker_config *config = &d->setup->conf->broker;
+    if (config->identity != NULL && config->identity_store == NULL) {
+        return storing_identity(&d->storing, &config->identity_store, why);
+    }
     return SMQTT_OK;
 }
 

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include <smqtt/system.h>
+
 #include "base/mem.h"
 #include "broker/rows.h"
 
@@ -70,7 +72,7 @@ smqtt_err storing_open(struct storing *s, const struct smq_conf *conf, unsigned 
                        struct smq_why *why)
 {
     struct smq_store *store = NULL;
-    *s = (struct storing){NULL, NULL};
+    *s = (struct storing){NULL, NULL, NULL};
     if (!conf->persistence) {
         return SMQTT_OK;
     }
@@ -95,6 +97,22 @@ smqtt_err storing_open(struct storing *s, const struct smq_conf *conf, unsigned 
         return smq_why_set(why, err, "There is no memory.");
     }
     tell_policy(s, conf, log);
+    return SMQTT_OK;
+}
+
+smqtt_err storing_identity(struct storing *s, const struct smqtt_store **out, struct smq_why *why)
+{
+    struct smq_store_why cause = {""};
+    struct smqtt_rng rng = smqtt_system_rng();
+    *out = NULL;
+    if (s->committer == NULL || smq_committer_store(s->committer) == NULL) {
+        return SMQTT_OK;
+    }
+    smqtt_err err = smq_identity_store_new(NULL, &rng, s->committer, &s->identity, &cause);
+    if (err != SMQTT_OK) {
+        return smq_why_set(why, err, "%s", cause.text);
+    }
+    *out = smq_identity_store_table(s->identity);
     return SMQTT_OK;
 }
 
@@ -173,7 +191,8 @@ void storing_end(struct storing *s)
 
 void storing_free(struct storing *s)
 {
+    smq_identity_store_free(s->identity);
     smq_committer_free(s->committer);
     free(s->path);
-    *s = (struct storing){NULL, NULL};
+    *s = (struct storing){NULL, NULL, NULL};
 }

@@ -4,11 +4,12 @@
 /* The store of the daemon, from `persistence` in the configuration to workers that have found themselves again. */
 #include "conf/conf.h"
 #include "net/crew.h"
-#include "store/committer.h"
+#include "store/identity.h"
 
 struct storing {
-    struct smq_committer *committer; /* NULL: nothing is stored */
-    char *path;                      /* of the store; NULL: it has none */
+    struct smq_committer *committer;     /* NULL: nothing is stored */
+    char *path;                          /* of the store; NULL: it has none */
+    struct smq_identity_store *identity; /* NULL: the broker has none, or keeps its state elsewhere */
 };
 
 /**
@@ -21,6 +22,9 @@ struct storing {
  */
 SMQ_MUST_USE smqtt_err storing_open(struct storing *s, const struct smq_conf *conf, unsigned workers,
                                     const struct smq_log *log, struct smq_why *why);
+/** Where the broker's own S-MQTT identity keeps what it must not lose: NULL when nothing can be stored. SMQTT_E_IO,
+ * SMQTT_E_CORRUPT, SMQTT_E_NOMEM, SMQTT_E_RNG: `why` has the sentence. */
+SMQ_MUST_USE smqtt_err storing_identity(struct storing *s, const struct smqtt_store **out, struct smq_why *why);
 /** Gives the workers of the crew what was stored, and lets the store thread run. Before smq_crew_run. SMQTT_E_NOMEM,
  * SMQTT_E_IO: `why` has the sentence. */
 SMQ_MUST_USE smqtt_err storing_recover(struct storing *s, struct smq_crew *crew, const struct smq_log *log,

@@ -230,6 +230,7 @@ static smqtt_err commit_at_once(struct smq_committer *c, struct smq_writes *writ
     if (err != SMQTT_OK) {
         smq_log(c->config.log, SMQ_LOG_ERR, "%s", why.text[0] != 0 ? why.text : "The store cannot be written.");
     }
+    smq_wipe(writes->bytes, writes->len);
     smq_writes_free(writes);
     return err;
 }
@@ -367,6 +368,7 @@ static void end_group(struct smq_committer *c, bool committed)
             }
         } else {
             own = writes->number;
+            smq_wipe(writes->bytes, writes->len); /* secrets of the broker's identity */
         }
         smq_writes_free(writes);
     }
