@@ -185,7 +185,9 @@ static __attribute__((noinline)) smqtt_err send_stored(struct smq_worker *w, str
                                                        struct smq_routing *r, const struct smq_send *send,
                                                        void *delivery)
 {
-    smq_durable_set_row(delivery, smq_durable_deliver(w, s, r, send), r->body);
+    if (smq_delivery_has_row(delivery)) {
+        smq_durable_set_row(delivery, smq_durable_deliver(w, s, r, send), r->body);
+    }
     SMQ_TRY(close_gate(s, send->qos));
     return send_now(s->conn, r, send);
 }

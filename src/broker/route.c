@@ -200,7 +200,10 @@ static __attribute__((noinline)) smqtt_err make_durable(struct smq_worker *w, st
     }
     if (rows > 1 || r->confirm != 0) {
         r->body = smq_body_new(w, c, r->confirm);
-        return r->body != NULL ? SMQTT_OK : SMQTT_E_NOMEM;
+        if (r->body == NULL) {
+            return SMQTT_E_NOMEM;
+        }
+        r->body->rows = 1; /* this routing: what one receiver cannot take must not end it for the next */
     }
     return SMQTT_OK;
 }
@@ -259,7 +262,7 @@ smqtt_err smq_route(struct smq_worker *w, struct smq_routing *r)
         deliver(w, r, m, &m->receivers[i]);
     }
     if (r->body != NULL) {
-        smq_body_settle(w, r->body);
+        smq_body_unref(w, r->body);
         r->body = NULL;
     }
     return err;

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "broker/queue.h"
 #include "broker/share.h"
@@ -15,6 +16,8 @@ struct look {
     const struct disk *disk;
     struct smq_worker *w;
     struct smqtt_now now;
+    uint64_t *named;
+    size_t n_named;
     size_t n_queue, n_out, n_sub, n_in, n_head, n_will; /* rows that there must be */
 };
 
@@ -85,6 +88,13 @@ static bool check_loaded(const struct smq_session *s, const struct smq_delivery_
            bad("a delivery is in memory, and its body is not", s, row->n);
 }
 
+/* What is not stored for anybody: $SYS. */
+static bool is_of_broker(void *delivery)
+{
+    struct smq_content content = smq_msg_content(smq_delivery_msg(delivery));
+    return !smq_content_is_stored(&content);
+}
+
 static bool check_queue(struct look *l, struct smq_session *s)
 {
     const struct smq_queue *q = &s->queue;
@@ -98,6 +108,9 @@ static bool check_queue(struct look *l, struct smq_session *s)
             continue;
         }
         if (!item->is_paged && !smq_delivery_has_row(item->delivery)) {
+            if (is_of_broker(item->delivery)) {
+                continue;
+            }
             return bad("a message of a stored session waits without a row", s, i);
         }
         struct smq_delivery_row row = {item->row, item->body};
@@ -143,13 +156,13 @@ static bool check_inflight(struct look *l, struct smq_session *s)
         if (has_out && !check_out_row(l, s, slot)) {
             return false;
         }
-        if (slot->msg == NULL) {
-            if (!has_out) {
-                return bad("nothing is stored of one that waits for PUBCOMP", s, slot->id);
-            }
+        if (slot->msg == NULL) { /* without a row it was one of $SYS */
             continue;
         }
         if (!smq_delivery_has_row(slot->msg)) {
+            if (is_of_broker(slot->msg)) {
+                continue;
+            }
             return bad("a message of a stored session is in flight without a row", s, slot->id);
         }
         const struct smq_delivery_row *row = smq_delivery_row(slot->msg);
@@ -230,17 +243,41 @@ static bool check_sessions(struct look *l)
     return queued == l->w->stats.queued_messages || bad("the number of queued messages is wrong", NULL, queued);
 }
 
-/* QUEUE rows that name a body. */
-static size_t rows_that_name(const struct disk *disk, uint64_t mid, struct smqtt_now now)
+static int by_number(const void *a, const void *b)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < disk->n; i++) {
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return (left > right) - (left < right);
+}
+
+/* The bodies that QUEUE rows name, each as often as it is named, in order. */
+static void find_named(struct look *l)
+{
+    for (size_t i = 0; i < l->disk->n; i++) {
         smq_span key, value;
         struct smq_key_parts parts;
         struct smq_row_queue row;
-        disk_row(disk, i, &key, &value);
-        n += smq_key_read(key, &parts) && parts.table == SMQ_TABLE_SESSION && parts.kind == SMQ_ROW_QUEUE &&
-             smq_row_read_queue(value, now, &row) && row.mid == mid;
+        disk_row(l->disk, i, &key, &value);
+        if (smq_key_read(key, &parts) && parts.table == SMQ_TABLE_SESSION && parts.kind == SMQ_ROW_QUEUE &&
+            smq_row_read_queue(value, l->now, &row) && row.mid != 0) {
+            l->named[l->n_named++] = row.mid;
+        }
+    }
+    qsort(l->named, l->n_named, sizeof *l->named, by_number);
+}
+
+static size_t rows_that_name(const struct look *l, uint64_t mid)
+{
+    size_t from = 0, to = l->n_named, n = 0;
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (l->named[middle] < mid) {
+            from = middle + 1;
+        } else {
+            to = middle;
+        }
+    }
+    while (from + n < l->n_named && l->named[from + n] == mid) {
+        n++;
     }
     return n;
 }
@@ -255,7 +292,7 @@ static bool check_bodies(const struct look *l, size_t *n_written)
         if (!there || (body->rows == 0 && body->peers == 0)) {
             return bad("a body has no row, or nobody needs it", NULL, body->mid);
         }
-        if (rows_that_name(l->disk, body->mid, l->now) != body->rows) {
+        if (rows_that_name(l, body->mid) != body->rows) {
             return bad("a body counts its rows wrong", NULL, body->mid);
         }
         if ((body->loaded != 0) != (body->msg != NULL) || body->loaded > body->rows) {
@@ -266,20 +303,28 @@ static bool check_bodies(const struct look *l, size_t *n_written)
     return true;
 }
 
-const char *rows_check(const struct disk *disk, struct smq_worker *const *workers, unsigned count, struct smqtt_now now)
+static bool check_all(struct look *l, struct smq_worker *const *workers, unsigned count)
 {
-    struct look l = {.disk = disk, .now = now};
     size_t n_bodies = 0;
+    find_named(l);
     for (unsigned i = 0; i < count; i++) {
-        l.w = workers[i];
-        if (!check_sessions(&l) || !check_bodies(&l, &n_bodies)) {
-            return why;
+        l->w = workers[i];
+        if (!check_sessions(l) || !check_bodies(l, &n_bodies)) {
+            return false;
         }
     }
-    if (disk_count(disk, SMQ_TABLE_BODY, 0, 0) != n_bodies) {
-        snprintf(why, sizeof why, "%zu BODY rows, and %zu bodies are known", disk_count(disk, SMQ_TABLE_BODY, 0, 0),
-                 n_bodies);
-        return why;
+    size_t n = disk_count(l->disk, SMQ_TABLE_BODY, 0, 0);
+    if (n != n_bodies) {
+        snprintf(why, sizeof why, "%zu BODY rows, and %zu bodies are known", n, n_bodies);
+        return false;
     }
-    return check_counts(&l) ? NULL : why;
+    return check_counts(l);
+}
+
+const char *rows_check(const struct disk *disk, struct smq_worker *const *workers, unsigned count, struct smqtt_now now)
+{
+    struct look l = {.disk = disk, .now = now, .named = malloc((disk->n + 1) * sizeof(uint64_t))};
+    bool ok = check_all(&l, workers, count);
+    free(l.named);
+    return ok ? NULL : why;
 }
