@@ -24,6 +24,7 @@ enum {
     /* A table in which so many of so many rows in a row are deletions is compacted: queues come and go. */
     DELETIONS_WINDOW = 4096,
     DELETIONS_TRIGGER = 2048,
+    NO_DIARY = 6,   /* above the highest level of its info log */
     KEY_TOP = 65536 /* bytes of 0xFF: behind every key, because none is that long */
 };
 
@@ -56,15 +57,11 @@ static bool has(const char *text, const char *part)
 /* What a message of RocksDB means. Its C interface gives nothing but text, which begins with the name of its status. */
 static smqtt_err meaning(const char *text)
 {
-    if (has(text, "lock ") || has(text, "While lock file")) {
-        return SMQTT_E_BUSY;
-    }
-    /* A file that its list of files names and that is not there is damage, not a failing disk. */
-    if (strncmp(text, "Corruption", 10) == 0 ||
-        (has(text, "No such file") && (has(text, ".sst") || has(text, ".log") || has(text, "MANIFEST")))) {
+    /* A file that is named in its lists and not there is damage, not a failing disk. */
+    if (strncmp(text, "Corruption", 10) == 0 || (has(text, "No such file") && !has(text, "CURRENT"))) {
         return SMQTT_E_CORRUPT;
     }
-    return SMQTT_E_IO;
+    return has(text, "lock hold by") || has(text, "While lock file") ? SMQTT_E_BUSY : SMQTT_E_IO;
 }
 
 static const char *mend(smqtt_err err)
@@ -119,9 +116,10 @@ static void set_options(struct rocks *r)
     rocksdb_options_set_max_manifest_file_size(o, MANIFEST_MAX);
     rocksdb_options_set_manifest_preallocation_size(o, BLOCK);
     rocksdb_options_set_bytes_per_sync(o, MIB);
-    rocksdb_options_set_keep_log_file_num(o, 2);
-    rocksdb_options_set_max_log_file_size(o, MIB);
-    rocksdb_options_set_info_log_level(o, 2); /* warnings */
+    /* Its diary stays empty: when the disk is full, Debian's RocksDB, which is built with assertions, ends the process
+     * over the second line that it cannot write. What matters it says in its errors. */
+    rocksdb_options_set_info_log_level(o, NO_DIARY);
+    rocksdb_options_set_keep_log_file_num(o, 1);
     rocksdb_options_set_stats_dump_period_sec(o, 0);
     rocksdb_options_set_stats_persist_period_sec(o, 0);
     set_tables(r);
