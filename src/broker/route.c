@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/route.h"
+#include "base/siphash.h"
 #include "broker/durable.h"
 #include "broker/internal.h"
 #include "broker/share.h"
@@ -54,21 +55,36 @@ static bool needs_msg(const struct smq_worker *w, const struct smq_routing *r, c
     return m->n != 0;
 }
 
+/* Did a client identifier, group or topic belong to those workers of before? */
+static bool belonged(const struct smq_former *only, smq_span name)
+{
+    return (only->workers >> smq_siphash13(only->key, name) % only->count & 1) != 0;
+}
+
+static bool is_for(const struct smq_former *only, const struct smq_receiver *to)
+{
+    if (to->who->is_group) {
+        const struct smq_group *g = smq_group_of(to->who);
+        return belonged(only, smq_span_of(g->key, g->len));
+    }
+    return belonged(only, smq_session_id(SMQ_CONTAINER_OF(to->who, struct smq_session, sub)));
+}
+
 /* What was removed is remembered for a while, so that an older message that another worker is still to tell of does not
  * come back. */
 smqtt_err smq_route_retain(struct smq_worker *w, struct smq_routing *r)
 {
     const struct smq_content *c = &r->content;
-    if (smq_peers_keeper(w, c->topic) != w->index) {
+    if (smq_peers_keeper(w, c->topic) != w->index || (r->only != NULL && !belonged(r->only, c->topic))) {
         return SMQTT_OK;
     }
     if (c->payload.len == 0) {
         if ((smq_retain_remove(&w->retain, c->topic, c->version) || w->count > 1) && smq_content_is_stored(c)) {
             smq_durable_unretained(w, c->topic, c->version);
         }
-        return w->count > 1 ? smq_tombs_add(&w->tombs, c->topic, c->version, w->now.mono) : SMQTT_OK;
+        return w->count > 1 || r->only != NULL ? smq_tombs_add(&w->tombs, c->topic, c->version, w->now.mono) : SMQTT_OK;
     }
-    if (w->count > 1 && smq_tombs_get(&w->tombs, c->topic) > c->version) {
+    if ((w->count > 1 || r->only != NULL) && smq_tombs_get(&w->tombs, c->topic) > c->version) {
         return SMQTT_OK;
     }
     smqtt_err err = SMQTT_OK;
@@ -259,7 +275,9 @@ smqtt_err smq_route(struct smq_worker *w, struct smq_routing *r)
     }
     err = tell_keepers(w, r, others);
     for (size_t i = 0; err == SMQTT_OK && i < m->n; i++) {
-        deliver(w, r, m, &m->receivers[i]);
+        if (r->only == NULL || is_for(r->only, &m->receivers[i])) {
+            deliver(w, r, m, &m->receivers[i]);
+        }
     }
     if (r->body != NULL) {
         smq_body_unref(w, r->body);

@@ -15,6 +15,13 @@ struct smq_template {
     uint8_t bytes[SMQ_COPY_MAX + 32];
 };
 
+/** After a new start: those that belonged to some of the workers of before. */
+struct smq_former {
+    uint64_t workers; /* bits of them */
+    unsigned count;   /* how many there were */
+    uint8_t key[16];  /* their hash key */
+};
+
 struct smq_routing {
     struct smq_content content;
     struct smq_refbuf *msg;            /* NULL until somebody needs it */
@@ -23,11 +30,12 @@ struct smq_routing {
     struct smq_shared *share;          /* while it is given to one member of a group: through which subscription */
     struct smq_body *body; /* what QUEUE rows of this message name (smq_body_ref); NULL: it stands in its one row */
     uint64_t confirm;      /* bits of peers that say when it is safe with them */
-    smq_span group;     /* of one on its way to a member of that group, or back, that must not get lost; empty else */
-    bool from_peer;     /* another worker has it from its publisher: it is not told to others */
-    bool checked;       /* all of it came through the codec */
-    bool refusable;     /* its publisher can be told that nothing more is stored */
-    size_t n_receivers; /* out: how many matched */
+    smq_span group; /* of one on its way to a member of that group, or back, that must not get lost; empty else */
+    const struct smq_former *only;    /* recovery: nobody else gets it, or keeps it; NULL: all */
+    bool from_peer;                   /* another worker has it from its publisher: it is not told to others */
+    bool checked;                     /* all of it came through the codec */
+    bool refusable;                   /* its publisher can be told that nothing more is stored */
+    size_t n_receivers;               /* out: how many matched */
     struct smq_template templates[4]; /* by version (3.x, 5) and by having a packet identifier */
 };
 
@@ -41,6 +49,7 @@ static inline void smq_routing_init_rest(struct smq_routing *r, const struct smq
     r->body = NULL;
     r->confirm = 0;
     r->group = (smq_span){NULL, 0};
+    r->only = NULL;
     r->from_peer = false;
     r->checked = checked;
     r->refusable = false;

@@ -298,6 +298,12 @@ bool smq_row_read_queue(smq_span value, struct smqtt_now now, struct smq_row_que
     return out->mid == 0 ? smq_row_read_content(&rd, now, &out->content) : smq_rd_done(&rd);
 }
 
+void smq_row_set_queue_mid(uint8_t *value, uint64_t mid)
+{
+    struct smq_wr wr = smq_wr_of(value, sizeof mid);
+    smq_wr_u64(&wr, mid);
+}
+
 uint32_t smq_row_id(const struct smq_row_queue *row, uint32_t i)
 {
     struct smq_rd rd = smq_rd_of(smq_span_of(row->raw_ids.data + i * sizeof(uint32_t), sizeof(uint32_t)));

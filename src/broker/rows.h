@@ -114,6 +114,8 @@ struct smq_row_queue {
 };
 void smq_row_write_queue(struct smq_wr *wr, const struct smq_row_queue *row, struct smqtt_now now);
 bool smq_row_read_queue(smq_span value, struct smqtt_now now, struct smq_row_queue *out);
+/** Names another body in the value of a row that was read and had one. */
+void smq_row_set_queue_mid(uint8_t *value, uint64_t mid);
 /** Identifier i of one that was read. */
 uint32_t smq_row_id(const struct smq_row_queue *row, uint32_t i);
 

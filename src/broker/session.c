@@ -117,17 +117,24 @@ void smq_session_keep(struct smq_worker *w, struct smq_session *s)
     }
 }
 
-/* One that cannot be ended in time is ended now. */
-static void expire_later(struct smq_worker *w, struct smq_session *s)
+smqtt_err smq_session_expire_at(struct smq_worker *w, struct smq_session *s, smqtt_ms at)
 {
     s->expiry = smq_mem_zalloc(w->mem, 1, sizeof *s->expiry);
     if (s->expiry == NULL) {
-        smq_session_end(w, s);
-        return;
+        return SMQTT_E_NOMEM;
     }
     s->expiry->session = s;
     smq_timer_init(&s->expiry->timer, SMQ_TIMER_SESSION);
-    smq_wheel_set(&w->wheel, &s->expiry->timer.node, w->now.mono + (smqtt_ms)s->expiry_s * 1000);
+    smq_wheel_set(&w->wheel, &s->expiry->timer.node, at);
+    return SMQTT_OK;
+}
+
+/* One that cannot be ended in time is ended now. */
+static void expire_later(struct smq_worker *w, struct smq_session *s)
+{
+    if (smq_session_expire_at(w, s, w->now.mono + (smqtt_ms)s->expiry_s * 1000) != SMQTT_OK) {
+        smq_session_end(w, s);
+    }
 }
 
 void smq_session_detach(struct smq_worker *w, struct smq_session *s, bool with_will)

@@ -109,6 +109,8 @@ void smq_session_end(struct smq_worker *w, struct smq_session *s);
 void smq_session_free(struct smq_worker *w, struct smq_session *s);
 /** Its client is back: it does not expire. */
 void smq_session_keep(struct smq_worker *w, struct smq_session *s);
+/** It is away, and ends at this time (monotonic) unless smq_session_keep comes first. SMQTT_E_NOMEM. */
+SMQ_MUST_USE smqtt_err smq_session_expire_at(struct smq_worker *w, struct smq_session *s, smqtt_ms at);
 /** The connection is gone: the session ends, or lives on for its time. */
 void smq_session_detach(struct smq_worker *w, struct smq_session *s, bool with_will);
 

@@ -111,18 +111,22 @@ static smqtt_err join(struct smq_worker *w, struct smq_shared *sh, struct smq_he
     if (sh->owner == w->index) {
         return smq_group_join(w, w->index, sh->self, smq_shared_filter(sh), state, &sh->group);
     }
-    SMQ_TRY(smq_held_name(w, held));
+    if (held != NULL) {
+        SMQ_TRY(smq_held_name(w, held));
+    }
     struct smq_note_join *note = smq_peer_note(w, sh->owner, SMQ_NOTE_JOIN, sizeof *note + sh->len);
     if (note == NULL) {
         return SMQTT_E_NOMEM;
     }
     note->shared = sh->self;
-    note->held = held->self;
+    note->held = held != NULL ? held->self : (struct smq_handle){0};
     note->state = state;
     note->at = at;
     note->filter_len = sh->len;
     memcpy(note->filter, smq_shared_filter(sh).data, sh->len);
-    held->n_joins++;
+    if (held != NULL) {
+        held->n_joins++;
+    }
     return SMQTT_OK;
 }
 

@@ -64,7 +64,7 @@ struct smq_group {
 
 /**
  * A session subscribes, or subscribes again with other options.
- * @param held  its SUBACK: waits until the group's owner has answered
+ * @param held  its SUBACK: waits until the group's owner has answered; NULL: nobody waits (recovery)
  * @param at    which of its codes
  * @retval SMQTT_E_NOMEM
  */
