@@ -41,3 +41,14 @@ uint8_t smq_admit(const struct smq_listener_config *listener, struct smq_connect
     }
     return 0;
 }
+
+bool smq_admit_is_reserved(smq_span topic)
+{
+    static const char *const prefixes[] = {"$SYS", "$share", "$CONTROL/", "$SMQTT/"};
+    for (size_t i = 0; topic.len != 0 && topic.data[0] == '$' && i < SMQ_ARRAY_LEN(prefixes); i++) {
+        if (smq_span_starts(topic, smq_span_str(prefixes[i]))) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef SMQTT_BROKER_ADMIT_H
 #define SMQTT_BROKER_ADMIT_H
-/* What a listener demands of its clients, whoever they are: versions, client identifiers, QoS. */
+/* What a listener demands of its clients, whoever they are: versions, client identifiers, QoS,
+ * topics. */
 #include "broker/config.h"
 #include "codec/packet.h"
 
@@ -20,5 +21,8 @@ static inline bool smq_admit_qos(const struct smq_listener_config *listener, uns
 {
     return listener->first_bad_qos == 0 || qos < listener->first_bad_qos;
 }
+/** Is the topic one of the broker's own (`$SYS`, `$share`, `$CONTROL/`, `$SMQTT/`), where no client's message goes?
+ * Other topics with $ are as all are, only that wildcards at their first level do not match them [MQTT-4.7.2-1]. */
+bool smq_admit_is_reserved(smq_span topic);
 
 #endif

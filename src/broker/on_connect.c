@@ -117,7 +117,7 @@ static bool may_have_will(struct smq_worker *w, struct smq_conn *conn, const str
         *reason = REASON_BAD_QOS; /* [MQTT-3.2.2-12] */
     } else if (will->retain && !w->config->retain_available) {
         *reason = REASON_BAD_RETAIN; /* [MQTT-3.2.2-13] */
-    } else if (will->topic.len != 0 && will->topic.data[0] == '$') {
+    } else if (smq_admit_is_reserved(will->topic)) {
         *reason = REASON_BAD_TOPIC;
     } else if (auth != NULL && auth->access != NULL && !may_write(conn, auth, &who, will->topic)) {
         *reason = smqtt_err_reason(SMQTT_E_NOT_AUTHORIZED);

@@ -124,8 +124,8 @@ static void take(struct smq_loop *loop, const struct smq_listen_socket *l, int f
                 (unsigned)l->port);
         return;
     }
-    /* CONNECT is often there already, or the end of one who only looked whether the port is open. */
-    smq_transport_event(t, EPOLLIN);
+    /* CONNECT is often there already, but it is not read here: that of a connection which was accepted before may have
+     * come meanwhile, of the same client. epoll tells of both in the order in which they came. */
 }
 
 /* Says once in a while, not for each, that connections were refused. */

@@ -287,7 +287,7 @@ def no_words_where_none_are_wanted(t, version):
     answers = [peer.ask(wire.subscribe(version, t.topic(), "$SMQTT/server/x/+", id=2)),
                peer.ask(wire.unsubscribe(version, t.topic("no"), id=3)),
                peer.ask(wire.publish(version, t.topic("no"), b"", 1, id=4)),
-               peer.ask(wire.publish(version, "$no/such", b"", 1, id=5)),
+               peer.ask(wire.publish(version, "$SYS/no", b"", 1, id=5)),
                peer.ask(wire.publish(version, t.topic("no"), b"", 2, id=6)),
                peer.ask(wire.ack(wire.PUBREL, 6)), peer.ask(wire.ack(wire.PUBREL, 99)),
                peer.ask(wire.ack(wire.PUBREC, 99))]

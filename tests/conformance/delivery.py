@@ -89,7 +89,7 @@ def qos_2_comes_once_over_two_connections(t, version):
 def after_a_refusal_it_is_a_new_message(t, version):
     to, sender = t.peer(version), t.peer(version)
     to.subscribe((t.topic(), 2))
-    assert sender.ask(wire.publish(version, "$nobody/may", b"x", 2, id=7)).reason >= 0x80
+    assert sender.ask(wire.publish(version, "$SYS/nobody/may", b"x", 2, id=7)).reason >= 0x80
     assert sender.publish(t.topic(), b"new", 2, id=7).reason == 0
     assert to.message().payload == b"new"
 
@@ -354,8 +354,8 @@ def words_give_way_to_the_size(t, version):
         peer.send(wire.connect(version, t.id(), maximum_packet_size=size))
         if size >= 12:
             peer.see(wire.CONNACK)
-        for data in (wire.publish(version, t.topic("no"), b"", 1), wire.publish(version, "$no", b"", 1),
-                     wire.publish(version, "$no", b"", 2), wire.publish(version, t.topic("no"), b"", 2),
+        for data in (wire.publish(version, t.topic("no"), b"", 1), wire.publish(version, "$SYS", b"", 1),
+                     wire.publish(version, "$SYS", b"", 2), wire.publish(version, t.topic("no"), b"", 2),
                      wire.ack(PUBREL, 1), wire.ack(PUBREL, 77), wire.ack(PUBREC, 78),
                      wire.subscribe(version, "$SMQTT/server/x/+"), wire.subscribe(version, t.topic("a")),
                      wire.unsubscribe(version, t.topic("b")), wire.connect(version, "x")):

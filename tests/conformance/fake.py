@@ -15,7 +15,7 @@ class Link(harness.Raw):
         self.socket, self.buffer, self.version = sock, b"", version
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def see(self, kind=None, seconds=5):
+    def see(self, kind=None, seconds=harness.PATIENCE):
         found = self.packet(seconds, kind)
         return found and wire.Seen(found, self.version)
 
@@ -30,7 +30,7 @@ class Link(harness.Raw):
         self.send(wire.suback(self.version, found.id, *[o & 3 for _, o in found.filters]))
         return found
 
-    def at_end(self, seconds=5):
+    def at_end(self, seconds=harness.PATIENCE):
         """What comes until the client closes."""
         return [wire.Seen(p, self.version) for p in self.expect_close(seconds)]
 
@@ -39,7 +39,7 @@ class Server:
     def __init__(self, version):
         self.version, self.children = version, []
         self.socket = socket.create_server(("127.0.0.1", 0))
-        self.socket.settimeout(5)
+        self.socket.settimeout(harness.PATIENCE)
         self.port = self.socket.getsockname()[1]
 
     def run(self, command, *args, stdin=None):

@@ -65,7 +65,7 @@ class Peer(harness.Raw):
         super().__init__(broker)
         self.version, self.aside = version, []
 
-    def see(self, kind=None, seconds=4):
+    def see(self, kind=None, seconds=harness.PATIENCE):
         """The next packet, taken apart; None when the broker closed. Where an answer is awaited, messages may come
         before it: they are kept for later."""
         if kind in (None, PUBLISH) and self.aside:
@@ -79,7 +79,7 @@ class Peer(harness.Raw):
             assert found.type == PUBLISH and kind != CONNACK, "%s was awaited: %r" % (wire.TYPES[kind], found)
             self.aside.append(found)
 
-    def seen_until_close(self, seconds=4):
+    def seen_until_close(self, seconds=harness.PATIENCE):
         early, self.aside = self.aside, []
         return early + [wire.Seen(p, self.version) for p in self.expect_close(seconds)]
 
@@ -106,7 +106,7 @@ class Peer(harness.Raw):
     def unsubscribe(self, *filters, id=9):
         return self.ask(wire.unsubscribe(self.version, *filters, id=id), UNSUBACK)
 
-    def message(self, answer=True, seconds=4):
+    def message(self, answer=True, seconds=harness.PATIENCE):
         """The next PUBLISH; acknowledged to its end."""
         found = self.see(PUBLISH, seconds)
         if answer and found.qos == 1:
@@ -133,7 +133,7 @@ class Peer(harness.Raw):
         except AssertionError:
             return None
 
-    def refused(self, data, reason=None, seconds=4):
+    def refused(self, data, reason=None, seconds=harness.PATIENCE):
         """Sends it; the broker must end the connection, in version 5 with DISCONNECT and the reason if one is
         given, in the others without a word."""
         self.send(data)
@@ -224,7 +224,7 @@ def run_one(name, test, version, broker):
     if t:
         t.close()
     if own:
-        code = own.child.stop(seconds=5)
+        code = own.child.stop()
         if code != 0:
             problem = (problem or "") + "the broker ended with %s\n%s" % (code, own.child.text()[-2000:])
     with lock:
@@ -245,7 +245,7 @@ def main(names):
         results = list(pool.map(lambda r: run_one(*r, shared), runs))
     failed = results.count(False)
     if shared:
-        code = shared.child.stop(seconds=5)
+        code = shared.child.stop()
         if code != 0:
             failed += 1
             print("FAILED: the broker ended with %s\n%s" % (code, shared.child.text()[-2000:]))

@@ -229,6 +229,21 @@ def wildcards_and_topics_of_the_server(t, version):
     other = t.peer(version)
     other.subscribe("$SYS/+/clients/total")
     assert other.message().topic == b"$SYS/broker/clients/total"
+    # Other topics with $ are the clients'.
+    name = "$" + t.topic()
+    other = t.peer(version)
+    other.subscribe(name + "/+", "#")
+    assert sender.publish(name + "/kept", b"x", 1, retain=True).type == wire.PUBACK
+    found = other.message()
+    assert (found.topic, found.payload) == ((name + "/kept").encode(), b"x")
+    late = t.peer(version)
+    late.subscribe("#", "+/+", "+/kept")
+    late.nothing()
+    late.subscribe(name + "/#")
+    assert late.message().retain
+    for to in (other, peer):
+        to.nothing()
+    sender.publish(name + "/kept", b"", 1, retain=True)
 
 
 # --- shared subscriptions ---------------------------------------------------------------------------------------------

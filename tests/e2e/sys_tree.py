@@ -177,7 +177,10 @@ def once_on_both(ask, conf):
 
 
 def test_clients_do_not_write_there():
-    """Nobody hears what a client publishes there. (Other topics with $ are docs/differences.md's.)"""
+    """Nobody hears what a client publishes there. Other topics with $ are the clients'."""
+    others = ("$", "$x/y", "$/x", "$SY")
+    answers = on_both(lambda b: {(t, v): told(b, t, v, 1) for t in others for v in (V311, V5)})
+    assert all(answer == (PUBACK, True) for answer in answers.values()), answers
     topics = ("$SYS/broker/uptime", "$SYS/x", "$SYS", "$SYSx/y")
     answers = on_both(lambda b: {(t, v, q): told(b, t, v, q) for t in topics for v, q in ((V311, 1), (V5, 0), (V5, 1))})
     assert not any(got for _, got in answers.values()), answers

@@ -145,11 +145,11 @@ static void packets(void **state)
     client_send_ack(c, SMQ_PUBREL, 8, 0);
     expect(&h, SMQ_LOG_DEBUG, "Received PUBREL from c (Mid: 8)");
     expect(&h, SMQ_LOG_DEBUG, "Sending PUBCOMP to c (m8)");
-    client_send_publish(c, "$not/yours", "", 1, false, 10);
-    expect(&h, SMQ_LOG_DEBUG, "Denied PUBLISH from c (d0, q1, r0, m10, '$not/yours', ... (0 bytes))");
+    client_send_publish(c, "$SYS/not/yours", "", 1, false, 10);
+    expect(&h, SMQ_LOG_DEBUG, "Denied PUBLISH from c (d0, q1, r0, m10, '$SYS/not/yours', ... (0 bytes))");
     expect(&h, SMQ_LOG_DEBUG, "Sending PUBACK to c (m10, rc144)"); /* which version 3 has no byte for */
-    client_send_publish(c, "$not/yours", "", 0, false, 0);
-    expect(&h, SMQ_LOG_DEBUG, "Denied PUBLISH from c (d0, q0, r0, m0, '$not/yours', ... (0 bytes))");
+    client_send_publish(c, "$SYS/not/yours", "", 0, false, 0);
+    expect(&h, SMQ_LOG_DEBUG, "Denied PUBLISH from c (d0, q0, r0, m0, '$SYS/not/yours', ... (0 bytes))");
     assert_int_equal(h.at, h.n);
     bed_stop(&bed);
 }

@@ -383,6 +383,11 @@ static void reasons(void **state)
     client_subscribe(old, "$SYS/#", 0);
     client_send_publish(c, "$SYS/x", "x", 0, false, 0);
     client_expect_none(old);
+    static const char *const reserved[] = {"$SYS", "$share/g/x", "$CONTROL/x"};
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(reserved); i++) {
+        client_send_publish(c, reserved[i], "x", 1, false, 1);
+        assert_int_equal(client_expect(c, SMQ_PUBACK)->ack.reason, 0x90);
+    }
     assert_int_equal(subscribe_id(c, "$SMQTT/#", 0, 0), 0x87);
     assert_int_equal(subscribe_id(old, "$SMQTT/register", 0, 0), 0x80);
     assert_int_equal(subscribe_id(c, "a", 0, 0), 0);
