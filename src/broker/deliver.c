@@ -158,6 +158,15 @@ static inline bool has_row(const struct smq_session *s, const struct smq_routing
     return s->stored != NULL && qos != 0 && smq_content_is_stored(&r->content);
 }
 
+/* There is no memory for it. Its publisher must not hear that a message that was to be stored is. */
+static __attribute__((noinline)) void drop_unstored(struct smq_worker *w, bool was_to_be)
+{
+    drop(w);
+    if (was_to_be) {
+        smq_store_lose(w);
+    }
+}
+
 /* What only stored sessions need is kept apart, so that others need not look at it. */
 static __attribute__((noinline)) void *new_stored(struct smq_worker *w, struct smq_refbuf *msg,
                                                   const struct smq_routing *r, const struct smq_send *send)
@@ -205,7 +214,7 @@ static bool deliver_at_once(struct smq_worker *w, struct smq_session *s, struct 
     }
     void *delivery = msg != NULL ? new_delivery(w, s, msg, r, send) : NULL;
     if (delivery == NULL) {
-        drop(w);
+        drop_unstored(w, has_row(s, r, send->qos) && err != SMQTT_E_QUOTA);
         return true;
     }
     smq_refbuf_ref(msg);
@@ -278,7 +287,7 @@ static void enqueue(struct smq_worker *w, struct smq_session *s, struct smq_rout
         return;
     }
     if (!enqueue_item(w, s, r, send, msg)) {
-        drop(w);
+        drop_unstored(w, has_row(s, r, send->qos));
         return;
     }
     w->stats.queued_messages++;
