@@ -4,6 +4,7 @@
 /* What the worker writes to the store (docs/store.md). Each function does nothing without a store, or for a session
  * that is not stored. None fails: when there is no memory for a row, the worker is marked as broken towards its store
  * (smq_durable_lost), nothing of it is committed any more, and so nothing that depends on it is acknowledged. */
+#include "broker/admit.h"
 #include "broker/internal.h"
 #include "broker/rows.h"
 
@@ -37,7 +38,7 @@ static inline bool smq_has_store(const struct smq_worker *w)
 /** May it be stored? What the broker tells of itself ($SYS) is not; nobody else publishes to such topics. */
 static inline bool smq_content_is_stored(const struct smq_content *c)
 {
-    return c->topic.len != 0 && c->topic.data[0] != '$';
+    return !smq_admit_is_reserved(c->topic);
 }
 /** A number that w->mark reaches when everything that was written so far is committed; 0: there is nothing. */
 uint64_t smq_store_mark(const struct smq_worker *w);
@@ -135,13 +136,12 @@ void smq_body_unload(struct smq_body *body);
  * Else r->body is NULL, and the content stands in its one row. A body goes, and its row with it, when no row names it
  * and no peer has it still to come. */
 
-/** A body, of which nothing is written yet, with room to remember that it is on its way to `peers`. NULL: no memory.
- */
+/** A body that is to go to `peers` (0: nowhere), of which nothing is written yet. If it does not get there, its peers
+ * are set to 0. NULL: no memory. */
 struct smq_body *smq_body_new(struct smq_worker *w, const struct smq_content *c, uint64_t peers) SMQ_MUST_USE;
-/** Notes with its mid are in the batches of `peers`: its row says so.
+/** Notes with its mid are in the batches of all its peers: its row says so.
  * @param group  $share/group/filter, if it is for a member of that group, or comes back from one; empty else */
-void smq_body_leaves(struct smq_worker *w, struct smq_body *body, const struct smq_content *c, smq_span group,
-                     uint64_t peers);
+void smq_body_leaves(struct smq_worker *w, struct smq_body *body, const struct smq_content *c, smq_span group);
 /** A QUEUE row is about to name the body of what is routed: returns it, with its row written. NULL: there is none, the
  * content is to stand in the QUEUE row. */
 struct smq_body *smq_body_ref(struct smq_worker *w, struct smq_routing *r);

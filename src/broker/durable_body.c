@@ -89,7 +89,10 @@ struct smq_body *smq_body_new(struct smq_worker *w, const struct smq_content *c,
     }
     uint64_t mid = (uint64_t)w->index << SMQ_MID_SHIFT | (w->n_bodies + 1);
     struct smq_body *body = make(w, mid, (uint32_t)smq_msg_size(c));
-    w->n_bodies += body != NULL;
+    if (body != NULL) {
+        body->peers = peers;
+        w->n_bodies++;
+    }
     return body;
 }
 
@@ -103,12 +106,10 @@ struct smq_body *smq_body_found(struct smq_worker *w, uint64_t mid, uint32_t siz
     return body;
 }
 
-void smq_body_leaves(struct smq_worker *w, struct smq_body *body, const struct smq_content *c, smq_span group,
-                     uint64_t peers)
+void smq_body_leaves(struct smq_worker *w, struct smq_body *body, const struct smq_content *c, smq_span group)
 {
-    body->peers = peers;
-    for (; peers != 0; peers &= peers - 1) {
-        push(&w->peers.of[__builtin_ctzll(peers)].transit, body);
+    for (uint64_t left = body->peers; left != 0; left &= left - 1) {
+        push(&w->peers.of[__builtin_ctzll(left)].transit, body);
     }
     write_row(w, body, c, group);
 }
@@ -161,8 +162,9 @@ static smqtt_err travel(struct smq_worker *w, unsigned to, enum smq_note_type ty
     fields->mid = body->mid;
     smqtt_err err = smq_peer_send(w, to, type, r, fields);
     if (err == SMQTT_OK) {
-        smq_body_leaves(w, body, &r->content, r->group, bit_of(to));
+        smq_body_leaves(w, body, &r->content, r->group);
     } else {
+        body->peers = 0;
         smq_body_settle(w, body);
     }
     return err;

@@ -137,7 +137,7 @@ static inline bool smq_worker_has_room(struct smq_worker *w, uint64_t n)
 /** Is a PUBLISH taken from clients? Other workers and the store must have place for what comes of it. */
 static inline bool smq_worker_takes_publish(const struct smq_worker *w)
 {
-    return w->peers.full == 0 && w->store_state != SMQ_STORE_BEHIND;
+    return w->peers.full == 0;
 }
 /** That may have changed: who waited with a PUBLISH is read again. */
 void smq_worker_read_again(struct smq_worker *w);

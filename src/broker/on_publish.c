@@ -31,9 +31,8 @@ static smqtt_err resolve_alias(struct smq_conn *conn, struct smq_publish *p)
 }
 
 /* Positive in every version, or negative in version 5. In 3.x there is no way to say no but to close; rights are
- * refused silently there, as other brokers do, so that clients do not try again for ever.
- * gated: it is true when what was written so far is committed. */
-static smqtt_err answer(struct smq_conn *conn, const struct smq_publish *p, uint8_t reason, bool gated)
+ * refused silently there, as other brokers do, so that clients do not try again for ever. */
+static smqtt_err answer(struct smq_conn *conn, const struct smq_publish *p, uint8_t reason)
 {
     if (p->qos == 0) {
         return SMQTT_OK;
@@ -42,10 +41,17 @@ static smqtt_err answer(struct smq_conn *conn, const struct smq_publish *p, uint
     if (conn->hold != NULL && smq_hold_waits(conn)) {
         return smq_hold_ack(conn, type, p->id, reason, p->topic.len + p->payload.len);
     }
-    if (gated) {
+    return smq_conn_write_ack(conn, type, p->id, reason);
+}
+
+/* The same, of something that is true when what was written so far is committed. */
+static __attribute__((noinline)) smqtt_err answer_stored(struct smq_conn *conn, const struct smq_publish *p,
+                                                         uint8_t reason)
+{
+    if (conn->hold == NULL || !smq_hold_waits(conn)) {
         SMQ_TRY(smq_gate_now(conn));
     }
-    return smq_conn_write_ack(conn, type, p->id, reason);
+    return answer(conn, p, reason);
 }
 
 static smqtt_err refuse(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p, uint8_t reason)
@@ -54,7 +60,7 @@ static smqtt_err refuse(struct smq_worker *w, struct smq_conn *conn, const struc
         smq_say_denied(conn, p);
     }
     w->stats.publish_dropped++;
-    return answer(conn, p, reason, false);
+    return answer(conn, p, reason);
 }
 
 /* Exempt from require_detect: receipts and notices (protocol.md 9.4); registration never comes here. */
@@ -170,6 +176,20 @@ static void put_off(struct smq_worker *w, struct smq_conn *conn, const struct sm
     smq_conn_make_dirty(conn);
 }
 
+/* It was not routed. */
+static smqtt_err fail(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p, smqtt_err err)
+{
+    bool sayable = smq_conn_is_v5(conn) || p->qos == 0;
+    if (p->qos == 2) {
+        smq_qos2_in_release(&conn->session->in, w->mem, p->id);
+    }
+    if (err == SMQTT_E_FULL && !sayable) {
+        put_off(w, conn, p);
+        return SMQTT_OK;
+    }
+    return (err == SMQTT_E_QUOTA || err == SMQTT_E_FULL) && sayable ? refuse(w, conn, p, smqtt_err_reason(err)) : err;
+}
+
 static smqtt_err publish(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p)
 {
     bool fresh = true;
@@ -180,26 +200,22 @@ static smqtt_err publish(struct smq_worker *w, struct smq_conn *conn, const stru
         SMQ_TRY(take_id(w, conn, p, &fresh));
     }
     if (!fresh) {
-        return answer(conn, p, 0, true); /* the first one may not be committed yet */
+        return answer(conn, p, 0); /* it stands behind the gate of the first one, or of CONNACK */
     }
     size_t n_receivers = 0;
     uint64_t before = smq_store_count(w);
     smqtt_err err = route_with_props(w, conn, p, &n_receivers);
-    if (p->qos == 2 && err == SMQTT_OK) {
-        smq_durable_in(w, conn->session, p->id, true);
-    } else if (p->qos == 2) {
-        smq_qos2_in_release(&conn->session->in, w->mem, p->id);
+    if (err != SMQTT_OK) {
+        return fail(w, conn, p, err);
     }
-    bool sayable = smq_conn_is_v5(conn) || p->qos == 0;
-    if (err == SMQTT_E_FULL && !sayable) {
-        put_off(w, conn, p);
+    if (p->qos == 0) {
         return SMQTT_OK;
     }
-    if ((err == SMQTT_E_QUOTA && sayable) || err == SMQTT_E_FULL) {
-        return refuse(w, conn, p, smqtt_err_reason(err));
+    if (p->qos == 2) {
+        smq_durable_in(w, conn->session, p->id, true);
     }
-    SMQ_TRY(err);
-    return answer(conn, p, n_receivers != 0 ? 0 : REASON_NO_SUBSCRIBERS, smq_store_count(w) != before);
+    uint8_t reason = n_receivers != 0 ? 0 : REASON_NO_SUBSCRIBERS;
+    return smq_store_count(w) == before ? answer(conn, p, reason) : answer_stored(conn, p, reason);
 }
 
 static smqtt_err publish_allowed(struct smq_worker *w, struct smq_conn *conn, const struct smq_publish *p)
@@ -235,7 +251,7 @@ static smqtt_err publish_special(struct smq_worker *w, struct smq_conn *conn, co
         smq_say_received_publish(conn, p);
     }
     smqtt_err err = w->config->detect ? smq_register_publish(w, conn, p) : SMQTT_E_NOT_AUTHORIZED;
-    return err == SMQTT_OK && smq_conn_is_open(conn) ? answer(conn, p, 0, false) : err;
+    return err == SMQTT_OK && smq_conn_is_open(conn) ? answer(conn, p, 0) : err;
 }
 
 smqtt_err smq_on_publish(struct smq_worker *w, struct smq_conn *conn, struct smq_packet *pkt)

@@ -166,7 +166,7 @@ struct smq_peers {
     struct smq_interest interest;
     uint64_t announced;    /* announcements so far */
     uint64_t everyone;     /* up to here all peers have applied them */
-    uint64_t full;         /* bits of peers that have more waiting than they should */
+    uint64_t full;         /* bits of peers that have more waiting than they should; the own bit: the store has */
     uint64_t stored;       /* bits of peers that have subscriptions of stored sessions */
     bool announced_stored; /* they know that this worker has some */
 };

@@ -53,6 +53,11 @@ static smqtt_err prepare(struct smq_worker *w, struct smq_routing *r, size_t *si
     return SMQTT_OK;
 }
 
+static uint64_t who_confirms(const struct smq_routing *r)
+{
+    return r->body != NULL ? r->body->peers : 0;
+}
+
 static bool is_small(const struct smq_content *c)
 {
     return c->expires == SMQTT_NEVER && !c->retain && c->version == 0 && c->source.len == 0 &&
@@ -62,7 +67,8 @@ static bool is_small(const struct smq_content *c)
 static smqtt_err publish_small(struct smq_worker *w, const struct smq_routing *r, uint64_t to, uint64_t origin)
 {
     const struct smq_content *c = &r->content;
-    uint64_t mid = r->confirm != 0 ? r->body->mid : 0;
+    uint64_t confirm = who_confirms(r);
+    uint64_t mid = confirm != 0 ? r->body->mid : 0;
     size_t size = sizeof(struct smq_note_small) + c->topic.len + c->props.len + c->payload.len;
     size += mid != 0 ? sizeof mid : 0;
     for (uint64_t left = to; left != 0; left &= left - 1) {
@@ -82,7 +88,7 @@ static smqtt_err publish_small(struct smq_worker *w, const struct smq_routing *r
         note->flags = c->has_text ? SMQ_FLAG_TEXT : 0;
         uint8_t *at = note->bytes;
         if (mid != 0) {
-            uint64_t asked = (r->confirm & bit_of(i)) != 0 ? mid : 0;
+            uint64_t asked = (confirm & bit_of(i)) != 0 ? mid : 0;
             note->flags |= SMQ_FLAG_MID;
             memcpy(at, &asked, sizeof asked);
             at += sizeof asked;
@@ -163,7 +169,7 @@ smqtt_err smq_peers_publish(struct smq_worker *w, struct smq_routing *r, uint64_
     }
     for (uint64_t left = to; left != 0; left &= left - 1) {
         unsigned i = (unsigned)__builtin_ctzll(left);
-        fields.mid = (r->confirm & bit_of(i)) != 0 ? r->body->mid : 0;
+        fields.mid = (who_confirms(r) & bit_of(i)) != 0 ? r->body->mid : 0;
         put(w, i, (interested & bit_of(i)) != 0 ? SMQ_NOTE_PUBLISH : SMQ_NOTE_KEEP, r, size, &fields);
     }
     return SMQTT_OK;

@@ -21,13 +21,18 @@ void smq_routing_init_msg(struct smq_routing *r, struct smq_refbuf *msg)
     r->msg = smq_refbuf_ref(msg);
 }
 
+/* Somebody was told that it is safe: it is too late for a limit. */
+static bool is_owed(const struct smq_worker *w, const struct smq_routing *r)
+{
+    return w->has_store && r->from_peer && r->content.qos != 0;
+}
+
 struct smq_refbuf *smq_routing_msg(struct smq_worker *w, struct smq_routing *r, smqtt_err *err)
 {
     if (r->msg != NULL) {
         return r->msg;
     }
-    bool owed = w->has_store && r->from_peer && r->content.qos != 0; /* somebody was told that it is safe */
-    if (!smq_worker_has_room(w, smq_msg_size(&r->content)) && !owed) {
+    if (!smq_worker_has_room(w, smq_msg_size(&r->content)) && !is_owed(w, r)) {
         *err = SMQTT_E_QUOTA;
         return NULL;
     }
@@ -156,8 +161,8 @@ static uint8_t qos_for(const struct smq_worker *w, const struct smq_routing *r, 
     return to->qos < r->content.qos || w->config->upgrade_outgoing_qos ? to->qos : r->content.qos;
 }
 
-static void deliver(struct smq_worker *w, struct smq_routing *r, const struct smq_match *m,
-                    const struct smq_receiver *to)
+static inline __attribute__((always_inline)) void deliver(struct smq_worker *w, struct smq_routing *r,
+                                                          const struct smq_match *m, const struct smq_receiver *to)
 {
     if (to->who->is_group) {
         smq_group_give(w, smq_group_of(to->who), r);
@@ -201,8 +206,7 @@ static uint64_t who_confirms(struct smq_worker *w, const struct smq_routing *r, 
     return r->content.qos != 0 ? to : 0;
 }
 
-static __attribute__((noinline)) smqtt_err make_durable(struct smq_worker *w, struct smq_routing *r,
-                                                        const struct smq_match *m, uint64_t others)
+static smqtt_err make_durable(struct smq_worker *w, struct smq_routing *r, const struct smq_match *m, uint64_t others)
 {
     const struct smq_content *c = &r->content;
     if (!smq_content_is_stored(c)) {
@@ -210,12 +214,12 @@ static __attribute__((noinline)) smqtt_err make_durable(struct smq_worker *w, st
     }
     size_t rows = rows_of(w, r, m);
     bool kept = c->retain && c->payload.len != 0 && w->config->retained_persistence;
-    r->confirm = who_confirms(w, r, others);
-    if (r->refusable && w->store_state >= SMQ_STORE_FULL && (rows != 0 || (r->confirm & others) != 0 || kept)) {
+    uint64_t confirm = who_confirms(w, r, others);
+    if (r->refusable && w->store_state >= SMQ_STORE_FULL && (rows != 0 || (confirm & others) != 0 || kept)) {
         return SMQTT_E_FULL;
     }
-    if (rows > 1 || r->confirm != 0) {
-        r->body = smq_body_new(w, c, r->confirm);
+    if (rows > 1 || confirm != 0) {
+        r->body = smq_body_new(w, c, confirm);
         if (r->body == NULL) {
             return SMQTT_E_NOMEM;
         }
@@ -226,8 +230,8 @@ static __attribute__((noinline)) smqtt_err make_durable(struct smq_worker *w, st
 
 /* ------------------------------------------------------------ all of it */
 
-/* The keeper of its topic and the other workers. Where it comes from another worker, it is too late to refuse it. */
-static smqtt_err tell_keepers(struct smq_worker *w, struct smq_routing *r, uint64_t others)
+/* The keeper of its topic, and the other workers. What comes from one of those cannot be refused any more. */
+static smqtt_err tell_others(struct smq_worker *w, struct smq_routing *r, uint64_t others)
 {
     if (r->content.retain) {
         smqtt_err err = smq_route_retain(w, r);
@@ -239,11 +243,42 @@ static smqtt_err tell_keepers(struct smq_worker *w, struct smq_routing *r, uint6
     }
     if (w->count > 1 && !r->from_peer) {
         SMQ_TRY(smq_peers_publish(w, r, others));
-        if (r->confirm != 0) {
-            smq_body_leaves(w, r->body, &r->content, r->group, r->confirm);
+        if (r->body != NULL && r->body->peers != 0) {
+            smq_body_leaves(w, r->body, &r->content, r->group);
         }
     }
     return SMQTT_OK;
+}
+
+/* What there is to do besides delivering it here. */
+static __attribute__((noinline)) smqtt_err prepare(struct smq_worker *w, struct smq_routing *r,
+                                                   const struct smq_match *m)
+{
+    uint64_t others = w->count > 1 && !r->from_peer ? smq_peers_interested(w, r->content.topic) : 0;
+    if (w->has_store) {
+        SMQ_TRY(make_durable(w, r, m, others));
+    }
+    for (uint64_t left = others; left != 0; left &= left - 1) {
+        r->n_receivers++;
+    }
+    smqtt_err err = tell_others(w, r, others);
+    if (err != SMQTT_OK && r->body != NULL) {
+        r->body->peers = 0;
+        smq_body_unref(w, r->body);
+        r->body = NULL;
+    }
+    return err;
+}
+
+/* At a start, to those who belonged to the workers that it was owed to. */
+static __attribute__((noinline)) void deliver_former(struct smq_worker *w, struct smq_routing *r,
+                                                     const struct smq_match *m)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        if (is_for(r->only, &m->receivers[i])) {
+            deliver(w, r, m, &m->receivers[i]);
+        }
+    }
 }
 
 smqtt_err smq_route(struct smq_worker *w, struct smq_routing *r)
@@ -265,17 +300,14 @@ smqtt_err smq_route(struct smq_worker *w, struct smq_routing *r)
     if (needs_msg(w, r, m) && smq_routing_msg(w, r, &err) == NULL) {
         return err;
     }
-    uint64_t others = w->count > 1 && !r->from_peer ? smq_peers_interested(w, r->content.topic) : 0;
-    if (w->has_store) {
-        SMQ_TRY(make_durable(w, r, m, others));
-    }
     r->n_receivers = m->n;
-    for (uint64_t left = others; left != 0; left &= left - 1) {
-        r->n_receivers++;
+    if (w->count > 1 || w->has_store || r->content.retain) {
+        SMQ_TRY(prepare(w, r, m));
     }
-    err = tell_keepers(w, r, others);
-    for (size_t i = 0; err == SMQTT_OK && i < m->n; i++) {
-        if (r->only == NULL || is_for(r->only, &m->receivers[i])) {
+    if (r->only != NULL) {
+        deliver_former(w, r, m);
+    } else {
+        for (size_t i = 0; i < m->n; i++) {
             deliver(w, r, m, &m->receivers[i]);
         }
     }
@@ -283,5 +315,5 @@ smqtt_err smq_route(struct smq_worker *w, struct smq_routing *r)
         smq_body_unref(w, r->body);
         r->body = NULL;
     }
-    return err;
+    return SMQTT_OK;
 }

@@ -29,7 +29,6 @@ struct smq_routing {
     uint64_t origin;                   /* of a message of another worker (broker/hold.h); 0: `from` is here */
     struct smq_shared *share;          /* while it is given to one member of a group: through which subscription */
     struct smq_body *body; /* what QUEUE rows of this message name (smq_body_ref); NULL: it stands in its one row */
-    uint64_t confirm;      /* bits of peers that say when it is safe with them */
     smq_span group; /* of one on its way to a member of that group, or back, that must not get lost; empty else */
     const struct smq_former *only;    /* recovery: nobody else gets it, or keeps it; NULL: all */
     bool from_peer;                   /* another worker has it from its publisher: it is not told to others */
@@ -47,8 +46,7 @@ static inline void smq_routing_init_rest(struct smq_routing *r, const struct smq
     r->origin = 0;
     r->share = NULL;
     r->body = NULL;
-    r->confirm = 0;
-    r->group = (smq_span){NULL, 0};
+    r->group.len = 0;
     r->only = NULL;
     r->from_peer = false;
     r->checked = checked;

@@ -341,7 +341,7 @@ void smq_worker_set_store(struct smq_worker *w, enum smq_store_state state, stru
 {
     w->now = now;
     w->store_state = (uint8_t)state;
-    smq_worker_read_again(w);
+    smq_worker_set_peer_full(w, w->index, state == SMQ_STORE_BEHIND);
 }
 
 void smq_worker_read_again(struct smq_worker *w)

@@ -326,6 +326,7 @@ static void only_who_stores_it_is_asked(void **state)
         disk.by_hand = true;
         client_send_publish(pub, "t", payload, 1, false, 7);
         client_expect_publish(clean, "t", payload);
+        assert_int_equal(disk.n_waiting, 3); /* none of the clean session's worker */
         bed_commit(&bed, 1);
         client_expect(pub, SMQ_PUBACK);
         assert_int_equal(bodies(), 1);
