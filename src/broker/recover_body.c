@@ -267,7 +267,7 @@ smqtt_err smq_recovery_body_row(struct smq_recovery *r, uint64_t mid, smq_span k
         SMQ_TRY(content_came(r, known, &row));
     }
     if (to != 0) {
-        SMQ_TRY(smq_recovery_owe(r, mid, to, row.group, &row.content));
+        SMQ_TRY(smq_recovery_owe(r, to, row.group, &row.content));
         raise_passed(r, mid, is_named ? to : 0);
     }
     if (!is_named) {

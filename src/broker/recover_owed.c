@@ -4,12 +4,9 @@
 #include "broker/recovery.h"
 #include "broker/share.h"
 
-#include <stdlib.h>
-
 enum { SPEAK_EVERY = 1024 };
 
-smqtt_err smq_recovery_owe(struct smq_recovery *r, uint64_t mid, uint64_t to, smq_span group,
-                           const struct smq_content *c)
+smqtt_err smq_recovery_owe(struct smq_recovery *r, uint64_t to, smq_span group, const struct smq_content *c)
 {
     struct smq_row_body row = {.peers = to, .group = group, .content = *c};
     struct smq_wr wr = smq_wr_measure();
@@ -19,23 +16,11 @@ smqtt_err smq_recovery_owe(struct smq_recovery *r, uint64_t mid, uint64_t to, sm
     if (o == NULL) {
         return SMQTT_E_NOMEM;
     }
-    /* Those of one worker stay in their order; what is retained comes, among all of them, in that of its versions. */
-    uint64_t *newest = &r->newest[(mid >> SMQ_MID_SHIFT) % SMQ_WORKERS_MAX];
-    *newest = c->version > *newest ? c->version : *newest;
-    *o = (struct smq_owed){.order = *newest, .mid = mid, .to = to, .len = wr.len};
+    o->len = wr.len;
     wr = smq_wr_of(o->value, wr.len);
     smq_row_write_body(&wr, &row, r->now);
     r->owed[r->n_owed++] = o;
     return SMQTT_OK;
-}
-
-static int compare(const void *a, const void *b)
-{
-    const struct smq_owed *x = *(const struct smq_owed *const *)a, *y = *(const struct smq_owed *const *)b;
-    if (x->order != y->order) {
-        return x->order < y->order ? -1 : 1;
-    }
-    return (x->mid > y->mid) - (x->mid < y->mid);
 }
 
 /* A member of the group gets it; SMQTT_E_BAD_TEXT: nobody does. */
@@ -77,11 +62,10 @@ static smqtt_err route(struct smq_recovery *r, const struct smq_row_body *row)
     return SMQTT_OK;
 }
 
+/* In the order of their rows, which is for each worker that in which it sent them. Of what is retained versions say
+ * what comes after what. */
 smqtt_err smq_recovery_route(struct smq_recovery *r)
 {
-    if (r->n_owed != 0) {
-        qsort(r->owed, r->n_owed, sizeof(struct smq_owed *), compare);
-    }
     for (size_t i = 0; i < r->n_owed; i++) {
         struct smq_row_body row;
         bool ok = smq_row_read_body(smq_span_of(r->owed[i]->value, r->owed[i]->len), r->now, &row);

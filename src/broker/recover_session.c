@@ -331,7 +331,7 @@ static smqtt_err give_away(struct smq_recovery *r, uint64_t n, const struct smq_
         return SMQTT_OK;
     }
     if (row->mid == 0) {
-        return smq_recovery_owe(r, 0, 0, row->share, &row->content);
+        return smq_recovery_owe(r, 0, row->share, &row->content);
     }
     struct smq_wait fields = {.kind = SMQ_WAIT_GIVE, .n = n};
     return wait_for(r, &fields, row->mid, value);
@@ -345,7 +345,6 @@ static smqtt_err live_on(struct smq_recovery *r, uint64_t n, const struct smq_ro
     struct smq_body *body;
     uint16_t id = out != NULL ? out->id : row->packet;
     bool ok;
-    s->stored->n_rows = n > s->stored->n_rows ? n : s->stored->n_rows;
     if (id == 0 && row->expires <= r->now.mono) { /* [MQTT-3.3.2-5]; what was begun does not expire */
         smq_store_del(r->cur.w, key);
         r->counts.expired++;
@@ -404,7 +403,7 @@ smqtt_err smq_recovery_content_came(struct smq_recovery *r, struct smq_wait *wai
         return SMQTT_OK;
     }
     if (wait->kind == SMQ_WAIT_GIVE) {
-        return smq_recovery_owe(r, 0, 0, row.share, c);
+        return smq_recovery_owe(r, 0, row.share, c);
     }
     struct smq_refbuf *msg =
         wait->body->msg != NULL ? smq_refbuf_ref(wait->body->msg) : smq_msg_new(w->mem, c, false, w->account);

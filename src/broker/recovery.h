@@ -54,11 +54,8 @@ struct smq_known {
 
 /** A message that is to be routed again. */
 struct smq_owed {
-    uint64_t order; /* among those of all workers: publishers' order, and versions of what is retained */
-    uint64_t mid;
-    uint64_t to; /* bits of workers of before that have not had it */
     size_t len;
-    uint8_t value[]; /* as of a BODY row */
+    uint8_t value[]; /* as of a BODY row; its peers are the workers of before that have not had it */
 };
 
 /** A session whose will, or end, comes when everything stands. */
@@ -80,9 +77,8 @@ struct smq_recovery {
     uint64_t passed[SMQ_WORKERS_MAX][SMQ_WORKERS_MAX]; /* to, from: as the rows say, */
     uint64_t raised[SMQ_WORKERS_MAX][SMQ_WORKERS_MAX]; /* and what they are to say */
     uint64_t n_bodies[SMQ_WORKERS_MAX];
-    uint64_t newest[SMQ_WORKERS_MAX]; /* version among the owed of a worker so far */
-    uint64_t version;                 /* the highest of all */
-    uint32_t n_told;                  /* subscriptions since workers last spoke to each other */
+    uint64_t version; /* the highest of all */
+    uint32_t n_told;  /* subscriptions since workers last spoke to each other */
     struct smq_found_session cur;
     struct smq_known *known;
     size_t known_mask, n_known;
@@ -138,7 +134,7 @@ void smq_recovery_bodies_free(struct smq_recovery *r);
 
 /** A message that is to be routed again when everything stands. group: only to that; `to` is not looked at then.
  * SMQTT_E_NOMEM. */
-SMQ_MUST_USE smqtt_err smq_recovery_owe(struct smq_recovery *r, uint64_t mid, uint64_t to, smq_span group,
+SMQ_MUST_USE smqtt_err smq_recovery_owe(struct smq_recovery *r, uint64_t to, smq_span group,
                                         const struct smq_content *c);
 /** Routes all of it. SMQTT_E_NOMEM. */
 SMQ_MUST_USE smqtt_err smq_recovery_route(struct smq_recovery *r);

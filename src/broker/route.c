@@ -76,20 +76,30 @@ static bool is_for(const struct smq_former *only, const struct smq_receiver *to)
 }
 
 /* What was removed is remembered for a while, so that an older message that another worker is still to tell of does not
- * come back. */
+ * come back; after a recovery none is. */
+static smqtt_err remove_retained(struct smq_worker *w, const struct smq_routing *r, bool remembered)
+{
+    const struct smq_content *c = &r->content;
+    bool was = smq_retain_remove(&w->retain, c->topic, c->version);
+    if (r->only != NULL && was) {
+        smq_durable_retained_expired(w, c->topic);
+    } else if (r->only == NULL && (was || w->count > 1) && smq_content_is_stored(c)) {
+        smq_durable_unretained(w, c->topic, c->version);
+    }
+    return remembered ? smq_tombs_add(&w->tombs, c->topic, c->version, w->now.mono) : SMQTT_OK;
+}
+
 smqtt_err smq_route_retain(struct smq_worker *w, struct smq_routing *r)
 {
     const struct smq_content *c = &r->content;
+    bool remembered = w->count > 1 || r->only != NULL;
     if (smq_peers_keeper(w, c->topic) != w->index || (r->only != NULL && !belonged(r->only, c->topic))) {
         return SMQTT_OK;
     }
     if (c->payload.len == 0) {
-        if ((smq_retain_remove(&w->retain, c->topic, c->version) || w->count > 1) && smq_content_is_stored(c)) {
-            smq_durable_unretained(w, c->topic, c->version);
-        }
-        return w->count > 1 || r->only != NULL ? smq_tombs_add(&w->tombs, c->topic, c->version, w->now.mono) : SMQTT_OK;
+        return remove_retained(w, r, remembered);
     }
-    if ((w->count > 1 || r->only != NULL) && smq_tombs_get(&w->tombs, c->topic) > c->version) {
+    if (remembered && smq_tombs_get(&w->tombs, c->topic) > c->version) {
         return SMQTT_OK;
     }
     smqtt_err err = SMQTT_OK;

@@ -10,7 +10,7 @@ static const struct {
 
 /* ------------------------------------------------------------ a kill at any time */
 
-enum { PUBLISHERS = 3, READERS = 5, SENT_MAX = 200 };
+enum { PUBLISHERS = 3, READERS = 5, MEMBERS = 3, SENT_MAX = 200 };
 
 struct point {
     struct disk disk;
@@ -23,12 +23,19 @@ static struct point points[4000];
 static size_t n_points;
 static struct client *publishers[PUBLISHERS];
 static struct point at;
-static bool got[READERS][PUBLISHERS][SENT_MAX];
+static bool got[READERS + 1][PUBLISHERS][SENT_MAX]; /* the last one is the group */
 
 static const char *reader_name(unsigned i)
 {
     static char name[16];
     snprintf(name, sizeof name, "reader%u", i);
+    return name;
+}
+
+static const char *member_name(unsigned i)
+{
+    static char name[16];
+    snprintf(name, sizeof name, "member%u", i);
     return name;
 }
 
@@ -65,13 +72,23 @@ static void commit_all(void)
     } while (disk.n_waiting != 0 && (bed_commit(&bed, 1), true));
 }
 
+/* Such are published to a topic of their own, and retained. */
+static bool is_retained(unsigned n)
+{
+    return n % 4 == 3;
+}
+
 static void publish_some(unsigned i)
 {
-    char text[32];
+    char text[32], topic[8] = "t";
     snprintf(text, sizeof text, "%u %u", i, at.sent[i]);
+    bool retain = is_retained(at.sent[i]);
+    if (retain) {
+        snprintf(topic, sizeof topic, "r%u", i);
+    }
     uint8_t qos = (uint8_t)(1 + (at.sent[i] + i) % 2);
     at.sent[i]++;
-    client_send_publish(publishers[i], "t", text, qos, at.sent[i] % 5 == 0, (uint16_t)at.sent[i]);
+    client_send_publish(publishers[i], topic, text, qos, retain, (uint16_t)at.sent[i]);
 }
 
 static void take_one(struct client *c, unsigned reader, bool once)
@@ -95,6 +112,42 @@ static void take_one(struct client *c, unsigned reader, bool once)
     }
 }
 
+/* One member got each, and no two. */
+static void check_group(const struct point *p)
+{
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        take_one(connect_present(member_name(i), true), READERS, true);
+    }
+    for (unsigned pub = 0; pub < PUBLISHERS; pub++) {
+        for (unsigned n = 0; n < p->acked[pub]; n++) {
+            assert_true(got[READERS][pub][n] != is_retained(n));
+        }
+    }
+}
+
+/* The last one that was acknowledged, or a later one. */
+static void check_retained(const struct point *p, unsigned pub)
+{
+    char topic[8];
+    unsigned least = p->acked[pub];
+    while (least != 0 && !is_retained(least - 1)) {
+        least--;
+    }
+    struct client *c = client_connect(&bed, SMQTT_V5, "late", true);
+    snprintf(topic, sizeof topic, "r%u", pub);
+    client_subscribe(c, topic, 0);
+    const struct smq_packet *pkt = client_next(c);
+    assert_true(pkt != NULL || least == 0);
+    if (pkt != NULL) {
+        char text[32] = {0};
+        unsigned of, n;
+        memcpy(text, pkt->publish.payload.data, pkt->publish.payload.len);
+        assert_int_equal(sscanf(text, "%u %u", &of, &n), 2);
+        assert_true(of == pub && n + 1 >= least && n < p->sent[pub]);
+    }
+    client_expect_none(c);
+}
+
 /* A broker that is started in one of those moments has all that was acknowledged, for everybody, once. */
 static void check_point(struct point *p, unsigned count)
 {
@@ -112,19 +165,14 @@ static void check_point(struct point *p, unsigned count)
         take_one(c, i, true);
         for (unsigned pub = 0; pub < PUBLISHERS; pub++) {
             for (unsigned n = 0; n < p->acked[pub]; n++) {
-                assert_true(got[i][pub][n]);
+                assert_true(got[i][pub][n] == (i % 2 == 0 || !is_retained(n)));
             }
         }
     }
-    unsigned in_group = 0;
-    for (unsigned i = 0; i < 3; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "member%u", i);
-        struct client *c = connect_present(name, true);
-        in_group++;
-        client_drain(c);
+    check_group(p);
+    for (unsigned pub = 0; pub < PUBLISHERS; pub++) {
+        check_retained(p, pub);
     }
-    assert_int_equal(in_group, 3);
     over();
 }
 
@@ -136,10 +184,8 @@ static void play(unsigned count, unsigned rounds)
     for (unsigned i = 0; i < READERS; i++) {
         away(reader_name(i), i % 2 ? "t" : "+", 2);
     }
-    for (unsigned i = 0; i < 3; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "member%u", i);
-        away(name, "$share/g/t", 1);
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        away(member_name(i), "$share/g/t", 1);
     }
     for (unsigned i = 0; i < PUBLISHERS; i++) {
         char name[16];

@@ -177,6 +177,55 @@ static void what_waited_and_was_sent(void **state)
     over();
 }
 
+static size_t out_rows(const char *id)
+{
+    return disk_count(&disk, SMQ_TABLE_SESSION, disk_sid(&disk, id), SMQ_ROW_OUT);
+}
+
+/* What a row of its own says of one that waited goes with its acknowledgement, also after a new start. */
+static void no_row_of_what_is_acknowledged_stays(void **state)
+{
+    (void)state;
+    first(1);
+    away("sub", "t", 2);
+    struct client *pub = client_connect(&bed, SMQTT_V311, "pub", true);
+    client_publish(pub, "t", "one", 1, false);
+    client_publish(pub, "t", "two", 2, false);
+    struct client *c = connect_present("sub", true);
+    client_expect_publish(c, "t", "one");
+    client_expect_publish(c, "t", "two");
+    assert_int_equal(out_rows("sub"), 2);
+    restart(2);
+    c = connect_present("sub", true);
+    take(c, "t", "one", 1);
+    take(c, "t", "two", 2);
+    taken(c);
+    assert_int_equal(out_rows("sub"), 0);
+    over();
+}
+
+/* Of a message after PUBREC only its number is left: no later message gets that. */
+static void numbers_of_messages_go_on(void **state)
+{
+    (void)state;
+    first(1);
+    struct client *c = client_connect(&bed, SMQTT_V5, "sub", false);
+    client_subscribe(c, "t", 2);
+    struct client *pub = client_connect(&bed, SMQTT_V311, "pub", true);
+    client_publish(pub, "t", "released", 2, false);
+    client_send_ack(c, SMQ_PUBREC, client_expect_publish(c, "t", "released")->id, 0);
+    restart(1);
+    pub = client_connect(&bed, SMQTT_V311, "pub", true);
+    client_publish(pub, "t", "next", 2, false);
+    restart(1);
+    assert_int_equal(counts.dropped, 0);
+    c = connect_present("sub", true);
+    client_send_ack(c, SMQ_PUBCOMP, client_expect(c, SMQ_PUBREL)->ack.id, 0);
+    take(c, "t", "next", 2);
+    taken(c);
+    over();
+}
+
 static void a_message_of_qos_2_is_taken_once(void **state)
 {
     (void)state;
@@ -261,6 +310,21 @@ static void a_will_waits_over_two_starts(void **state)
     restart(3);
     c = connect_present("watch", true);
     client_expect_none(c);
+    over();
+}
+
+static void a_will_whose_time_came_meanwhile(void **state)
+{
+    (void)state;
+    first(2);
+    away("watch", "will", 1);
+    struct smq_packet pkt = with_will("passed", 1000, 30);
+    client_break(client_connect_pkt(&bed, &pkt));
+    restart_after(3, 60000);
+    assert_int_equal(counts.wills, 1);
+    struct client *c = connect_present("watch", true);
+    take(c, "will", "passed", 1);
+    taken(c);
     over();
 }
 
@@ -367,90 +431,6 @@ static void messages_expire_meanwhile(void **state)
     }
 }
 
-/* ------------------------------------------------------------ retained */
-
-static void retained_messages_come_back(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < SMQ_ARRAY_LEN(changes); i++) {
-        first(changes[i].before);
-        char topic[16], text[16];
-        struct client *pub = client_connect(&bed, SMQTT_V5, "pub", true);
-        for (unsigned n = 0; n < 60; n++) {
-            snprintf(topic, sizeof topic, "r/%u", n % 20);
-            snprintf(text, sizeof text, "v%u", n);
-            client_publish(pub, topic, n % 20 == 7 && n > 40 ? "" : text, (uint8_t)(n % 3), true);
-        }
-        restart(changes[i].after);
-        assert_int_equal(counts.retained, 19);
-        pub = client_connect(&bed, SMQTT_V5, "pub", true);
-        client_publish(pub, "r/3", "newest", 1, true);
-        client_publish(pub, "r/4", "", 1, true);
-        restart(changes[i].before);
-        assert_int_equal(counts.retained, 18);
-        struct client *c = client_connect(&bed, SMQTT_V5, "new", true);
-        for (unsigned n = 0; n < 20; n++) {
-            snprintf(topic, sizeof topic, "r/%u", n);
-            snprintf(text, sizeof text, "v%u", n + 40);
-            client_subscribe(c, topic, 0);
-            if (n != 7 && n != 4) {
-                client_expect_publish(c, topic, n == 3 ? "newest" : text);
-            }
-            client_expect_none(c);
-        }
-        over();
-    }
-}
-
-/* A clock that was set back does not make what comes older than what is there. */
-static void versions_go_on_above_all(void **state)
-{
-    (void)state;
-    first(2);
-    struct client *pub = client_connect(&bed, SMQTT_V5, "pub", true);
-    client_publish(pub, "r", "old", 1, true);
-    kill_bed();
-    now.wall -= 1000000;
-    revive(2);
-    pub = client_connect(&bed, SMQTT_V5, "pub", true);
-    client_publish(pub, "r", "new", 1, true);
-    restart(4);
-    struct client *c = client_connect(&bed, SMQTT_V5, "sub", true);
-    client_subscribe(c, "r", 0);
-    client_expect_publish(c, "r", "new");
-    over();
-}
-
-static void limits_do_not_take_what_is_there(void **state)
-{
-    (void)state;
-    first(2);
-    char topic[16];
-    away("sub", "#", 1);
-    struct client *pub = client_connect(&bed, SMQTT_V5, "pub", true);
-    for (unsigned n = 0; n < 50; n++) {
-        snprintf(topic, sizeof topic, "r/%u", n);
-        client_publish(pub, topic, "x", 1, true);
-    }
-    kill_bed();
-    prepare(1);
-    bed.config.max_retained = 5;
-    bed.config.max_queued_messages = 5;
-    bed.config.memory_limit = 1000;
-    bed.config.max_clients = 1;
-    bed_start(&bed);
-    assert_int_equal(recover_with(&bed.mem.mem), SMQTT_OK);
-    commit_recovered();
-    assert_int_equal(counts.retained, 50);
-    assert_int_equal(counts.queued, 50);
-    assert_ptr_equal(bed.w->config, &bed.config);
-    kill_bed();
-    revive(3);
-    assert_int_equal(counts.retained, 50);
-    assert_int_equal(counts.queued, 50);
-    over();
-}
-
 /* ------------------------------------------------------------ shared subscriptions */
 
 static void groups_form_again(void **state)
@@ -539,16 +519,16 @@ int main(void)
         cmocka_unit_test(workers_change_again_and_again),
         cmocka_unit_test(what_was_sent_keeps_its_identifier),
         cmocka_unit_test(what_waited_and_was_sent),
+        cmocka_unit_test(no_row_of_what_is_acknowledged_stays),
+        cmocka_unit_test(numbers_of_messages_go_on),
         cmocka_unit_test(a_message_of_qos_2_is_taken_once),
         cmocka_unit_test(wills_fire_once),
         cmocka_unit_test(a_will_waits_over_two_starts),
+        cmocka_unit_test(a_will_whose_time_came_meanwhile),
         cmocka_unit_test(who_is_back_in_time_has_no_will),
         cmocka_unit_test(sessions_expire_meanwhile),
         cmocka_unit_test(time_goes_on_from_where_it_was),
         cmocka_unit_test(messages_expire_meanwhile),
-        cmocka_unit_test(retained_messages_come_back),
-        cmocka_unit_test(versions_go_on_above_all),
-        cmocka_unit_test(limits_do_not_take_what_is_there),
         cmocka_unit_test(groups_form_again),
         cmocka_unit_test(messages_of_a_member_that_is_gone),
     };
