@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <rocksdb/c.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "store/why.h"
@@ -179,6 +180,20 @@ static rocksdb_t *open_as(const struct rocks *r, char **text)
     return rocksdb_open(r->options, r->path, text);
 }
 
+/* RocksDB cannot write down the level NO_DIARY in its file of options, and leaves what it has begun of it at each try;
+ * nothing reads it. */
+static void remove_rest(void *ctx, const char *name, uint64_t len)
+{
+    const struct rocks *r = ctx;
+    const char *dot = strrchr(name, '.');
+    (void)len;
+    if (strncmp(name, "OPTIONS-", 8) == 0 && dot != NULL && strcmp(dot, ".dbtmp") == 0) {
+        int dir = open(r->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        (void)unlinkat(dir, name, 0);
+        (void)close(dir);
+    }
+}
+
 static smqtt_err open_db(struct rocks *r, struct smq_store_why *why)
 {
     char *text = NULL;
@@ -189,6 +204,9 @@ static smqtt_err open_db(struct rocks *r, struct smq_store_why *why)
         text = NULL;
         rocksdb_options_set_compression(r->options, rocksdb_no_compression);
         r->db = open_as(r, &text);
+    }
+    if (r->mode == SMQ_STORE_READ_WRITE) {
+        (void)each_file(r->path, remove_rest, r);
     }
     r->failed = r->db == NULL;
     return r->db != NULL ? SMQTT_OK : refused(r, "opened", text, why);
