@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storing.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include <smqtt/system.h>
 
 #include "base/mem.h"
 #include "broker/rows.h"
+#include "net/clock.h"
+#include "store/open.h"
 
 #define STORE_NAME "smqtt.store"
 
@@ -34,25 +34,17 @@ static char *path_of(const struct smq_conf *conf)
     return path;
 }
 
-/* The store, or NULL when there is none that could be used; the log has said why. */
+/* The store, or NULL when there is none that could be used; the log has said why. `refuses`: it is only read. */
 static smqtt_err open_store(const char *path, const struct smq_store_kind *kind, const struct smq_log *log,
-                            struct smq_store **out, struct smq_why *why)
+                            struct smq_store_found *out, struct smq_why *why)
 {
     struct smq_store_why cause = {""};
-    *out = NULL;
-    smqtt_err err = SMQTT_OK;
-    if (kind->on_disk && mkdir(path, 0700) != 0 && errno != EEXIST) {
-        snprintf(cause.text, sizeof cause.text, "Cannot make the directory %s: %s.", path, strerror(errno));
-        err = SMQTT_E_IO;
-    } else {
-        err = kind->open(path, SMQ_STORE_READ_WRITE, NULL, out, &cause);
-    }
-    if (err == SMQTT_E_BUSY || err == SMQTT_E_NOMEM) {
+    smqtt_err err = smq_store_open(kind, path, NULL, smq_clock_now().wall, NULL, out, &cause);
+    if (err != SMQTT_OK) {
         return smq_why_set(why, err, "%s", cause.text);
     }
-    if (err != SMQTT_OK) {
-        *out = NULL;
-        smq_log(log, SMQ_LOG_ERR, "Nothing can be stored, and what would have to be is refused: %s", cause.text);
+    if (out->say.text[0] != 0) {
+        smq_log(log, out->refuses || out->set_aside ? SMQ_LOG_ERR : SMQ_LOG_NOTICE, "The store: %s.", out->say.text);
     }
     return SMQTT_OK;
 }
@@ -71,7 +63,7 @@ static void tell_policy(const struct storing *s, const struct smq_conf *conf, co
 smqtt_err storing_open(struct storing *s, const struct smq_conf *conf, unsigned workers, const struct smq_log *log,
                        struct smq_why *why)
 {
-    struct smq_store *store = NULL;
+    struct smq_store_found found = {.store = NULL};
     *s = (struct storing){NULL, NULL, NULL};
     if (!conf->persistence) {
         return SMQTT_OK;
@@ -82,21 +74,23 @@ smqtt_err storing_open(struct storing *s, const struct smq_conf *conf, unsigned 
     if (kind->on_disk && s->path == NULL) {
         return smq_why_set(why, SMQTT_E_NOMEM, "There is no memory.");
     }
-    SMQ_TRY(open_store(s->path, kind, log, &store, why));
+    SMQ_TRY(open_store(s->path, kind, log, &found, why));
     struct smq_committer_config config = {.log = log,
-                                          .refuses = store == NULL,
+                                          .refuses = found.refuses,
                                           .policy = (enum smq_committer_policy)conf->durability,
                                           .interval_ms = conf->durability_ms,
                                           .limit_bytes = conf->store_limit,
                                           .n_workers = workers};
-    smqtt_err err = smq_committer_new(&config, store, &s->committer);
+    smqtt_err err = smq_committer_new(&config, found.store, &s->committer);
     if (err != SMQTT_OK) {
-        if (store != NULL) {
-            kind->close(store);
+        if (found.store != NULL) {
+            kind->close(found.store);
         }
         return smq_why_set(why, err, "There is no memory.");
     }
-    tell_policy(s, conf, log);
+    if (!found.refuses) {
+        tell_policy(s, conf, log);
+    }
     return SMQTT_OK;
 }
 
