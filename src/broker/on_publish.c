@@ -109,7 +109,8 @@ static smqtt_err route(struct smq_worker *w, struct smq_conn *conn, const struct
     }
     smqtt_err err = SMQTT_OK;
     if (w->config->identity != NULL && take_own(w, conn, &r.content, &err)) {
-        *n_receivers = 1; /* the broker itself */
+        *n_receivers =
+            1; /* the broker itself; a repetition is known by the record, whatever becomes of its identifier */
         return err;
     }
     uint8_t *source = NULL;
@@ -123,6 +124,9 @@ static smqtt_err route(struct smq_worker *w, struct smq_conn *conn, const struct
     smq_routing_deinit(&r);
     if (source != NULL) {
         smq_mem_free(w->mem, source);
+    }
+    if (p->qos == 2 && err == SMQTT_OK) {
+        smq_durable_in(w, conn->session, p->id, true);
     }
     return err;
 }
@@ -210,9 +214,6 @@ static smqtt_err publish(struct smq_worker *w, struct smq_conn *conn, const stru
     }
     if (p->qos == 0) {
         return SMQTT_OK;
-    }
-    if (p->qos == 2) {
-        smq_durable_in(w, conn->session, p->id, true);
     }
     uint8_t reason = n_receivers != 0 ? 0 : REASON_NO_SUBSCRIBERS;
     return smq_store_count(w) == before ? answer(conn, p, reason) : answer_stored(conn, p, reason);

@@ -3,6 +3,7 @@
  * by the worker of its client, exactly as when the server were there; the worker of the server passes packets on, and
  * keeps an entry that says where answers go. Records for the broker's own identity travel to worker 0 and come back
  * opened, so that what they were is published where its publisher is. */
+#include "broker/hold.h"
 #include "broker/internal.h"
 #include "broker/relay.h"
 #include "broker/route.h"
@@ -205,6 +206,18 @@ void smq_far_on_detected(struct smq_worker *w, unsigned from, struct smq_note *h
 
 /* ------------------------------------------------------------ records for the broker itself */
 
+/* With a store nothing of a record is written before it is opened, so that its publisher waits until it is; its
+ * acknowledgement is held as for a slow subscriber (broker/hold.h). */
+static smqtt_err hold(struct smq_conn *conn, const struct smq_content *content, uint64_t *origin)
+{
+    *origin = 0;
+    if (!conn->worker->has_store || content->qos == 0) {
+        return SMQTT_OK;
+    }
+    *origin = smq_origin_of(conn);
+    return *origin != 0 ? smq_hold_begin(conn) : SMQTT_E_NOMEM;
+}
+
 bool smq_far_seal(struct smq_worker *w, struct smq_conn *conn, const struct smq_content *content, smqtt_err *err)
 {
     if (w->index == 0 || !smq_own_may_take(w, content)) {
@@ -220,9 +233,16 @@ bool smq_far_seal(struct smq_worker *w, struct smq_conn *conn, const struct smq_
     }
     struct smq_note_msg fields = {.to = side->self};
     struct smq_routing r;
+    *err = hold(conn, content, &fields.origin);
+    if (*err != SMQTT_OK) {
+        return true;
+    }
     smq_routing_init(&r, content, &conn->session->sub, true);
     *err = smq_peer_send(w, 0, SMQ_NOTE_SEALED, &r, &fields);
     smq_routing_deinit(&r);
+    if (*err != SMQTT_OK && fields.origin != 0) {
+        smq_hold_end(conn);
+    }
     return true;
 }
 
@@ -234,6 +254,9 @@ void smq_far_on_sealed(struct smq_worker *w, unsigned from, struct smq_note *hea
     smq_peer_open(note, &r);
     if (!smq_own_take(w, &who, &r.content)) {
         smq_far_opened(w, &who, &r.content, false);
+    }
+    if (note->origin != 0) {
+        (void)smq_origin_hold(w, note->origin, false); /* it is told of this behind what was opened */
     }
     smq_routing_deinit(&r);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Real sealers and openers through the worker: handshakes, records, registration, the broker's own identity. */
+#include "disk.h"
 #include "ends.h"
 
+#include "broker/hold.h"
 #include "broker/internal.h"
 #include "broker/relay.h"
 
@@ -139,6 +141,61 @@ static void the_broker_as_server(void **state)
     smqtt_identity_free(id);
 }
 
+/* On whatever worker its publisher is. */
+static void what_the_broker_opens_is_stored_before_it_is_acknowledged(void **state)
+{
+    (void)state;
+    struct disk disk;
+    disk_init(&disk);
+    bed.disk = &disk;
+    struct smqtt_identity *id = identity_new("broker");
+    unsigned line;
+    bed.config.identity = id;
+    assert_int_equal(smqtt_policy_read(NULL, smq_span_str("# require\n"), &bed.config.identity_policy, &line),
+                     SMQTT_OK);
+    start();
+    struct client *stays = client_connect(&bed, SMQTT_V311, "stays", false);
+    client_subscribe(stays, "t", 1);
+    client_disconnect(stays);
+    for (unsigned i = 0; i < 4; i++) {
+        char name[2] = {(char)('a' + i), 0};
+        struct end client;
+        struct end *one[] = {&client};
+        client_begin(&bed, &client, id, name);
+        assert_int_equal(smqtt_sealer_start(client.sealer, smq_span_str("t"), smq_span_str("x"), true, bed.now),
+                         SMQTT_OK);
+        talk(one, 1);
+        assert_true(client.open);
+        disk.by_hand = true;
+        uint8_t record[256];
+        size_t len;
+        struct smqtt_seal_options options = {.text = true};
+        assert_int_equal(smqtt_seal(client.sealer, smq_span_str("t"), smq_span_str("x"), &options, bed.now, record,
+                                    sizeof record, &len, NULL, NULL),
+                         SMQTT_OK);
+        struct smq_packet pkt = {.type = SMQ_PUBLISH};
+        pkt.publish.topic = smq_span_str("t");
+        pkt.publish.payload = smq_span_of(record, len);
+        pkt.publish.qos = 1;
+        pkt.publish.id = 9;
+        smq_props_clear(&pkt.publish.props);
+        size_t before = disk_count(&disk, SMQ_TABLE_SESSION, disk_sid(&disk, "stays"), SMQ_ROW_QUEUE);
+        client_drain(client.c);
+        client_send(client.c, &pkt);
+        client_expect_none(client.c);
+        disk.by_hand = false;
+        bed_turn(&bed);
+        client_expect(client.c, SMQ_PUBACK);
+        assert_int_equal(disk_count(&disk, SMQ_TABLE_SESSION, disk_sid(&disk, "stays"), SMQ_ROW_QUEUE), before + 1);
+        assert_true(client.c->conn->hold == NULL || client.c->conn->hold->holds == 0);
+        end_free(&client);
+    }
+    stop();
+    disk_free(&disk);
+    smqtt_policy_free(bed.config.identity_policy);
+    smqtt_identity_free(id);
+}
+
 static void registration(void **state)
 {
     (void)state;
@@ -222,6 +279,7 @@ int main(void)
         cmocka_unit_test(a_server_that_moved_is_found),
         cmocka_unit_test_setup(the_whole_story, setup),
         cmocka_unit_test_setup(the_broker_as_server, setup),
+        cmocka_unit_test_setup(what_the_broker_opens_is_stored_before_it_is_acknowledged, setup),
         cmocka_unit_test_setup(registration, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
