@@ -12,6 +12,8 @@
 
 #include "soak.h"
 
+enum { TAKEN_OVER = 0x8E };
+
 enum cut { CUT_DISCONNECT, CUT_CLOSE, CUT_RESET, CUT_HALF, CUT_HALF_RESET, CUT_TAKEOVER, CUT_KINDS };
 
 void bytes_add(struct bytes *b, const void *data, size_t len)
@@ -171,7 +173,7 @@ void link_cut(struct client *c)
     enum cut kind = (enum cut)chance(&c->rng, CUT_KINDS);
     kind = c->state != UP && kind == CUT_DISCONNECT ? CUT_CLOSE : kind;
     c->s->n.cuts[kind]++;
-    c->may_be_displaced = c->state == ASKED;
+    c->n_late += c->state == ASKED ? 1 : 0;
     c->goes_soon = false;
     switch (kind) {
     case CUT_DISCONNECT:
@@ -264,10 +266,10 @@ static void lost(struct client *c)
 {
     if (c->s->f.mortal && !c->is_awaited) {
         c->back_ns = c->s->now_ns + 1000000 * (1 + chance(&c->rng, 30));
-    } else if (c->may_be_displaced && c->state == UP) {
-        /* The CONNECT of the connection before was still on its way from one worker to another. */
+    } else if (c->n_late != 0 && c->state == UP && (c->version != SMQTT_V5 || c->reason == TAKEN_OVER)) {
+        /* The CONNECT of a connection before was still on its way from one worker to another. */
         c->s->n.displaced++;
-        c->may_be_displaced = false;
+        c->n_late--;
         c->back_ns = c->is_over ? 0 : c->s->now_ns + 1;
     } else if (!c->is_awaited) {
         c->s->n.closed++;

@@ -51,13 +51,13 @@ struct client {
     struct soak *s;
     char id[48];
     enum smqtt_version version;
-    bool clean;            /* no session that lasts */
-    bool known;            /* the broker has its session */
-    bool is_over;          /* never connects again */
-    bool goes_soon;        /* the next turn cuts it */
-    bool is_awaited;       /* it closed in good order and waits for the broker to do so */
-    bool asleep;           /* does not read */
-    bool may_be_displaced; /* the connection before was cut between CONNECT and CONNACK */
+    bool clean;      /* no session that lasts */
+    bool known;      /* the broker has its session */
+    bool is_over;    /* never connects again */
+    bool goes_soon;  /* the next turn cuts it */
+    bool is_awaited; /* it closed in good order and waits for the broker to do so */
+    bool asleep;     /* does not read */
+    unsigned n_late; /* connections that were cut between CONNECT and CONNACK: each may still displace a newer one */
     enum state state;
     uint8_t reason; /* of a DISCONNECT that came */
     int fd, old_fd; /* old_fd: of the connection that a new one takes over; -1: none */
