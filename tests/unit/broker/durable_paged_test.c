@@ -169,6 +169,24 @@ static void the_client_leaves_before(void **state)
     bed_stop(&bed);
 }
 
+/* Nothing else happens on the connection: what comes is sent because it came. */
+static void the_client_has_answered_all(void **state)
+{
+    (void)state;
+    bed_start(&bed);
+    struct client *pub = stored_publisher();
+    struct client *sub = asks(pub, 300);
+    const struct smq_packet *pkt;
+    while ((pkt = client_next(sub)) != NULL) {
+        client_send_ack(sub, SMQ_PUBACK, pkt->publish.id, 0);
+    }
+    assert_int_equal(stored_session("sub")->out.count, 0);
+    assert_true(smq_queue_at(&stored_session("sub")->queue, 0)->is_paged);
+    bed_commit(&bed, SIZE_MAX);
+    client_expect_publish(sub, "t/a", "64");
+    bed_stop(&bed);
+}
+
 static void another_takes_over_before(void **state)
 {
     (void)state;
@@ -220,6 +238,32 @@ static void expired_while_paged(void **state)
     client_expect_none(sub);
     stored_check();
     assert_int_equal(stored_rows(SMQ_ROW_QUEUE), 0);
+    bed_stop(&bed);
+}
+
+/* Much that expires at once does not hold up a turn. */
+static void many_expire_at_once(void **state)
+{
+    (void)state;
+    enum { MANY = 11000, STEPS = 10000 };
+    bed.config.max_queued_messages = 0;
+    bed_start(&bed);
+    struct client *sub = stored_subscriber("sub", 1), *pub = stored_publisher();
+    client_disconnect(sub);
+    for (unsigned i = 0; i < MANY; i++) {
+        stored_publish_expiring(pub, "x", i % 100 == 99 ? 1000 : 10);
+    }
+    const struct smq_queue *q = &stored_session("sub")->queue;
+    uint32_t before = q->n, calls = 0;
+    while (q->n > MANY / 100 + SMQ_QUEUE_IN_MEMORY) {
+        bed_pass(&bed, 50);
+        assert_true(before - q->n <= STEPS);
+        calls += before != q->n;
+        before = q->n;
+        assert_true(bed.now.mono < 200000);
+    }
+    assert_int_equal(calls, 2);
+    stored_check();
     bed_stop(&bed);
 }
 
@@ -431,8 +475,10 @@ int main(void)
         TEST(large_messages),
         TEST(the_session_ends_before),
         TEST(the_client_leaves_before),
+        TEST(the_client_has_answered_all),
         TEST(another_takes_over_before),
         TEST(expired_while_paged),
+        TEST(many_expire_at_once),
         TEST(expired_at_the_head),
         TEST(rows_that_are_missing_or_bad),
         TEST(a_store_that_fails_for_a_while),

@@ -241,6 +241,39 @@ static void resent_with_the_same_rows(void **state)
     bed_stop(&bed);
 }
 
+static struct client *back_with_window(const char *id, uint16_t receive_max)
+{
+    struct smq_packet pkt = packet_connect(SMQTT_V5, id, false);
+    smq_props_set_num(&pkt.connect.props, SMQ_PROP_SESSION_EXPIRY, 3600);
+    smq_props_set_num(&pkt.connect.props, SMQ_PROP_RECEIVE_MAXIMUM, receive_max);
+    return client_connect_pkt(&bed, &pkt);
+}
+
+/* A client may answer what it has from before, and was not sent again yet. */
+static void answered_before_it_is_sent_again(void **state)
+{
+    (void)state;
+    bed_start(&bed);
+    struct client *sub = stored_subscriber("sub", 1), *pub = stored_publisher();
+    client_disconnect(sub);
+    stored_publish(pub, 0, 2, 1);
+    sub = stored_back("sub");
+    uint16_t one = client_expect_publish(sub, "t/a", "0")->id;
+    uint16_t two = client_expect_publish(sub, "t/a", "1")->id;
+    assert_int_equal(stored_rows(SMQ_ROW_OUT), 2);
+    client_break(sub);
+    sub = back_with_window("sub", 1);
+    client_expect_publish(sub, "t/a", "0");
+    client_expect_none(sub);
+    client_send_ack(sub, SMQ_PUBACK, two, 0);
+    stored_check();
+    assert_int_equal(stored_rows(SMQ_ROW_OUT), 1);
+    client_send_ack(sub, SMQ_PUBACK, one, 0);
+    stored_check();
+    assert_int_equal(stored_rows(SMQ_ROW_OUT), 0);
+    bed_stop(&bed);
+}
+
 static void dropped_oldest_and_newest(void **state)
 {
     (void)state;
@@ -319,6 +352,36 @@ static void shared_subscriptions(void **state)
     }
     stored_check();
     assert_int_equal(stored_rows(SMQ_ROW_QUEUE), 0);
+    bed_stop(&bed);
+}
+
+/* What a member was never sent goes to the others with its row, in one commit. */
+static void given_back(void **state)
+{
+    (void)state;
+    bed.config.max_inflight_messages = 1;
+    bed_start(&bed);
+    struct client *one = client_connect(&bed, SMQTT_V5, "one", false);
+    struct client *two = client_connect(&bed, SMQTT_V5, "two", false), *pub = stored_publisher();
+    client_subscribe(one, "$share/g/t/#", 1);
+    client_subscribe(two, "$share/g/t/#", 1);
+    stored_publish(pub, 0, 10, 1);
+    stored_check();
+    assert_true(stored_session("one")->queue.n != 0);
+    assert_int_equal(stored_rows(SMQ_ROW_QUEUE), 10);
+    client_disconnect(one);
+    stored_check();
+    assert_int_equal(stored_session("one")->queue.n, 0);
+    assert_int_equal(stored_rows(SMQ_ROW_QUEUE), 10);
+    unsigned n = 0;
+    const struct smq_packet *pkt;
+    while ((pkt = client_next(two)) != NULL) {
+        client_send_ack(two, SMQ_PUBACK, pkt->publish.id, 0);
+        n++;
+    }
+    stored_check();
+    assert_int_equal(n, 9); /* one was sent to the other, which may have it */
+    assert_int_equal(stored_rows(SMQ_ROW_QUEUE), 1);
     bed_stop(&bed);
 }
 
@@ -478,6 +541,8 @@ int main(void)
         TEST(queued_and_sent_later),
         TEST(qos2_from_the_queue_waits),
         TEST(resent_with_the_same_rows),
+        TEST(answered_before_it_is_sent_again),
+        TEST(given_back),
         TEST(dropped_oldest_and_newest),
         TEST(bytes_of_what_is_paged_count),
         TEST(the_end_of_a_session),

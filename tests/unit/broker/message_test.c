@@ -201,8 +201,27 @@ static void deliveries(void **state)
     assert_null(smq_delivery_new(&fm.mem, msg, true, NULL, 0, NULL));
     assert_true(smq_refbuf_is_sole(msg));
     failing_mem_arm(&fm, 0);
+    /* One with a row leads to it, and is the same otherwise. */
+    smq_refbuf_ref(msg);
+    void *d = smq_delivery_new_stored(&fm.mem, msg, false, ids, 2, NULL);
+    assert_non_null(d);
+    const uint32_t *got;
+    assert_true(smq_delivery_has_row(d));
+    assert_int_equal(smq_delivery_row(d)->n, 0);
+    smq_delivery_row(d)->n = 7;
+    assert_ptr_equal(smq_delivery_msg(d), msg);
+    assert_false(smq_delivery_retain(d));
+    assert_int_equal(smq_delivery_ids(d, &got), 2);
+    assert_memory_equal(got, ids, 2 * sizeof *ids);
+    smq_delivery_free(&fm.mem, d);
+    assert_int_equal(fm.live, 1);
+    assert_false(smq_delivery_has_row(msg));
+    assert_false(smq_delivery_has_row(NULL));
+    failing_mem_arm(&fm, 1);
+    assert_null(smq_delivery_new_stored(&fm.mem, msg, false, NULL, 0, NULL));
+    failing_mem_arm(&fm, 0);
     /* The last owner frees all. */
-    void *d = smq_delivery_new(&fm.mem, msg, true, ids, 1, NULL);
+    d = smq_delivery_new(&fm.mem, msg, true, ids, 1, NULL);
     assert_non_null(d);
     smq_delivery_free(&fm.mem, d);
     assert_int_equal(smq_account_used(&total), 0);
