@@ -6,18 +6,18 @@
 
 #include "sim.h"
 
-void disk_init(struct sim *s)
+void sim_disk_init(struct sim *s, uint32_t slow_us)
 {
-    s->disk = (struct disk){.slow_us = 200};
+    s->disk = (struct sim_disk){.slow_us = slow_us};
 }
 
-static void drop_row(struct row *r)
+static void drop_row(struct disk_row *r)
 {
     free(r->key);
     free(r->value);
 }
 
-static void drop_given(struct disk *d)
+static void drop_given(struct sim_disk *d)
 {
     while (d->first != NULL) {
         struct smq_writes *next = d->first->next;
@@ -27,20 +27,20 @@ static void drop_given(struct disk *d)
     d->last = d->until = NULL;
 }
 
-void disk_free(struct sim *s)
+void sim_disk_free(struct sim *s)
 {
-    struct disk *d = &s->disk;
+    struct sim_disk *d = &s->disk;
     drop_given(d);
-    for (size_t i = 0; i < d->n; i++) {
-        drop_row(&d->rows[i]);
+    for (size_t i = 0; i < d->d.n; i++) {
+        drop_row(&d->d.rows[i]);
     }
-    free(d->rows);
-    *d = (struct disk){0};
+    free(d->d.rows);
+    *d = (struct sim_disk){0};
 }
 
 /* ------------------------------------------------------------ rows */
 
-static int compare(const struct row *r, smq_span key)
+static int compare(const struct disk_row *r, smq_span key)
 {
     size_t n = r->key_len < key.len ? r->key_len : key.len;
     int c = memcmp(r->key, key.data, n);
@@ -89,7 +89,7 @@ static void put(struct disk *d, smq_span key, smq_span value)
         }
         memmove(&d->rows[i + 1], &d->rows[i], (d->n - i) * sizeof *d->rows);
         d->n++;
-        d->rows[i] = (struct row){.key = copy(key), .key_len = key.len};
+        d->rows[i] = (struct disk_row){.key = copy(key), .key_len = key.len};
     }
     d->rows[i].value = copy(value);
     d->rows[i].value_len = value.len;
@@ -99,7 +99,7 @@ static void del(struct disk *d, smq_span key, bool prefix)
 {
     size_t i = find(d, key), n = 0;
     while (i + n < d->n) {
-        const struct row *r = &d->rows[i + n];
+        const struct disk_row *r = &d->rows[i + n];
         bool same = r->key_len >= key.len && memcmp(r->key, key.data, key.len) == 0;
         if (!same || (!prefix && r->key_len != key.len)) {
             break;
@@ -118,7 +118,7 @@ static void del(struct disk *d, smq_span key, bool prefix)
 
 static void begin(struct sim *s)
 {
-    struct disk *d = &s->disk;
+    struct sim_disk *d = &s->disk;
     if (!d->busy && d->last != NULL) {
         d->busy = true;
         d->until = d->last; /* all that is there goes with this one */
@@ -126,9 +126,9 @@ static void begin(struct sim *s)
     }
 }
 
-void disk_give(struct sim *s, struct smq_writes *writes)
+void sim_disk_give(struct sim *s, struct smq_writes *writes)
 {
-    struct disk *d = &s->disk;
+    struct sim_disk *d = &s->disk;
     if (writes == NULL) {
         return;
     }
@@ -154,7 +154,7 @@ static struct smq_fetched *fetched_of(struct sim *s, const struct smq_writes *wr
 
 static void get(struct sim *s, const struct smq_writes *writes, struct smq_fetched **f, smq_span key)
 {
-    struct disk *d = &s->disk;
+    const struct disk *d = &s->disk.d;
     size_t i = find(d, key);
     bool found = i < d->n && compare(&d->rows[i], key) == 0;
     *f = *f != NULL ? *f : fetched_of(s, writes);
@@ -166,7 +166,7 @@ static void get(struct sim *s, const struct smq_writes *writes, struct smq_fetch
 
 static void apply(struct sim *s, const struct smq_writes *writes)
 {
-    struct disk *d = &s->disk;
+    struct disk *d = &s->disk.d;
     struct smq_write op;
     struct smq_fetched *f = NULL;
     for (size_t at = 0; smq_writes_next(writes, &at, &op);) {
@@ -194,9 +194,9 @@ static void apply(struct sim *s, const struct smq_writes *writes)
     sim_at(s, 1 + sim_below(s, 50), EV_TOLD, writes->worker, s->life);
 }
 
-void disk_on_commit(struct sim *s)
+void sim_disk_on_commit(struct sim *s)
 {
-    struct disk *d = &s->disk;
+    struct sim_disk *d = &s->disk;
     d->busy = false;
     if (d->ill) { /* nothing of it is there; it is tried again */
         s->counts->failed_commits++;
@@ -217,7 +217,7 @@ void disk_on_commit(struct sim *s)
     begin(s);
 }
 
-void disk_crash(struct sim *s)
+void sim_disk_crash(struct sim *s)
 {
     drop_given(&s->disk);
     s->disk.busy = false;

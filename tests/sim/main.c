@@ -18,7 +18,8 @@ static struct counts counts;
 
 static int usage(void)
 {
-    fputs("usage: sim [--seed N | --seeds A-B] [--workers 1..4] [--steps N] [--coverage] [--twice] [--verbose]\n", stderr);
+    fputs("usage: sim [--seed N | --seeds A-B] [--workers 1..4] [--steps N] [--coverage] [--twice] [--verbose]\n",
+          stderr);
     return 2;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../unit/broker/rows_check.h"
 #include "sim.h"
 
 enum { LATE_US = 10000000, CALM_US = 100000000, RUN_US = 1500000000 };
@@ -11,6 +12,7 @@ static void draw_plan(struct sim *s)
 {
     struct plan *p = &s->plan;
     static const uint32_t delays_us[] = {20, 200, 2000, 20000};
+    static const uint32_t stores_us[] = {20, 300, 3000, 40000};
     static const uint32_t limits[] = {200, 2000, 65536};
     unsigned workers = 1 + (unsigned)sim_below(s, WORKERS_MAX);
     p->workers = p->workers != 0 ? p->workers : workers;
@@ -22,6 +24,9 @@ static void draw_plan(struct sim *s)
     p->stall_permille = sim_below(s, 3) == 0 ? (uint32_t)sim_below(s, 30) : 0;
     p->ring = sim_below(s, 3) == 0 ? 1 + (uint32_t)sim_below(s, 3) : 64;
     p->down_limit = limits[sim_below(s, 3)];
+    p->store = sim_below(s, 3) != 0;
+    p->store_us = stores_us[sim_below(s, 4)];
+    p->ill = p->store && sim_below(s, 4) == 0;
 }
 
 static void draw_config(struct sim *s)
@@ -119,7 +124,7 @@ static void on_event(struct sim *s, const struct event *ev)
         break;
     case EV_COMMIT:
         if (ev->generation == s->life && s->up) {
-            disk_on_commit(s);
+            sim_disk_on_commit(s);
         }
         break;
     case EV_TOLD:
@@ -130,9 +135,12 @@ static void on_event(struct sim *s, const struct event *ev)
     case EV_RELOAD:
         shell_reload(s);
         break;
+    case EV_STORE:
+        s->disk.ill = s->plan.ill && !s->ending && !s->disk.ill;
+        sim_at(s, sim_below(s, s->disk.ill ? 3000000 : 10000000), EV_STORE, 0, 0);
+        break;
     case EV_CRASH:
     case EV_RESTART:
-    case EV_STORE:
         break;
     }
 }
@@ -166,11 +174,30 @@ static void get_well(struct sim *s)
     s->plan.delay_us = 20;
     s->plan.stall_permille = 0;
     s->plan.down_limit = 65536;
+    s->disk.ill = false;
+    s->disk.slow_us = 300;
     for (unsigned i = 0; i < LINKS_MAX; i++) {
         s->links[i].limit = 65536;
         s->links[i].stopped_us = 0;
     }
     sim_trace(s, "everything gets well", 0, 0, 0);
+}
+
+/* What is on the disk is what the workers hold, when nothing is on its way from the one to the other. */
+static void check_rows(struct sim *s)
+{
+    struct smq_worker *workers[WORKERS_MAX];
+    if (!s->plan.store || !s->up || !shell_is_quiet(s) || s->disk.first != NULL) {
+        return;
+    }
+    for (unsigned i = 0; i < s->plan.workers; i++) {
+        workers[i] = s->shells[i].w;
+    }
+    const char *wrong = rows_check(&s->disk.d, workers, s->plan.workers, s->now);
+    s->counts->looks_at_rows++;
+    if (wrong != NULL) {
+        sim_fail(s, "On the disk: %s.", wrong);
+    }
 }
 
 static void look_late(struct sim *s)
@@ -195,7 +222,7 @@ static void finish(struct sim *s)
         free(s->links[i].up.at);
         free(s->links[i].down.at);
     }
-    disk_free(s);
+    sim_disk_free(s);
     oracle_free(s);
     free(s->heap);
     free(s->ledger);
@@ -216,7 +243,7 @@ bool sim_run(struct sim *s)
     }
     draw_plan(s);
     draw_config(s);
-    disk_init(s);
+    sim_disk_init(s, s->plan.store_us);
     oracle_init(s);
     if (shell_start(s) != SMQTT_OK) {
         sim_fail(s, "The broker does not start.");
@@ -225,10 +252,14 @@ bool sim_run(struct sim *s)
     for (unsigned n = (unsigned)sim_below(s, 3); n != 0; n--) {
         sim_at(s, sim_below(s, 20000000), EV_RELOAD, 0, 0);
     }
+    if (s->plan.ill) {
+        sim_at(s, sim_below(s, 2000000), EV_STORE, 0, 0);
+    }
     while (is_busy(s) && s->now_us < RUN_US && pass(s, 100000)) {
     }
     get_well(s);
     for (unsigned n = 0; n < CALM_US / 1000000 && pass(s, 1000000); n++) {
+        check_rows(s);
     }
     if (!s->failed) {
         oracle_check_end(s);

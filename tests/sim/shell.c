@@ -160,7 +160,7 @@ static void read_round(struct sim *s, unsigned i)
 static void give(struct sim *s, unsigned i)
 {
     struct shell *sh = &s->shells[i];
-    disk_give(s, smq_worker_take_writes(sh->w));
+    sim_disk_give(s, smq_worker_take_writes(sh->w));
     sh->stuck = false;
     for (unsigned to = 0; to < s->plan.workers; to++) {
         struct lane *lane = &s->lanes[i][to];
@@ -410,6 +410,21 @@ void shell_reload(struct sim *s)
         smq_worker_configure(s->shells[i].w, &s->configs[next], s->now);
         shell_wake(s, i);
     }
+}
+
+bool shell_is_quiet(const struct sim *s)
+{
+    for (unsigned i = 0; i < s->plan.workers; i++) {
+        const struct shell *sh = &s->shells[i];
+        bool busy = sh->phase != PHASE_SLEEP || sh->w->writes != NULL || sh->w->mark != sh->w->n_written;
+        for (unsigned to = 0; to < s->plan.workers && !busy; to++) {
+            busy = lane_waits(&s->lanes[i][to]) != 0;
+        }
+        if (busy) {
+            return false;
+        }
+    }
+    return true;
 }
 
 void shell_show(const struct sim *s)

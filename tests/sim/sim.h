@@ -167,10 +167,11 @@ struct actor {
 /** What a seed is made of: drawn at the start, shown with VERBOSE. */
 struct plan {
     unsigned workers, actors, groups, steps;
-    bool store, crashes, secure, tight, shared_ids;
+    bool store, ill, crashes, secure, tight, shared_ids;
     uint32_t cut_permille;   /* of the acts of a client are cuts */
     uint32_t delay_us;       /* of bytes, mean */
     uint32_t stall_permille; /* of the phases of a worker take long */
+    uint32_t store_us;       /* a commit takes, mean */
     uint32_t ring;           /* places of a ring */
     uint32_t down_limit;     /* bytes of a socket's buffer */
 };
@@ -182,7 +183,7 @@ struct plan {
         X(unsubscribes) X(published) X(acknowledged) X(delivered) X(repeated) X(retained_seen) X(wills_armed)          \
             X(wills_fired) X(wills_cancelled) X(sessions_resumed) X(sessions_new) X(sessions_expired)                  \
                 X(expired_messages) X(shared_delivered) X(slow_readers) X(handovers) X(stalls) X(rings_full) X(paused) \
-                    X(reloads) X(commits) X(failed_commits) X(crashes) X(sealed) X(opened) X(receipts) X(handshakes)   \
+                    X(reloads) X(commits) X(failed_commits) X(looks_at_rows) X(crashes) X(sealed) X(opened) X(receipts) X(handshakes)   \
                         X(large) X(queue_drops) X(raw)
 
 struct counts {
@@ -219,7 +220,7 @@ struct sim {
     struct link links[LINKS_MAX];
     struct actor actors[ACTORS_MAX];
     unsigned n_actors;
-    struct disk disk;
+    struct sim_disk disk;
     struct oracle oracle;
 };
 
@@ -278,6 +279,8 @@ void shell_on_turn(struct sim *s, unsigned worker);
 void shell_on_handover(struct sim *s, struct link *l);
 void shell_reload(struct sim *s);
 void shell_on_told(struct sim *s, unsigned worker);
+/** Does nobody do anything, and is nothing on its way? */
+bool shell_is_quiet(const struct sim *s);
 /** Prints where everything stands. */
 void shell_show(const struct sim *s);
 
