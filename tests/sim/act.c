@@ -21,7 +21,7 @@ void actor_subscribe(struct sim *s, struct actor *a, unsigned filter, uint8_t op
 {
     struct smqtt_subscription sub = {smq_span_str(oracle_filters[filter]), options};
     uint64_t token = 0;
-    if (is_asking(a, filter) || smqtt_client_subscribe(a->c, &sub, 1, &token, s->now) != SMQTT_OK) {
+    if (is_asking(a, filter) || smqtt_client_subscribe(a->c, &sub, 1, &token, s->client_now) != SMQTT_OK) {
         return;
     }
     s->counts->subscribes++;
@@ -38,7 +38,7 @@ static void unsubscribe(struct sim *s, struct actor *a)
     struct smqtt_span span = smq_span_str(oracle_filters[filter]);
     uint64_t token = 0;
     if (a->kind != ACTOR_PEER || is_asking(a, filter) ||
-        smqtt_client_unsubscribe(a->c, &span, 1, &token, s->now) != SMQTT_OK) {
+        smqtt_client_unsubscribe(a->c, &span, 1, &token, s->client_now) != SMQTT_OK) {
         return;
     }
     s->counts->unsubscribes++;
@@ -93,7 +93,7 @@ static void publish(struct sim *s, struct actor *a)
     oracle_payload(s, msg, payload);
     uint64_t token = 0;
     if (smqtt_client_publish(a->c, smq_span_str(oracle_topics[topic]), smq_span_of(payload, size), &options, &token,
-                             s->now) != SMQTT_OK) {
+                             s->client_now) != SMQTT_OK) {
         oracle_unpublish(s, msg);
         return;
     }
@@ -114,7 +114,7 @@ static void leave(struct sim *s, struct actor *a)
     uint32_t expiry_s = sim_below(s, 2) == 0 ? 0 : 2;
     props[4] = (uint8_t)expiry_s;
     uint8_t reason = a->version == SMQTT_V5 && sim_below(s, 3) == 0 ? 4 : 0;
-    if (smqtt_client_disconnect_props(a->c, reason, smq_span_of(props, says ? 5 : 0), s->now) != SMQTT_OK) {
+    if (smqtt_client_disconnect_props(a->c, reason, smq_span_of(props, says ? 5 : 0), s->client_now) != SMQTT_OK) {
         return;
     }
     s->counts->disconnects++;

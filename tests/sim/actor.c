@@ -145,7 +145,7 @@ void actor_on_connect(struct sim *s, struct actor *a)
     link_of(s, a)->will = a->will;
     sim_trace(s, "actor %llu connects over link %llu, clean %llu", a->index, (uint64_t)a->link, a->clean);
     oracle_connecting(s, a);
-    if (smqtt_client_connect(a->c, s->now) != SMQTT_OK) {
+    if (smqtt_client_connect(a->c, s->client_now) != SMQTT_OK) {
         sim_fail(s, "The client of actor %u did not connect.", a->index);
         return;
     }
@@ -170,7 +170,9 @@ void actor_lost(struct sim *s, struct actor *a, bool orderly)
         return;
     }
     sim_trace(s, "actor %llu sees its connection end, orderly %llu", a->index, orderly, 0);
-    smqtt_client_lost(a->c, orderly ? SMQTT_OK : SMQTT_E_IO, s->now);
+    bool heard = l->consumed != 0 || !l->broker_done; /* the broker may know of this connection */
+    bool lives = !l->broker_done;
+    smqtt_client_lost(a->c, orderly ? SMQTT_OK : SMQTT_E_IO, s->client_now);
     actor_pump(s, a);
     a->link = -1;
     a->state = ACTOR_DOWN;
@@ -180,13 +182,13 @@ void actor_lost(struct sim *s, struct actor *a, bool orderly)
     }
     l->client_done = true;
     link_settle(s, l);
-    oracle_ended(s, a);
+    oracle_ended(s, a, heard, lives);
     draw_return(s, a);
 }
 
 void actor_feed(struct sim *s, struct actor *a, const uint8_t *data, size_t len)
 {
-    smqtt_client_feed(a->c, smq_span_of(data, len), s->now);
+    smqtt_client_feed(a->c, smq_span_of(data, len), s->client_now);
     actor_pump(s, a);
 }
 
@@ -286,14 +288,14 @@ static void send_output(struct sim *s, struct actor *a)
     struct smqtt_span out = smqtt_client_output(a->c);
     if (l != NULL && out.len != 0) {
         link_write(s, l, out.data, out.len);
-        smqtt_client_sent(a->c, out.len, s->now);
+        smqtt_client_sent(a->c, out.len, s->client_now);
     }
 }
 
 static void set_timer(struct sim *s, struct actor *a)
 {
     smqtt_ms at = smqtt_client_deadline(a->c);
-    uint64_t at_us = at > s->now.mono ? s->now_us + (at - s->now.mono) * 1000 : s->now_us + 1;
+    uint64_t at_us = at > s->client_now.mono ? s->now_us + (at - s->client_now.mono) * 1000 : s->now_us + 1;
     if (at != SMQTT_NEVER && (a->timer_us == 0 || at_us < a->timer_us)) {
         a->timer_us = at_us;
         sim_at(s, at_us - s->now_us, EV_TICK, a->index, 0);
@@ -323,7 +325,7 @@ void actor_on_tick(struct sim *s, struct actor *a)
 {
     a->timer_us = 0;
     if (a->c != NULL) {
-        smqtt_client_tick(a->c, s->now);
+        smqtt_client_tick(a->c, s->client_now);
         actor_pump(s, a);
     }
 }

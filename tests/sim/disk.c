@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/internal.h"
 #include "sim.h"
 
 void sim_disk_init(struct sim *s, uint32_t slow_us)
@@ -190,7 +191,7 @@ static void apply(struct sim *s, const struct smq_writes *writes)
         smq_worker_fetched(sh->w, f, s->now);
         shell_wake(s, writes->worker);
     }
-    sh->told = writes->number;
+    sh->told = s->disk.committed[writes->worker] = writes->number;
     sim_at(s, 1 + sim_below(s, 50), EV_TOLD, writes->worker, s->life);
 }
 
@@ -205,7 +206,7 @@ void sim_disk_on_commit(struct sim *s)
         return;
     }
     s->counts->commits++;
-    for (bool more = d->first != NULL; more;) {
+    for (bool more = d->until != NULL; more;) {
         struct smq_writes *writes = d->first;
         more = writes != d->until;
         d->first = writes->next;
@@ -217,8 +218,29 @@ void sim_disk_on_commit(struct sim *s)
     begin(s);
 }
 
+struct mark sim_disk_mark(const struct sim *s, unsigned worker)
+{
+    return (struct mark){
+        .number = s->shells[worker].w->n_written, .life = s->life, .worker = (uint8_t)worker, .was_lost = false};
+}
+
+bool sim_disk_lost(const struct sim *s, const struct mark *mark)
+{
+    return mark->life == s->life && s->disk.committed[mark->worker] < mark->number;
+}
+
+void sim_disk_commit(struct sim *s)
+{
+    bool ill = s->disk.ill;
+    s->disk.ill = false;
+    s->disk.until = s->disk.last;
+    sim_disk_on_commit(s);
+    s->disk.ill = ill;
+}
+
 void sim_disk_crash(struct sim *s)
 {
     drop_given(&s->disk);
     s->disk.busy = false;
+    memset(s->disk.committed, 0, sizeof s->disk.committed);
 }

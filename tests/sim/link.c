@@ -97,6 +97,9 @@ void link_on_up(struct sim *s, struct link *l)
         link_close(s, l, true);
         return;
     }
+    if (l->conn == NULL && !l->handed) {
+        l->worker %= (uint8_t)s->plan.workers; /* there may be fewer than when it began */
+    }
     l->arrived += part(s, l->up.len - l->arrived);
     l->has_news = true;
     if (l->arrived < l->up.len) {

@@ -9,7 +9,7 @@
 
 struct args {
     uint64_t from, to;
-    struct plan plan; /* what is given overrides what is drawn */
+    struct plan plan;                  /* what is given overrides what is drawn */
     bool verbose, has_coverage, twice; /* twice: and compare the traces */
 };
 

@@ -65,6 +65,21 @@ static void forget(struct sim *s, struct actor *a)
     memset(o->sessions[a->index].last, 0, sizeof o->sessions[a->index].last);
 }
 
+/* The session may be the old one or a new one. */
+static void doubt(struct sim *s, const struct actor *a)
+{
+    struct oracle *o = &s->oracle;
+    for (uint32_t i = 0; i < o->n; i++) {
+        o->msgs[i].owed &= ~bit(a);
+        o->msgs[i].expected &= ~bit(a);
+    }
+    for (unsigned f = 0; f < FILTERS; f++) {
+        struct sub *sub = &o->sessions[a->index].subs[f];
+        sub->there = sub->there == SURELY ? MAYBE : sub->there;
+        sub->qos = 0;
+    }
+}
+
 /* Its client is a new one, which does not know what it got with QoS 2. */
 static void forget_got(struct sim *s, const struct actor *a)
 {
@@ -85,7 +100,8 @@ static enum surely is_there(const struct sim *s, const struct session *se, uint6
         return SURELY_NOT;
     }
     bool may_end = se->online ? se->expiry_min_s == 0 : s->now_us + SLACK_US > se->away_us + life_us(se->expiry_min_s);
-    bool must_end = se->online ? se->expiry_max_s == 0 : sent_us > se->away_us + life_us(se->expiry_max_s) + SLACK_US;
+    bool must_end =
+        se->online ? se->expiry_max_s == 0 : sent_us > se->away_late_us + life_us(se->expiry_max_s) + SLACK_US;
     if (!se->online && se->expiry_max_s == 0) {
         must_end = true;
     }
@@ -139,7 +155,7 @@ void oracle_connected(struct sim *s, struct actor *a, bool present)
     se->may_get_twice = false;
     se->there = SURELY;
     se->connected = se->online = true;
-    se->expiry_min_s = se->expiry_max_s = se->asks_expiry_s;
+    se->expiry_min_s = se->expiry_max_s = se->expiry_before_s = se->asks_expiry_s;
     se->up_us = s->now_us;
     se->will = a->will;
     if (a->will != MSG_NONE && o->msgs[a->will].will == WILL_MAY) {
@@ -148,22 +164,23 @@ void oracle_connected(struct sim *s, struct actor *a, bool present)
     }
 }
 
-void oracle_ended(struct sim *s, struct actor *a)
+void oracle_ended(struct sim *s, struct actor *a, bool heard, bool lives)
 {
     struct session *se = &s->oracle.sessions[a->index];
     s->oracle.clock++;
     for (unsigned f = 0; f < FILTERS; f++) {
         se->subs[f].asking = false;
     }
-    if (!se->connected) { /* the broker may have read its CONNECT, or not */
+    if (!se->connected && heard) { /* the broker may have read its CONNECT, or not */
         oracle_will_unsure(s, a->index);
-        if (se->clean) {
-            forget(s, a);
+        bool stays = is_there(s, se, se->asked_us) == SURELY && !se->clean;
+        se->there = stays ? SURELY : MAYBE;
+        if (!stays) {
+            doubt(s, a);
         }
-        se->there = se->there == SURELY && !se->clean ? SURELY : MAYBE;
         se->expiry_min_s = se->asks_expiry_s < se->expiry_min_s ? se->asks_expiry_s : se->expiry_min_s;
         se->expiry_max_s = se->asks_expiry_s > se->expiry_max_s ? se->asks_expiry_s : se->expiry_max_s;
-        se->online = true; /* until the broker sees its end, if it ever saw its begin */
+        se->online = se->online || lives; /* until the broker sees its end, if it ever saw its begin */
         se->there = se->expiry_min_s == 0 ? MAYBE : se->there;
     }
     se->connected = false;
@@ -177,12 +194,14 @@ void oracle_gone(struct sim *s, const struct link *l, bool current)
     if (heard && l->says_expiry && current) {
         se->expiry_min_s = se->expiry_max_s = l->expiry_s;
     }
+    se->expiry_before_s = se->asks_expiry_s;
     if (l->will != MSG_NONE) {
-        oracle_will_ended(s, l->actor, l->will, heard && !l->says_will, current);
+        oracle_will_ended(s, l, heard && !l->says_will, current);
     }
     if (current) {
         se->online = false;
-        se->away_us = s->now_us;
+        se->away_us = se->away_late_us = s->now_us;
+        se->gone = sim_disk_mark(s, l->worker);
     }
 }
 
@@ -272,12 +291,32 @@ void oracle_unsubscribed(struct sim *s, struct actor *a, unsigned filter)
 
 /* ------------------------------------------------------------ crashes */
 
+/* What a group gave to a member whose session is not stored ends with that session in a crash. */
+static void excuse_groups(struct sim *s)
+{
+    struct oracle *o = &s->oracle;
+    uint8_t groups = 0;
+    for (unsigned i = 0; i < s->n_actors; i++) {
+        const struct actor *a = &s->actors[i];
+        bool may_end = o->sessions[i].there != SURELY_NOT && o->sessions[i].expiry_min_s == 0;
+        groups |= a->kind == ACTOR_MEMBER && may_end ? (uint8_t)(1u << a->group) : 0;
+    }
+    for (uint32_t i = 0; i < o->n; i++) {
+        o->msgs[i].groups &= (uint8_t)(o->msgs[i].got_groups | ~groups);
+    }
+}
+
 void oracle_crashed(struct sim *s)
 {
+    excuse_groups(s);
     struct oracle *o = &s->oracle;
     o->clock++;
     o->crashed = o->clock;
     o->crashed_us = s->now_us;
+    for (unsigned i = 0; i < s->n_actors; i++) {
+        o->sessions[i].gone.was_lost = sim_disk_lost(s, &o->sessions[i].gone);
+    }
+    oracle_wills_crashed(s);
 }
 
 void oracle_restarted(struct sim *s)
@@ -287,7 +326,18 @@ void oracle_restarted(struct sim *s)
         struct session *se = &o->sessions[i];
         if (se->online) {
             se->online = false;
-            se->away_us = s->now_us;
+            se->away_us = se->away_late_us = s->now_us;
+            oracle_will_restarted(s, i);
+        }
+        if (se->old_will != MSG_NONE) {
+            o->msgs[se->old_will].late_us = s->now_us + (uint64_t)o->msgs[se->old_will].delay_s * 1000000;
+        }
+        if (se->gone.was_lost) { /* that it went away, and for how long */
+            se->away_late_us = s->now_us;
+        }
+        if (se->gone.was_lost && se->expiry_before_s > se->expiry_max_s) {
+            se->expiry_max_s = se->expiry_before_s;
+            se->there = se->there == SURELY ? MAYBE : se->there;
         }
     }
 }

@@ -27,12 +27,21 @@ enum will_state {
     WILL_CANCELLED /* it never fires */
 };
 
+/** What a worker had written when something happened. */
+struct mark {
+    uint64_t number;
+    uint32_t life; /* of the broker */
+    uint8_t worker;
+    bool was_lost; /* a crash came before it was committed */
+};
+
 struct msg {
-    uint64_t owed, got, got2; /* sessions that must get it, that have got it, and with QoS 2 */
-    uint64_t expected;        /* who was to get it when it was published */
-    uint64_t asked, acked;    /* turns of the oracle's clock; acked 0: not yet */
-    uint64_t asked_us, acked_us, will_us;
-    uint64_t ended; /* will: clock when its connection ended */
+    uint64_t owed, got, got2;                      /* sessions that must get it, that have got it, and with QoS 2 */
+    uint64_t expected;                             /* who was to get it when it was published */
+    uint64_t asked, acked;                         /* turns of the oracle's clock; acked 0: not yet */
+    uint64_t asked_us, acked_us, will_us, late_us; /* late: when a will fires at the latest */
+    struct mark mark;                              /* will: when it was cancelled */
+    uint64_t ended;                                /* will: clock when its connection ended */
     uint32_t size, expiry_s, delay_s;
     uint8_t actor, topic, qos, will;
     uint8_t groups, got_groups, got_groups2; /* bits of shared groups */
@@ -60,7 +69,10 @@ struct session {
     bool may_get_twice;                  /* its client forgot what it had */
     uint32_t expiry_min_s, expiry_max_s; /* in force */
     uint32_t asks_expiry_s;
-    uint64_t away_us; /* since when the broker knows that it is away */
+    uint64_t away_us;         /* since when the broker knows that it is away, */
+    uint64_t away_late_us;    /* or, as a crash may have made it forget, thinks so */
+    uint32_t expiry_before_s; /* before its DISCONNECT changed it */
+    struct mark gone;         /* of its end */
     uint64_t asked_us, up_us;
     struct sub subs[FILTERS];
     uint64_t last[SESSIONS][TOPICS][3][3]; /* asked + 1 of the newest by publisher, topic, QoS sent and got */
@@ -91,8 +103,9 @@ void oracle_free(struct sim *s);
 /* what clients do */
 void oracle_connecting(struct sim *s, struct actor *a);
 void oracle_connected(struct sim *s, struct actor *a, bool present);
-/** The client sees its connection end. */
-void oracle_ended(struct sim *s, struct actor *a);
+/** The client sees its connection end. heard: the broker may know of it; lives: and has not
+ * seen its end. */
+void oracle_ended(struct sim *s, struct actor *a, bool heard, bool lives);
 /** A new message of this actor; its number. */
 uint32_t oracle_publish(struct sim *s, struct actor *a, unsigned topic, uint8_t qos, bool retain, uint32_t size,
                         uint32_t expiry_s);
@@ -115,8 +128,11 @@ void oracle_restarted(struct sim *s);
 
 /* wills (oracle_will.c) */
 uint32_t oracle_will(struct sim *s, struct actor *a, unsigned topic, uint8_t qos, uint32_t delay_s);
-void oracle_will_ended(struct sim *s, unsigned actor, uint32_t will, bool said, bool current);
+void oracle_will_ended(struct sim *s, const struct link *l, bool said, bool current);
 /** The session of this actor goes on (resumed) or ends: what becomes of a will that waits? */
+/** The broker was killed, and started again. */
+void oracle_wills_crashed(struct sim *s);
+void oracle_will_restarted(struct sim *s, unsigned actor);
 void oracle_will_back(struct sim *s, unsigned actor, bool resumed);
 /** A connection came and went, and nobody knows whether the broker heard of it. */
 void oracle_will_unsure(struct sim *s, unsigned actor);

@@ -158,7 +158,7 @@ static void check_expiry(struct sim *s, const struct actor *a, const struct msg 
 {
     const struct session *se = &s->oracle.sessions[a->index];
     uint64_t since = m->acked != 0 ? m->acked_us : s->now_us;
-    if (m->expiry_s != 0 && !dup && se->up_us > since + (uint64_t)m->expiry_s * 1000000 + SLACK_US) {
+    if (m->expiry_s != 0 && !dup && se->asked_us > since + (uint64_t)m->expiry_s * 1000000 + SLACK_US) {
         sim_fail(s, "Actor %u gets message %u, which expired before it came back.", a->index,
                  (unsigned)(m - s->oracle.msgs));
     }

@@ -22,9 +22,10 @@ static void must_fire(struct sim *s, uint32_t will)
 }
 
 /* It surely does not any more, unless it may have already. */
-static void cancel(struct sim *s, uint32_t will)
+static void cancel(struct sim *s, uint32_t will, unsigned worker)
 {
     struct msg *m = &s->oracle.msgs[will];
+    m->mark = sim_disk_mark(s, worker);
     m->will = WILL_CANCELLED;
     m->owed = 0;
     s->counts->wills_cancelled++;
@@ -33,18 +34,20 @@ static void cancel(struct sim *s, uint32_t will)
     }
 }
 
-void oracle_will_ended(struct sim *s, unsigned actor, uint32_t will, bool said, bool current)
+void oracle_will_ended(struct sim *s, const struct link *l, bool said, bool current)
 {
+    unsigned actor = l->actor;
+    uint32_t will = l->will;
     struct session *se = &s->oracle.sessions[actor];
     struct msg *m = &s->oracle.msgs[will];
     if (m->will != WILL_ARMED) {
         if (said && m->will == WILL_MAY) {
-            cancel(s, will);
+            cancel(s, will, l->worker);
         }
         return;
     }
     if (said) {
-        cancel(s, will);
+        cancel(s, will, l->worker);
         return;
     }
     oracle_owe(s, will);
@@ -57,7 +60,7 @@ void oracle_will_ended(struct sim *s, unsigned actor, uint32_t will, bool said, 
         m->will = WILL_MAY; /* taken over: CONNACK of the new connection tells more than we know */
     } else {
         m->will = WILL_DUE;
-        m->will_us = s->now_us + (uint64_t)wait_s * 1000000;
+        m->will_us = m->late_us = s->now_us + (uint64_t)wait_s * 1000000;
         se->old_will = will;
     }
 }
@@ -71,10 +74,11 @@ void oracle_will_back(struct sim *s, unsigned actor, bool resumed)
         return;
     }
     struct msg *m = &s->oracle.msgs[will];
-    if (!resumed || se->asked_us > m->will_us + SLACK_US) {
+    if (!resumed || se->asked_us > m->late_us + SLACK_US) {
         must_fire(s, will);
     } else if (s->now_us + SLACK_US < m->will_us) {
-        cancel(s, will);
+        cancel(s, will, 0);
+        m->mark = (struct mark){0}; /* CONNACK says that it is committed */
     } else {
         m->will = WILL_MAY;
     }
@@ -89,12 +93,44 @@ void oracle_will_unsure(struct sim *s, unsigned actor)
     }
 }
 
+/* That it fires no more may not have been committed: only what the client was told then counts. */
+void oracle_wills_crashed(struct sim *s)
+{
+    for (uint32_t i = 0; i < s->oracle.n; i++) {
+        struct msg *m = &s->oracle.msgs[i];
+        if (m->will == WILL_CANCELLED && sim_disk_lost(s, &m->mark)) {
+            m->will = WILL_MAY;
+        }
+    }
+}
+
+/* A client that was connected when the broker was killed is away since it was started. */
+void oracle_will_restarted(struct sim *s, unsigned actor)
+{
+    struct session *se = &s->oracle.sessions[actor];
+    struct msg *m = se->will != MSG_NONE ? &s->oracle.msgs[se->will] : NULL;
+    if (m == NULL || m->will != WILL_ARMED) {
+        return;
+    }
+    uint32_t wait_s = m->delay_s < se->expiry_min_s ? m->delay_s : se->expiry_min_s;
+    oracle_owe(s, se->will);
+    if (se->expiry_min_s == 0) {
+        m->will = WILL_MAY; /* nothing of its session was stored */
+    } else if (wait_s == 0) {
+        must_fire(s, se->will);
+    } else {
+        m->will = WILL_DUE;
+        m->will_us = m->late_us = s->now_us + (uint64_t)wait_s * 1000000;
+        se->old_will = se->will;
+    }
+}
+
 void oracle_wills_tick(struct sim *s)
 {
     for (unsigned i = 0; i < s->n_actors; i++) {
         struct session *se = &s->oracle.sessions[i];
         if (se->old_will != MSG_NONE && s->oracle.msgs[se->old_will].will == WILL_DUE &&
-            s->now_us > s->oracle.msgs[se->old_will].will_us + SLACK_US) {
+            s->now_us > s->oracle.msgs[se->old_will].late_us + SLACK_US) {
             must_fire(s, se->old_will);
             se->old_will = MSG_NONE;
         }

@@ -6,16 +6,18 @@
 #include "../unit/broker/rows_check.h"
 #include "sim.h"
 
-enum { LATE_US = 10000000, CALM_US = 100000000, RUN_US = 1500000000 };
+enum { LATE_US = 10000000, CALM_US = 100000000, RUN_US = 1500000000, LIVES_MAX = 8 };
 
 static void draw_plan(struct sim *s)
 {
     struct plan *p = &s->plan;
     static const uint32_t delays_us[] = {20, 200, 2000, 20000};
+    static const uint32_t crashes_us[] = {300000, 3000000, 20000000};
     static const uint32_t stores_us[] = {20, 300, 3000, 40000};
     static const uint32_t limits[] = {200, 2000, 65536};
     unsigned workers = 1 + (unsigned)sim_below(s, WORKERS_MAX);
-    p->workers = p->workers != 0 ? p->workers : workers;
+    p->is_fixed = p->workers != 0;
+    p->workers = p->is_fixed ? p->workers : workers;
     p->steps = p->steps != 0 ? p->steps : 150 + (unsigned)sim_below(s, 250);
     p->actors = 4 + (unsigned)sim_below(s, 6);
     p->groups = (unsigned)sim_below(s, GROUPS + 1);
@@ -26,6 +28,7 @@ static void draw_plan(struct sim *s)
     p->down_limit = limits[sim_below(s, 3)];
     p->store = sim_below(s, 3) != 0;
     p->store_us = stores_us[sim_below(s, 4)];
+    p->crash_us = p->store && sim_below(s, 3) != 0 ? crashes_us[sim_below(s, 3)] : 0;
     p->ill = p->store && sim_below(s, 4) == 0;
 }
 
@@ -95,6 +98,42 @@ static void on_link(struct sim *s, const struct event *ev)
     }
 }
 
+/* Whatever the workers knew is gone; what was committed is there. */
+static void crash(struct sim *s)
+{
+    if (!s->up || s->ending) {
+        return;
+    }
+    sim_trace(s, "the broker is killed, %llu rows are on the disk", s->disk.d.n, 0, 0);
+    s->counts->crashes++;
+    oracle_crashed(s);
+    shell_stop(s);
+    sim_disk_crash(s);
+    if (s->broker_mem.blocks != 0) {
+        sim_fail(s, "%zu blocks with %zu bytes of the broker are left after a crash.", s->broker_mem.blocks,
+                 s->broker_mem.live);
+    }
+    sim_at(s, 1 + sim_below(s, sim_below(s, 4) == 0 ? 5000000 : 20000), EV_RESTART, 0, 0);
+}
+
+static void restart(struct sim *s)
+{
+    s->mono_offset += sim_below(s, 1000000);
+    s->now.mono = s->client_now.mono + s->mono_offset;
+    if (sim_below(s, 3) == 0 && !s->plan.is_fixed) {
+        s->plan.workers = 1 + (unsigned)sim_below(s, WORKERS_MAX);
+    }
+    sim_trace(s, "the broker starts with %llu workers", s->plan.workers, 0, 0);
+    if (shell_start(s) != SMQTT_OK) {
+        sim_fail(s, "The broker does not start from its store.");
+        return;
+    }
+    oracle_restarted(s);
+    if (s->life < LIVES_MAX) {
+        sim_at(s, sim_below(s, s->plan.crash_us), EV_CRASH, 0, 0);
+    }
+}
+
 static void on_event(struct sim *s, const struct event *ev)
 {
     struct actor *a = &s->actors[ev->who % ACTORS_MAX];
@@ -140,7 +179,10 @@ static void on_event(struct sim *s, const struct event *ev)
         sim_at(s, sim_below(s, s->disk.ill ? 3000000 : 10000000), EV_STORE, 0, 0);
         break;
     case EV_CRASH:
+        crash(s);
+        break;
     case EV_RESTART:
+        restart(s);
         break;
     }
 }
@@ -251,6 +293,9 @@ bool sim_run(struct sim *s)
     make_actors(s);
     for (unsigned n = (unsigned)sim_below(s, 3); n != 0; n--) {
         sim_at(s, sim_below(s, 20000000), EV_RELOAD, 0, 0);
+    }
+    if (s->plan.crash_us != 0) {
+        sim_at(s, sim_below(s, s->plan.crash_us), EV_CRASH, 0, 0);
     }
     if (s->plan.ill) {
         sim_at(s, sim_below(s, 2000000), EV_STORE, 0, 0);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/internal.h"
+#include "broker/recover.h"
 #include "sim.h"
 
 enum { ROUNDS_MOST = 64, CLOSING_US = 5000000 };
@@ -341,7 +342,34 @@ static bool fill_random(void *ctx, uint8_t *out, size_t len)
     return true;
 }
 
-smqtt_err shell_start(struct sim *s)
+/* From the rows to sessions, queues and all the rest. */
+static smqtt_err recover(struct sim *s)
+{
+    struct smq_worker *workers[WORKERS_MAX];
+    struct smq_recovery *r = NULL;
+    struct smq_recovery_counts found;
+    for (unsigned i = 0; i < s->plan.workers; i++) {
+        workers[i] = s->shells[i].w;
+    }
+    SMQ_TRY(smq_recovery_new(workers, s->plan.workers, &s->broker_mem.mem, s->now, &r));
+    smqtt_err err = SMQTT_OK;
+    for (size_t i = 0; i < s->disk.d.n && err == SMQTT_OK; i++) {
+        const struct disk_row *row = &s->disk.d.rows[i];
+        err = smq_recovery_row(r, smq_span_of(row->key, row->key_len), smq_span_of(row->value, row->value_len));
+    }
+    if (err == SMQTT_OK) {
+        err = smq_recovery_finish(r, &found);
+        sim_trace(s, "recovered %llu sessions, %llu messages, %llu rows dropped", found.sessions,
+                  found.queued + found.in_flight, found.dropped);
+    }
+    smq_recovery_free(r);
+    for (unsigned i = 0; i < s->plan.workers; i++) {
+        sim_disk_give(s, smq_worker_take_writes(s->shells[i].w));
+    }
+    return err;
+}
+
+static smqtt_err make_workers(struct sim *s)
 {
     struct smq_worker_env env = {.mem = &s->broker_mem.mem,
                                  .rng = {fill_random, s},
@@ -355,10 +383,27 @@ smqtt_err shell_start(struct sim *s)
         s->shells[i] = (struct shell){.phase = PHASE_SLEEP, .generation = s->shells[i].generation + 1};
         SMQ_TRY(smq_worker_new(&env, &s->configs[s->config], s->now, &s->shells[i].w));
     }
-    s->up = true;
+    return SMQTT_OK;
+}
+
+smqtt_err shell_start(struct sim *s)
+{
     s->life++;
+    SMQ_TRY(make_workers(s));
+    if (s->plan.store) {
+        SMQ_TRY(recover(s));
+        if (sim_below(s, 8) == 0) { /* it is killed before that is committed, and begins again */
+            shell_stop(s);
+            sim_disk_crash(s);
+            s->life++;
+            SMQ_TRY(make_workers(s));
+            SMQ_TRY(recover(s));
+        }
+        sim_disk_commit(s);
+    }
+    s->up = true;
     for (unsigned i = 0; i < s->plan.workers; i++) {
-        sleep_until_deadline(s, i);
+        next_phase(s, i, PHASE_SOCKETS);
     }
     return SMQTT_OK;
 }

@@ -167,24 +167,26 @@ struct actor {
 /** What a seed is made of: drawn at the start, shown with VERBOSE. */
 struct plan {
     unsigned workers, actors, groups, steps;
-    bool store, ill, crashes, secure, tight, shared_ids;
+    bool is_fixed, store, ill, secure, tight, shared_ids;
     uint32_t cut_permille;   /* of the acts of a client are cuts */
     uint32_t delay_us;       /* of bytes, mean */
     uint32_t stall_permille; /* of the phases of a worker take long */
+    uint32_t crash_us;       /* between two crashes, mean */
     uint32_t store_us;       /* a commit takes, mean */
     uint32_t ring;           /* places of a ring */
     uint32_t down_limit;     /* bytes of a socket's buffer */
 };
 
 /** What happened in all runs: coverage. */
-#define COUNTS(X)                                                                                                      \
-    X(runs)                                                                                                            \
-    X(events) X(connects) X(refused) X(disconnects) X(cuts) X(takeovers) X(restarts_of_apps) X(subscribes)             \
-        X(unsubscribes) X(published) X(acknowledged) X(delivered) X(repeated) X(retained_seen) X(wills_armed)          \
-            X(wills_fired) X(wills_cancelled) X(sessions_resumed) X(sessions_new) X(sessions_expired)                  \
-                X(expired_messages) X(shared_delivered) X(slow_readers) X(handovers) X(stalls) X(rings_full) X(paused) \
-                    X(reloads) X(commits) X(failed_commits) X(looks_at_rows) X(crashes) X(sealed) X(opened) X(receipts) X(handshakes)   \
-                        X(large) X(queue_drops) X(raw)
+#define COUNTS(X)                                                                                                \
+    X(runs)                                                                                                      \
+    X(events)                                                                                                    \
+    X(connects) X(refused) X(disconnects) X(cuts) X(takeovers) X(restarts_of_apps) X(subscribes) X(unsubscribes) \
+        X(published) X(acknowledged) X(delivered) X(repeated) X(retained_seen) X(wills_armed) X(wills_fired)     \
+            X(wills_cancelled) X(sessions_resumed) X(sessions_new) X(sessions_expired) X(expired_messages)       \
+                X(shared_delivered) X(slow_readers) X(handovers) X(stalls) X(rings_full) X(paused) X(reloads)    \
+                    X(commits) X(failed_commits) X(looks_at_rows) X(crashes) X(sealed) X(opened) X(receipts)     \
+                        X(handshakes) X(large) X(queue_drops) X(raw)
 
 struct counts {
 #define COUNT(name) uint64_t name;
@@ -196,7 +198,8 @@ struct sim {
     uint64_t seed, rng[4];
     struct plan plan;
     uint64_t now_us, calm_us;
-    struct smqtt_now now;
+    struct smqtt_now now, client_now; /* the broker's clock begins anew when it does */
+    uint64_t mono_offset;
     struct event *heap;
     size_t n_heap, cap_heap;
     uint32_t n_events;
@@ -272,7 +275,7 @@ void link_settle(struct sim *s, struct link *l);
 
 /* shell.c */
 smqtt_err shell_start(struct sim *s);
-/** Throws the workers away. */
+/** Throws the workers away, as a crash does. */
 void shell_stop(struct sim *s);
 void shell_wake(struct sim *s, unsigned worker);
 void shell_on_turn(struct sim *s, unsigned worker);

@@ -77,8 +77,9 @@ void sim_at(struct sim *s, uint64_t delay_us, enum event_kind kind, unsigned who
 static void set_time(struct sim *s, uint64_t at_us)
 {
     s->now_us = at_us;
-    s->now.mono = 5000 + at_us / 1000;
-    s->now.wall = UINT64_C(1700000000000) + at_us / 1000;
+    s->client_now.mono = 5000 + at_us / 1000;
+    s->client_now.wall = s->now.wall = UINT64_C(1700000000000) + at_us / 1000;
+    s->now.mono = s->client_now.mono + s->mono_offset;
 }
 
 bool sim_next(struct sim *s, uint64_t until_us, struct event *out)
