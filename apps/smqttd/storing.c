@@ -8,11 +8,14 @@
 #include <smqtt/system.h>
 
 #include "base/mem.h"
+#include "broker/recover.h"
 #include "broker/rows.h"
 #include "net/clock.h"
 #include "store/open.h"
 
 #define STORE_NAME "smqtt.store"
+
+enum { PROGRESS_MS = 2000, PROGRESS_ROWS = 1024 };
 
 _Static_assert((int)SMQ_DURABILITY_FSYNC == (int)SMQ_COMMIT_FSYNC &&
                    (int)SMQ_DURABILITY_INTERVAL == (int)SMQ_COMMIT_INTERVAL &&
@@ -64,7 +67,7 @@ smqtt_err storing_open(struct storing *s, const struct smq_conf *conf, unsigned 
                        struct smq_why *why)
 {
     struct smq_store_found found = {.store = NULL};
-    *s = (struct storing){NULL, NULL, NULL};
+    *s = (struct storing){.committer = NULL};
     if (!conf->persistence) {
         return SMQTT_OK;
     }
@@ -88,7 +91,8 @@ smqtt_err storing_open(struct storing *s, const struct smq_conf *conf, unsigned 
         }
         return smq_why_set(why, err, "There is no memory.");
     }
-    if (!found.refuses) {
+    s->refuses = found.refuses;
+    if (!s->refuses) {
         tell_policy(s, conf, log);
     }
     return SMQTT_OK;
@@ -99,7 +103,7 @@ smqtt_err storing_identity(struct storing *s, const struct smqtt_store **out, st
     struct smq_store_why cause = {""};
     struct smqtt_rng rng = smqtt_system_rng();
     *out = NULL;
-    if (s->committer == NULL || smq_committer_store(s->committer) == NULL) {
+    if (s->committer == NULL || s->refuses) {
         return SMQTT_OK;
     }
     smqtt_err err = smq_identity_store_new(NULL, &rng, s->committer, &s->identity, &cause);
@@ -112,6 +116,80 @@ smqtt_err storing_identity(struct storing *s, const struct smqtt_store **out, st
 
 /* ---------------------------------------------------------------- recovery */
 
+/* Reading all rows. */
+struct reading {
+    struct smq_recovery *recovery;
+    const struct smq_log *log;
+    uint64_t rows;
+    smqtt_ms begun, said; /* monotonic */
+};
+
+static smqtt_err read_row(void *ctx, smq_span key, smq_span value)
+{
+    struct reading *r = ctx;
+    r->rows++;
+    if (r->rows % PROGRESS_ROWS == 0) {
+        smqtt_ms now = smq_clock_now().mono;
+        if (now - r->said >= PROGRESS_MS) {
+            r->said = now;
+            smq_log(r->log, SMQ_LOG_NOTICE, "Reading what was stored: %" PRIu64 " rows so far.", r->rows);
+        }
+    }
+    return smq_recovery_row(r->recovery, key, value);
+}
+
+static void tell_counts(const struct reading *r, const struct smq_recovery_counts *c)
+{
+    smqtt_ms took = smq_clock_now().mono - r->begun;
+    if (c->rows == 0) {
+        return;
+    }
+    smq_log(r->log, SMQ_LOG_NOTICE,
+            "What was stored is there again after %" PRIu64 ".%03" PRIu64 " s: %" PRIu64 " rows, %" PRIu64
+            " sessions, %" PRIu64 " subscriptions, %" PRIu64 " queued messages, %" PRIu64 " in flight, %" PRIu64
+            " retained; %" PRIu64 " sessions and %" PRIu64 " messages had expired.",
+            took / 1000, took % 1000, c->rows, c->sessions, c->subscriptions, c->queued, c->in_flight, c->retained,
+            c->ended, c->expired);
+    if (c->dropped != 0) {
+        smq_log(r->log, SMQ_LOG_WARN,
+                "%" PRIu64 " stored rows could not be read, or belonged to nothing: they are gone.", c->dropped);
+    }
+}
+
+static smqtt_err read_all(struct reading *r, struct smq_store *store, struct smq_why *why)
+{
+    struct smq_store_why cause = {""};
+    struct smq_recovery_counts counts = {0};
+    smqtt_err err = store->kind->each(store, (smq_span){NULL, 0}, read_row, r, &cause);
+    if (err == SMQTT_OK) {
+        err = smq_recovery_finish(r->recovery, &counts);
+    }
+    if (err != SMQTT_OK) {
+        return smq_why_set(why, err, "Cannot read what was stored: %s",
+                           cause.text[0] != 0 ? cause.text : smqtt_strerror(err));
+    }
+    tell_counts(r, &counts);
+    return SMQTT_OK;
+}
+
+static smqtt_err read_store(const struct storing *s, struct smq_crew *crew, const struct smq_log *log,
+                            struct smq_why *why)
+{
+    struct smq_worker *workers[SMQ_CREW_MAX];
+    struct smqtt_now now = smq_clock_now();
+    struct reading r = {.log = log, .begun = now.mono, .said = now.mono};
+    for (unsigned i = 0; i < smq_crew_count(crew); i++) {
+        workers[i] = smq_crew_worker(crew, i);
+    }
+    smqtt_err err = smq_recovery_new(workers, smq_crew_count(crew), NULL, now, &r.recovery);
+    if (err != SMQTT_OK) {
+        return smq_why_set(why, err, "Cannot read what was stored: %s.", smqtt_strerror(err));
+    }
+    err = read_all(&r, smq_committer_store(s->committer), why);
+    smq_recovery_free(r.recovery);
+    return err;
+}
+
 /* Who writes from now on, committed with the first of it. */
 static struct smq_writes *who_writes(const struct smq_crew *crew)
 {
@@ -123,9 +201,6 @@ static struct smq_writes *who_writes(const struct smq_crew *crew)
     smq_key_write_named(&key, SMQ_TABLE_META, smq_span_str(SMQ_META_WORKERS));
     smq_row_write_workers(&value, &row);
     struct smq_writes *writes = smq_writes_new(NULL, smq_crew_count(crew), 0);
-    for (uint8_t table = SMQ_TABLE_PASSED; writes != NULL && table < SMQ_TABLE_IDENTITY; table++) {
-        (void)!smq_writes_add(writes, SMQ_WRITE_DEL_PREFIX, smq_span_of(&table, 1), (smq_span){NULL, 0});
-    }
     if (writes != NULL && smq_writes_add(writes, SMQ_WRITE_PUT, smq_wr_span(&key), smq_wr_span(&value)) != SMQTT_OK) {
         smq_writes_free(writes);
         writes = NULL;
@@ -154,11 +229,11 @@ static smqtt_err give_first(struct storing *s, struct smq_crew *crew)
 smqtt_err storing_recover(struct storing *s, struct smq_crew *crew, const struct smq_log *log, struct smq_why *why)
 {
     smqtt_err err = SMQTT_OK;
-    (void)log;
     if (s->committer == NULL) {
         return SMQTT_OK;
     }
-    if (smq_committer_store(s->committer) != NULL) {
+    if (!s->refuses) {
+        SMQ_TRY(read_store(s, crew, log, why));
         err = give_first(s, crew);
     }
     if (err == SMQTT_OK) {
@@ -188,5 +263,5 @@ void storing_free(struct storing *s)
     smq_identity_store_free(s->identity);
     smq_committer_free(s->committer);
     free(s->path);
-    *s = (struct storing){NULL, NULL, NULL};
+    *s = (struct storing){.committer = NULL};
 }

@@ -8,6 +8,7 @@
 
 struct storing {
     struct smq_committer *committer;     /* NULL: nothing is stored */
+    bool refuses;                        /* what would have to be stored is refused */
     char *path;                          /* of the store; NULL: it has none */
     struct smq_identity_store *identity; /* NULL: the broker has none, or keeps its state elsewhere */
 };

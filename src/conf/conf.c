@@ -217,6 +217,7 @@ static smqtt_err set_defaults(struct smq_conf *conf)
     SMQ_TRY(smq_conf_set_defaults(conf->mem, SMQ_CONF_SECURITY, &conf->all_listeners));
     conf->log_dest = SMQ_LOG_TO_STDERR;
     conf->log_types = SMQ_LOG_DEFAULT;
+    conf->broker.retained_persistence = true; /* no directive: in Mosquitto the word means persistence */
     return SMQTT_OK;
 }
 

@@ -353,7 +353,7 @@ static void answer(struct smq_committer *c, const struct smq_writes *writes)
     }
 }
 
-/* Tells the workers, and lets the group go. With `committed` false it was dropped, and only questions are answered. */
+/* Tells the workers, and lets the group go. With `committed` false only questions are answered. */
 static void end_group(struct smq_committer *c, bool committed)
 {
     uint64_t whom = 0;
@@ -376,7 +376,7 @@ static void end_group(struct smq_committer *c, bool committed)
     pthread_mutex_lock(&c->lock);
     c->waiting -= c->group_cost;
     bool changed = judge(c);
-    if (own != 0 && committed) {
+    if (own != 0 && committed && !c->config.refuses) {
         c->own_committed = own;
         pthread_cond_broadcast(&c->own_done);
     }
@@ -542,9 +542,9 @@ static bool has_operations(const struct smq_committer *c)
 /* False: the group could not be committed, and the end has come. */
 static bool commit_group(struct smq_committer *c)
 {
-    bool committed = !c->config.refuses && (!has_operations(c) || insist(c, write_group));
+    bool committed = c->config.refuses || !has_operations(c) || insist(c, write_group);
     end_group(c, committed);
-    return committed || c->config.refuses;
+    return committed;
 }
 
 /* When the thread has to look after something although nothing is given. */

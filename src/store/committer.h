@@ -25,7 +25,8 @@ enum smq_committer_policy {
 struct smq_committer_config {
     const struct smqtt_mem *mem; /* NULL: malloc; fit for threads */
     const struct smq_log *log;   /* NULL: silent; fit for threads */
-    bool refuses; /* it cannot be written: what is written is dropped, and nothing is ever told to be committed */
+    bool refuses; /* it cannot be written: workers are told SMQ_STORE_REFUSES, which take nothing then that would have
+        to survive; what they write all the same is dropped, and told to be committed so that nobody waits for it */
     enum smq_committer_policy policy;
     uint32_t interval_ms;  /* INTERVAL; at least 1 */
     uint32_t retry_ms;     /* first wait before the store is opened anew, doubled up to tenfold; 0: 1,000 */

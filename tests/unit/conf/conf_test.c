@@ -29,6 +29,7 @@ static void defaults_are_those_of_the_worker(void **state)
         }
     }
     assert_true(compared > 30);
+    assert_true(conf->broker.retained_persistence && b.retained_persistence); /* has no row */
     smq_conf_free(conf);
 }
 
