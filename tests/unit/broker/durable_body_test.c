@@ -3,51 +3,7 @@
  * leaves nothing behind. */
 #include "broker/durable.h"
 #include "broker/share.h"
-#include "disk.h"
-#include "harness.h"
-
-static struct bed bed;
-static struct disk disk;
-
-static void begin(unsigned count)
-{
-    bed_init(&bed);
-    disk_init(&disk);
-    bed.disk = &disk;
-    bed.count = count;
-    bed_start(&bed);
-}
-
-static void end(void)
-{
-    bed_stop(&bed);
-    disk_free(&disk);
-}
-
-static const char *name_of(unsigned worker, const char *prefix)
-{
-    static char names[16][24];
-    static unsigned next;
-    char *name = names[next++ % 16];
-    for (unsigned i = 0;; i++) {
-        snprintf(name, sizeof names[0], "%s%u", prefix, i);
-        if (smq_worker_owner(bed.w, smq_span_str(name)) == worker) {
-            return name;
-        }
-    }
-}
-
-/* A client whose session is stored, or not, on that worker. */
-static struct client *client_on(unsigned worker, const char *prefix, bool stored)
-{
-    struct smq_packet pkt = packet_connect(SMQTT_V5, name_of(worker, prefix), !stored);
-    if (stored) {
-        smq_props_set_num(&pkt.connect.props, SMQ_PROP_SESSION_EXPIRY, 3600);
-    }
-    struct client *c = client_connect_pkt(&bed, &pkt);
-    assert_ptr_equal(c->w, bed.workers[worker]);
-    return c;
-}
+#include "transit.h"
 
 /* The first writes that wait; NULL: there are none. */
 static const struct smq_writes *waiting(unsigned n)
@@ -74,64 +30,6 @@ static unsigned ops_of(const struct smq_writes *writes, enum smq_write_op op, en
     return n;
 }
 
-static size_t bodies(void)
-{
-    return disk_count(&disk, SMQ_TABLE_BODY, 0, 0);
-}
-
-static size_t queued(void)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < disk.n; i++) {
-        smq_span key, value;
-        struct smq_key_parts parts;
-        disk_row(&disk, i, &key, &value);
-        n += smq_key_read(key, &parts) && parts.table == SMQ_TABLE_SESSION && parts.kind == SMQ_ROW_QUEUE;
-    }
-    return n;
-}
-
-static uint64_t passed(unsigned to, unsigned from)
-{
-    struct smq_key key = smq_key_passed(to, from);
-    uint64_t n = 0;
-    smq_span value = disk_get(&disk, smq_key_span(&key));
-    assert_true(value.data == NULL || smq_row_read_number(value, &n));
-    return n;
-}
-
-/* Messages that are on their way from worker to worker, as a recovery would see it. */
-static size_t in_transit(void)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < disk.n; i++) {
-        smq_span key, value;
-        struct smq_key_parts parts;
-        struct smq_row_body row;
-        disk_row(&disk, i, &key, &value);
-        if (!smq_key_read(key, &parts) || parts.table != SMQ_TABLE_BODY) {
-            continue;
-        }
-        assert_true(smq_row_read_body(value, bed.now, &row));
-        for (unsigned to = 0; to < bed.count; to++) {
-            n += (row.peers >> to & 1) != 0 && parts.n > passed(to, (unsigned)(parts.n >> SMQ_MID_SHIFT));
-        }
-    }
-    return n;
-}
-
-static void expect_nothing_left(void)
-{
-    assert_int_equal(bodies(), 0);
-    assert_int_equal(queued(), 0);
-    for (unsigned i = 0; i < bed.count; i++) {
-        assert_true(smq_list_is_empty(&bed.workers[i]->bodies));
-        for (unsigned peer = 0; bed.count > 1 && peer < bed.count; peer++) {
-            assert_int_equal(bed.workers[i]->peers.of[peer].transit.n, 0);
-        }
-    }
-}
-
 static void expect_reason(struct client *c, enum smq_type type, uint8_t reason)
 {
     assert_int_equal(client_expect(c, type)->ack.reason, reason);
@@ -143,7 +41,7 @@ static void clean_sessions_and_qos_0_write_nothing(void **state)
 {
     (void)state;
     for (unsigned count = 1; count <= BED_WORKERS; count++) {
-        begin(count);
+        transit_begin(count);
         disk.by_hand = true;
         struct client *pub = client_on(0, "p", false), *sub = client_on(count - 1, "s", false);
         struct client *third = client_on(count / 2, "t", false);
@@ -164,7 +62,7 @@ static void clean_sessions_and_qos_0_write_nothing(void **state)
         client_drain(sub);
         client_drain(third);
         assert_int_equal(disk.n_writes, before);
-        end();
+        transit_end();
     }
 }
 
@@ -172,7 +70,7 @@ static void clean_sessions_and_qos_0_write_nothing(void **state)
 static void who_only_publishes_costs_nothing(void **state)
 {
     (void)state;
-    begin(2);
+    transit_begin(2);
     struct client *pub = client_on(0, "p", true), *sub = client_on(1, "s", false);
     struct client *other = client_on(1, "q", true);
     client_subscribe(sub, "t", 1);
@@ -181,7 +79,7 @@ static void who_only_publishes_costs_nothing(void **state)
     client_publish(other, "t", "x", 1, false);
     client_drain(sub);
     assert_int_equal(disk.n_writes, before);
-    end();
+    transit_end();
 }
 
 /* ------------------------------------------------------------ on one worker */
@@ -189,7 +87,7 @@ static void who_only_publishes_costs_nothing(void **state)
 static void one_receiver_needs_no_body(void **state)
 {
     (void)state;
-    begin(1);
+    transit_begin(1);
     struct client *pub = client_on(0, "p", false), *sub = client_on(0, "s", true);
     client_subscribe(sub, "t", 1);
     disk.by_hand = true;
@@ -203,13 +101,13 @@ static void one_receiver_needs_no_body(void **state)
     client_send_ack(sub, SMQ_PUBACK, sub->pkt.publish.id, 0);
     bed_commit(&bed, SIZE_MAX);
     expect_nothing_left();
-    end();
+    transit_end();
 }
 
 static void several_receivers_share_a_body(void **state)
 {
     (void)state;
-    begin(1);
+    transit_begin(1);
     struct client *pub = client_on(0, "p", false), *subs[3];
     for (unsigned i = 0; i < 3; i++) {
         char name[8];
@@ -231,27 +129,27 @@ static void several_receivers_share_a_body(void **state)
         bed_commit(&bed, SIZE_MAX);
     }
     expect_nothing_left();
-    end();
+    transit_end();
 }
 
 /* Nobody may read it: a body that no row names is not even written. */
 static void a_body_that_nobody_needs_is_not_written(void **state)
 {
     (void)state;
-    begin(1);
+    transit_begin(1);
     struct smq_content content = {.topic = smq_span_str("t"), .expires = SMQTT_NEVER, .qos = 1};
     struct smq_body *body = smq_body_new(bed.w, &content, 0);
     assert_non_null(body);
     smq_body_settle(bed.w, body);
     assert_null(smq_worker_take_writes(bed.w));
     expect_nothing_left();
-    end();
+    transit_end();
 }
 
 static void a_repetition_of_qos_2_waits_for_the_first(void **state)
 {
     (void)state;
-    begin(1);
+    transit_begin(1);
     struct client *pub = client_on(0, "p", true), *sub = client_on(0, "s", true);
     client_subscribe(sub, "t", 2);
     disk.by_hand = true;
@@ -267,7 +165,7 @@ static void a_repetition_of_qos_2_waits_for_the_first(void **state)
     client_expect_publish(sub, "t", "x");
     client_expect_none(sub);
     assert_int_equal(queued(), 1);
-    end();
+    transit_end();
 }
 
 /* ------------------------------------------------------------ across workers */
@@ -275,7 +173,7 @@ static void a_repetition_of_qos_2_waits_for_the_first(void **state)
 static void puback_waits_for_the_own_commit_alone(void **state)
 {
     (void)state;
-    begin(2);
+    transit_begin(2);
     struct client *pub = client_on(0, "p", false), *sub = client_on(1, "s", true);
     client_subscribe(sub, "t", 1);
     disk.by_hand = true;
@@ -304,7 +202,7 @@ static void puback_waits_for_the_own_commit_alone(void **state)
     client_send_ack(sub, SMQ_PUBACK, sub->pkt.publish.id, 0);
     bed_commit(&bed, SIZE_MAX);
     expect_nothing_left();
-    end();
+    transit_end();
 }
 
 /* Large ones, and those with properties, go another way than small ones. */
@@ -315,7 +213,7 @@ static void only_who_stores_it_is_asked(void **state)
     memset(large, 'x', sizeof large - 1);
     for (unsigned big = 0; big < 2; big++) {
         const char *payload = big != 0 ? large : "x";
-        begin(4);
+        transit_begin(4);
         struct client *pub = client_on(0, "p", false), *clean = client_on(1, "c", false);
         struct client *own = client_on(0, "o", true), *first = client_on(2, "f", true),
                       *second = client_on(3, "s", true);
@@ -343,7 +241,7 @@ static void only_who_stores_it_is_asked(void **state)
         disk.by_hand = false;
         bed_turn(&bed);
         expect_nothing_left();
-        end();
+        transit_end();
     }
 }
 
@@ -351,7 +249,7 @@ static void only_who_stores_it_is_asked(void **state)
 static void what_is_safe_is_told_when_it_is(void **state)
 {
     (void)state;
-    begin(2);
+    transit_begin(2);
     struct client *pub = client_on(0, "p", false), *sub = client_on(1, "s", true);
     client_subscribe(sub, "t", 1);
     client_drain(sub);
@@ -375,13 +273,13 @@ static void what_is_safe_is_told_when_it_is(void **state)
     assert_int_equal(bodies(), 0);
     assert_int_equal(queued(), 4);
     assert_int_equal(bed.w->peers.of[1].transit.n, 0);
-    end();
+    transit_end();
 }
 
 static void what_is_retained_elsewhere_is_confirmed(void **state)
 {
     (void)state;
-    begin(2);
+    transit_begin(2);
     struct client *pub = client_on(0, "p", false);
     char topic[16] = "r";
     for (unsigned i = 0; smq_worker_owner(bed.w, smq_span_str(topic)) != 1; i++) {
@@ -403,7 +301,7 @@ static void what_is_retained_elsewhere_is_confirmed(void **state)
     client_send_publish(pub, topic, "y", 0, true, 0); /* nobody was promised anything */
     assert_int_equal(disk.n_waiting, 1);
     assert_int_equal(ops_of(waiting(0), SMQ_WRITE_PUT, SMQ_TABLE_RETAINED, 0), 1);
-    end();
+    transit_end();
 }
 
 /* ------------------------------------------------------------ groups */
@@ -434,7 +332,7 @@ static void commit_all_owed_once(void)
 static void a_message_of_a_group_is_owed_once(void **state)
 {
     (void)state;
-    begin(3);
+    transit_begin(3);
     const char *filter = group_filter();
     struct client *pub = client_on(PUB, "p", false), *sub = client_on(MEMBER, "m", true);
     client_subscribe(sub, filter, 1);
@@ -455,7 +353,7 @@ static void a_message_of_a_group_is_owed_once(void **state)
     bed_turn(&bed);
     bed_turn(&bed);
     expect_nothing_left();
-    end();
+    transit_end();
 }
 
 /* The member was sent nothing yet, and goes: the other one gets it, on whatever worker. */
@@ -463,7 +361,7 @@ static void what_comes_back_is_owed_once(void **state)
 {
     (void)state;
     for (unsigned other_on = 0; other_on < 3; other_on++) {
-        begin(3);
+        transit_begin(3);
         const char *filter = group_filter();
         struct client *pub = client_on(PUB, "p", false), *sub = client_on(MEMBER, "m", true);
         struct client *other = client_on(other_on, "other", true);
@@ -490,7 +388,7 @@ static void what_comes_back_is_owed_once(void **state)
         bed_turn(&bed);
         bed_turn(&bed);
         expect_nothing_left();
-        end();
+        transit_end();
     }
 }
 
@@ -498,7 +396,7 @@ static void what_comes_back_is_owed_once(void **state)
 static void a_member_that_is_gone_gives_it_back(void **state)
 {
     (void)state;
-    begin(3);
+    transit_begin(3);
     const char *filter = group_filter();
     struct client *pub = client_on(OWNER, "p", false), *sub = client_on(MEMBER, "m", false);
     struct client *away = client_on(PUB, "away", true);
@@ -521,7 +419,7 @@ static void a_member_that_is_gone_gives_it_back(void **state)
     disk.by_hand = false;
     bed_turn(&bed);
     assert_int_equal(bodies(), 0);
-    end();
+    transit_end();
 }
 
 /* ------------------------------------------------------------ a store that is not well */
@@ -537,7 +435,7 @@ static void set_store(enum smq_store_state state)
 static void a_store_that_is_behind_stalls_publishers(void **state)
 {
     (void)state;
-    begin(1);
+    transit_begin(1);
     struct client *pub = client_on(0, "p", false), *sub = client_on(0, "s", false);
     client_subscribe(sub, "t", 0);
     set_store(SMQ_STORE_BEHIND);
@@ -546,14 +444,14 @@ static void a_store_that_is_behind_stalls_publishers(void **state)
     client_expect_alive(sub);
     set_store(SMQ_STORE_WELL);
     client_expect_publish(sub, "t", "x");
-    end();
+    transit_end();
 }
 
 static void a_full_store_refuses_what_it_would_have_to_keep(void **state)
 {
     (void)state;
     for (unsigned count = 1; count <= 2; count++) {
-        begin(count);
+        transit_begin(count);
         struct client *pub = client_on(0, "p", false), *sub = client_on(count - 1, "s", true);
         struct client *old = client_connect(&bed, SMQTT_V311, name_of(0, "old"), true);
         struct client *clean = client_on(0, "c", false);
@@ -581,7 +479,7 @@ static void a_full_store_refuses_what_it_would_have_to_keep(void **state)
         struct smq_worker_stats stats;
         bed_stats(&bed, &stats);
         assert_int_equal(stats.publish_in, 5);
-        end();
+        transit_end();
     }
 }
 
@@ -589,7 +487,7 @@ static void a_full_store_refuses_what_it_would_have_to_keep(void **state)
 static void what_could_not_be_written_is_not_acknowledged(void **state)
 {
     (void)state;
-    begin(1);
+    transit_begin(1);
     struct client *pub = client_on(0, "p", false), *sub = client_on(0, "s", true);
     client_subscribe(sub, "t", 1);
     smq_store_lose(bed.w);
@@ -597,146 +495,7 @@ static void what_could_not_be_written_is_not_acknowledged(void **state)
     bed_turn(&bed);
     client_expect_none(pub);
     client_drain(sub);
-    end();
-}
-
-/* ------------------------------------------------------------ by chance */
-
-enum { SEEDS = 40, MESSAGES = 60, SUBS = 4 };
-
-/* Which messages the rows on the disk owe to the session of this client; `to`: its worker. */
-static void count_owed(const char *client_id, unsigned to, unsigned owed[MESSAGES])
-{
-    uint64_t sid = disk_sid(&disk, client_id);
-    for (size_t i = 0; i < disk.n; i++) {
-        smq_span key, value;
-        struct smq_key_parts parts;
-        disk_row(&disk, i, &key, &value);
-        assert_true(smq_key_read(key, &parts));
-        smq_span payload = {NULL, 0};
-        if (parts.table == SMQ_TABLE_BODY) {
-            struct smq_row_body row;
-            assert_true(smq_row_read_body(value, bed.now, &row));
-            bool owes = (row.peers >> to & 1) != 0 && parts.n > passed(to, (unsigned)(parts.n >> SMQ_MID_SHIFT));
-            payload = owes ? row.content.payload : payload;
-        } else if (parts.table == SMQ_TABLE_SESSION && parts.sid == sid && parts.kind == SMQ_ROW_QUEUE) {
-            struct smq_row_queue row;
-            struct smq_row_body body;
-            assert_true(smq_row_read_queue(value, bed.now, &row));
-            payload = row.content.payload;
-            if (row.mid != 0) { /* never a row without its body */
-                struct smq_key of_body = smq_key_body(row.mid);
-                assert_true(smq_row_read_body(disk_get(&disk, smq_key_span(&of_body)), bed.now, &body));
-                payload = body.content.payload;
-            }
-        }
-        if (payload.data != NULL) {
-            char text[8] = {0};
-            memcpy(text, payload.data, payload.len < 7 ? payload.len : 7);
-            owed[strtoul(text, NULL, 10)]++;
-        }
-    }
-}
-
-/* What was acknowledged is owed to each session that is away, by rows that are there, and once. */
-static void expect_acknowledged_is_owed(const bool acked[MESSAGES], const char *const *ids)
-{
-    for (unsigned s = 0; s < SUBS; s++) {
-        unsigned owed[MESSAGES] = {0};
-        count_owed(ids[s], smq_worker_owner(bed.w, smq_span_str(ids[s])), owed);
-        for (unsigned i = 0; i < MESSAGES; i++) {
-            assert_true(owed[i] <= 1);
-            assert_true(!acked[i] || owed[i] == 1);
-        }
-    }
-}
-
-static void look_for_acks(struct client *pub, bool acked[MESSAGES], unsigned *n)
-{
-    const struct smq_packet *pkt;
-    while ((pkt = client_next(pub)) != NULL) {
-        assert_true(pkt->type == SMQ_PUBACK || pkt->type == SMQ_PUBREC);
-        assert_true(pkt->ack.reason < 0x80);
-        acked[pkt->ack.id - 1] = true;
-        ++*n;
-    }
-}
-
-static void take_all_in_order(struct client *c)
-{
-    const struct smq_packet *pkt;
-    unsigned n = 0;
-    while ((pkt = client_next(c)) != NULL) {
-        char text[8];
-        snprintf(text, sizeof text, "%u", n);
-        if (pkt->type == SMQ_PUBLISH) {
-            assert_true(span_is(pkt->publish.payload, text));
-            n++;
-            client_send_ack(c, pkt->publish.qos == 1 ? SMQ_PUBACK : SMQ_PUBREC, pkt->publish.id, 0);
-        } else {
-            assert_int_equal(pkt->type, SMQ_PUBREL);
-            client_send_ack(c, SMQ_PUBCOMP, pkt->ack.id, 0);
-        }
-    }
-    assert_int_equal(n, MESSAGES);
-}
-
-static void what_is_acknowledged_is_owed_at_every_moment(void **state)
-{
-    (void)state;
-    for (unsigned seed = 0; seed < SEEDS; seed++) {
-        begin(1 + seed % BED_WORKERS);
-        bed.rng = seed + 1;
-        disk.by_hand = true;
-        const char *ids[SUBS];
-        struct client *subs[SUBS] = {0};
-        disk.by_hand = false;
-        for (unsigned i = 0; i < SUBS; i++) {
-            char prefix[8];
-            snprintf(prefix, sizeof prefix, "s%u-", i);
-            ids[i] = name_of((unsigned)test_random_below(&bed.rng, bed.count), prefix);
-            struct smq_packet pkt = packet_connect(SMQTT_V311, ids[i], false);
-            subs[i] = client_connect_pkt(&bed, &pkt);
-            client_subscribe(subs[i], "t", 2);
-            client_disconnect(subs[i]);
-        }
-        struct client *pub = client_on(0, "p", false);
-        bool acked[MESSAGES] = {0};
-        unsigned n_acked = 0;
-        disk.by_hand = true;
-        bed.slowly = true;
-        for (unsigned i = 0; i < MESSAGES; i++) {
-            char text[8];
-            snprintf(text, sizeof text, "%u", i);
-            client_send_publish(pub, "t", text, (uint8_t)(1 + i % 2), false, (uint16_t)(i + 1));
-            for (uint64_t k = test_random_below(&bed.rng, 30); k != 0; k--) {
-                bed_step(&bed);
-                look_for_acks(pub, acked, &n_acked);
-                expect_acknowledged_is_owed(acked, ids);
-            }
-        }
-        for (unsigned k = 0; n_acked < MESSAGES; k++) {
-            assert_true(k < 100000);
-            bed_step(&bed);
-            look_for_acks(pub, acked, &n_acked);
-        }
-        disk.by_hand = false;
-        bed_calm(&bed);
-        bed.slowly = false;
-        bed_turn(&bed);
-        expect_acknowledged_is_owed(acked, ids);
-        assert_int_equal(in_transit(), 0);
-        for (unsigned i = 0; i < SUBS; i++) {
-            struct smq_packet pkt = packet_connect(SMQTT_V311, ids[i], false);
-            struct client *c = client_open(&bed, SMQTT_V311);
-            client_send(c, &pkt);
-            client_expect(c, SMQ_CONNACK);
-            take_all_in_order(c);
-        }
-        bed_turn(&bed);
-        expect_nothing_left();
-        end();
-    }
+    transit_end();
 }
 
 int main(void)
@@ -758,7 +517,6 @@ int main(void)
         cmocka_unit_test(a_store_that_is_behind_stalls_publishers),
         cmocka_unit_test(a_full_store_refuses_what_it_would_have_to_keep),
         cmocka_unit_test(what_could_not_be_written_is_not_acknowledged),
-        cmocka_unit_test(what_is_acknowledged_is_owed_at_every_moment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
