@@ -94,7 +94,7 @@ static void ask(struct smq_worker *w, struct smq_session *s)
     struct smq_queue *q = &s->queue;
     uint64_t bytes = 0;
     unsigned n = 0;
-    for (uint32_t i = 0; i < q->n && n < SMQ_QUEUE_IN_MEMORY; i++) {
+    for (uint32_t i = 0; i < q->n && n < SMQ_QUEUE_ASKED; i++) {
         const struct smq_queued *item = smq_queue_at(q, i);
         if (!item->is_paged || is_expired(w, item)) {
             continue;
@@ -115,11 +115,11 @@ static void ask(struct smq_worker *w, struct smq_session *s)
     }
 }
 
-/* Is less than half of what may be in memory in front of the first that is not? */
+/* Is less than half of what is asked for at once in front of the first that is not in memory? */
 static bool is_near(const struct smq_queue *q)
 {
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i < q->n && i < SMQ_QUEUE_IN_MEMORY / 2 && bytes < SMQ_QUEUE_BYTES_IN_MEMORY / 2; i++) {
+    for (uint32_t i = 0; i < q->n && i < SMQ_QUEUE_ASKED / 2 && bytes < SMQ_QUEUE_BYTES_IN_MEMORY / 2; i++) {
         if (smq_queue_at(q, i)->is_paged) {
             return true;
         }

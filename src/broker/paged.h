@@ -8,8 +8,9 @@
 #include "broker/session.h"
 
 enum {
-    SMQ_QUEUE_IN_MEMORY = 64, /* messages of one session that are in memory, and that are asked for at once, */
-    SMQ_QUEUE_BYTES_IN_MEMORY = 1024 * 1024 /* and their bytes, though one always is */
+    SMQ_QUEUE_ASKED = 256,    /* messages that are asked for at once: an answer takes as long as a commit */
+    SMQ_QUEUE_IN_MEMORY = 64, /* those of a session that is away that are in memory, */
+    SMQ_QUEUE_BYTES_IN_MEMORY = 1024 * 1024 /* and how many bytes of both, though one always is */
 };
 
 /** What a worker knows of queues with paged messages. */

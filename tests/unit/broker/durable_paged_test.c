@@ -22,7 +22,7 @@ static void ten_thousand(void **state)
     sub = stored_back("sub");
     for (unsigned i = 0; i < MANY; i++) {
         client_take(sub, "t/a", stored_text(i), 1);
-        assert_true(q->n - q->n_paged <= 2 * SMQ_QUEUE_IN_MEMORY);
+        assert_true(q->n - q->n_paged <= 2 * SMQ_QUEUE_ASKED);
         if (i % 1000 == 0) {
             stored_check();
         }
@@ -109,7 +109,9 @@ static void large_messages(void **state)
 
 /* ------------------------------------------------------------ an answer that comes late */
 
-/* So many wait in the store only, and the session is back and waits for the answer to its first question. */
+enum { LONG = 1000 };
+
+/* So many wait in the store only, and the session is back and waits for the answer to its second question. */
 static struct client *asks(struct client *pub, unsigned n)
 {
     struct client *sub = stored_subscriber("sub", 1);
@@ -135,7 +137,7 @@ static void the_session_ends_before(void **state)
     (void)state;
     bed_start(&bed);
     struct client *pub = stored_publisher();
-    asks(pub, 300);
+    asks(pub, LONG);
     struct client *sub = client_open(&bed, SMQTT_V5);
     struct smq_packet pkt = packet_connect(SMQTT_V5, "sub", true);
     client_send(sub, &pkt);
@@ -151,17 +153,17 @@ static void the_client_leaves_before(void **state)
     (void)state;
     bed_start(&bed);
     struct client *pub = stored_publisher();
-    struct client *sub = asks(pub, 300);
+    struct client *sub = asks(pub, LONG);
     client_break(sub);
     stored_commit();
     const struct smq_queue *q = &stored_session("sub")->queue;
-    assert_true(q->n - q->n_paged <= 2 * SMQ_QUEUE_IN_MEMORY);
+    assert_true(q->n - q->n_paged <= 2 * SMQ_QUEUE_ASKED);
     disk.by_hand = false;
     sub = stored_back("sub");
     const struct smq_publish *p = &client_expect(sub, SMQ_PUBLISH)->publish;
     unsigned next = (unsigned)strtoul((const char *)p->payload.data, NULL, 10);
     client_send_ack(sub, SMQ_PUBACK, p->id, 0);
-    while (++next < 300) {
+    while (++next < LONG) {
         client_take(sub, "t/a", stored_text(next), 1);
     }
     client_expect_none(sub);
@@ -175,7 +177,7 @@ static void the_client_has_answered_all(void **state)
     (void)state;
     bed_start(&bed);
     struct client *pub = stored_publisher();
-    struct client *sub = asks(pub, 300);
+    struct client *sub = asks(pub, LONG);
     const struct smq_packet *pkt;
     while ((pkt = client_next(sub)) != NULL) {
         client_send_ack(sub, SMQ_PUBACK, pkt->publish.id, 0);
@@ -183,7 +185,7 @@ static void the_client_has_answered_all(void **state)
     assert_int_equal(stored_session("sub")->out.count, 0);
     assert_true(smq_queue_at(&stored_session("sub")->queue, 0)->is_paged);
     bed_commit(&bed, SIZE_MAX);
-    client_expect_publish(sub, "t/a", "64");
+    client_expect_publish(sub, "t/a", stored_text(SMQ_QUEUE_IN_MEMORY + SMQ_QUEUE_ASKED));
     bed_stop(&bed);
 }
 
@@ -192,7 +194,7 @@ static void another_takes_over_before(void **state)
     (void)state;
     bed_start(&bed);
     struct client *pub = stored_publisher();
-    asks(pub, 300);
+    asks(pub, LONG);
     disk.by_hand = false;
     struct client *sub = stored_back("sub");
     unsigned n = 0;
@@ -202,7 +204,7 @@ static void another_takes_over_before(void **state)
         client_send_ack(sub, SMQ_PUBACK, pkt->publish.id, 0);
         n++;
     }
-    assert_true(n > 200);
+    assert_true(n > LONG / 2);
     stored_check();
     assert_int_equal(stored_rows(SMQ_ROW_QUEUE), 0);
     bed_stop(&bed);
@@ -353,7 +355,7 @@ static void a_store_that_fails_for_a_while(void **state)
     (void)state;
     bed_start(&bed);
     struct client *pub = stored_publisher();
-    struct client *sub = asks(pub, 300);
+    struct client *sub = asks(pub, LONG);
     while (smq_conn_output(sub->conn, &(struct smqtt_span){0}, 1) != 0) {
         bed_turn(&bed);
     }
