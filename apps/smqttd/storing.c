@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "broker/recover.h"
 #include "broker/rows.h"
+#include "importing.h"
 #include "net/clock.h"
 #include "store/open.h"
 
@@ -78,6 +79,12 @@ smqtt_err storing_open(struct storing *s, const struct smq_conf *conf, unsigned 
         return smq_why_set(why, SMQTT_E_NOMEM, "There is no memory.");
     }
     SMQ_TRY(open_store(s->path, kind, log, &found, why));
+    /* Behind a store that was set aside the file is older than that. */
+    bool first = found.is_new && !found.refuses && !found.set_aside;
+    if (first && kind->on_disk && importing_run(conf, found.store, log) != SMQTT_OK) {
+        kind->close(found.store);
+        return smq_why_set(why, SMQTT_E_NOMEM, "There is no memory for what Mosquitto kept.");
+    }
     struct smq_committer_config config = {.log = log,
                                           .refuses = found.refuses,
                                           .policy = (enum smq_committer_policy)conf->durability,
