@@ -268,7 +268,7 @@ smqtt_err smq_on_publish(struct smq_worker *w, struct smq_conn *conn, struct smq
         smq_conn_kick(conn, REASON_BAD_RETAIN, "retained messages are not available"); /* [MQTT-3.2.2-14] */
         return SMQTT_OK;
     }
-    if (smq_admit_is_reserved(p->topic)) {
+    if (p->topic.data[0] == '$' && smq_admit_is_reserved(p->topic)) {
         return publish_special(w, conn, p);
     }
     if (w->config->message_size_limit != 0 && p->payload.len > w->config->message_size_limit) {
