@@ -68,7 +68,9 @@ class Broker:
         self.process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                with socket.create_connection(("127.0.0.1", self.port), 600) as s:
+                    s.sendall(packet(0x10, string(b"MQTT") + bytes([4, 2, 0, 0]) + string(b"first")))
+                    s.recv(4)  # the socket is open before everything is read
                 return time.monotonic() - began
             except OSError:
                 if self.process.poll() is not None or time.monotonic() > began + 600:
