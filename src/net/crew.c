@@ -9,7 +9,9 @@
 
 #include "base/mem.h"
 #include "broker/ledger.h"
+#include "broker/rows.h"
 #include "net/loop_parts.h"
+#include "store/committer.h"
 
 struct hand {
     struct smq_crew *crew;
@@ -50,6 +52,32 @@ static void rouse(void *post, unsigned worker)
     smq_post_rouse(post, worker);
 }
 
+static void read_workers(void *ctx, smq_span value)
+{
+    struct smq_row_workers *row = ctx;
+    if (!smq_row_read_workers(value, row)) {
+        row->format = 0;
+    }
+}
+
+/* The key of those who wrote the store, so that as many workers as before find everything where it was; a random one
+ * when there are none. */
+static smqtt_err choose_key(struct smq_loop_env *env)
+{
+    struct smq_store *store = env->committer != NULL ? smq_committer_store(env->committer) : NULL;
+    struct smq_row_workers row = {.format = 0};
+    struct smq_store_why why;
+    uint8_t key[SMQ_KEY_FIXED];
+    struct smq_wr wr = smq_wr_of(key, sizeof key);
+    smq_key_write_named(&wr, SMQ_TABLE_META, smq_span_str(SMQ_META_WORKERS));
+    if (store != NULL && store->kind->get(store, smq_wr_span(&wr), read_workers, &row, &why) == SMQTT_OK &&
+        row.format == SMQ_STORE_FORMAT) {
+        memcpy(env->hash_key, row.hash_key, sizeof env->hash_key);
+        return SMQTT_OK;
+    }
+    return env->rng.fill(env->rng.ctx, env->hash_key, sizeof env->hash_key) ? SMQTT_OK : SMQTT_E_RNG;
+}
+
 static smqtt_err make_loops(struct smq_crew *crew, struct smq_settings *settings, struct smq_committer *committer)
 {
     struct smq_loop_env env = {.mem = crew->env.mem,
@@ -61,9 +89,7 @@ static smqtt_err make_loops(struct smq_crew *crew, struct smq_settings *settings
                                .committer = committer,
                                .woken = woken,
                                .ctx = crew};
-    if (!env.rng.fill(env.rng.ctx, env.hash_key, sizeof env.hash_key)) {
-        return SMQTT_E_RNG;
-    }
+    SMQ_TRY(choose_key(&env));
     memcpy(crew->hash_key, env.hash_key, sizeof crew->hash_key);
     if (committer != NULL) {
         smq_committer_on_news(committer, rouse, crew->post);

@@ -60,7 +60,7 @@ void smq_crew_wake(struct smq_crew *crew);
 struct smq_settings *smq_crew_settings(struct smq_crew *crew);
 /** The worker of a loop. That of loop 0 for `woken`, all of them before smq_crew_run. */
 struct smq_worker *smq_crew_worker(struct smq_crew *crew, unsigned i);
-/** What the workers find owners by: 16 random bytes. */
+/** What the workers find owners by: 16 random bytes, the same as before where a store tells. */
 const uint8_t *smq_crew_hash_key(const struct smq_crew *crew);
 /** How many loops. */
 unsigned smq_crew_count(const struct smq_crew *crew);

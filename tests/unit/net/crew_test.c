@@ -10,7 +10,10 @@
 
 #include <smqtt/system.h>
 
+#include "broker/rows.h"
+#include "broker/writes.h"
 #include "net/crew.h"
+#include "store/committer.h"
 
 #define CLIENTS 40
 
@@ -92,6 +95,58 @@ static void stop(void)
     smq_settings_unref(settings[0]);
     smq_settings_unref(settings[1]);
     assert_int_equal(releases, 2);
+}
+
+/* ------------------------------------------------------------ the key of a store */
+
+static void put_workers(struct smq_store *store, const char *hash_key)
+{
+    struct smq_row_workers row = {.format = SMQ_STORE_FORMAT, .count = 3};
+    struct smq_store_why why;
+    uint8_t key[32], value[64];
+    struct smq_wr k = smq_wr_of(key, sizeof key), v = smq_wr_of(value, sizeof value);
+    memcpy(row.hash_key, hash_key, sizeof row.hash_key);
+    smq_key_write_named(&k, SMQ_TABLE_META, smq_span_str(SMQ_META_WORKERS));
+    smq_row_write_workers(&v, &row);
+    struct smq_writes *writes = smq_writes_new(NULL, 0, 1);
+    assert_int_equal(smq_writes_add(writes, SMQ_WRITE_PUT, smq_wr_span(&k), smq_wr_span(&v)), SMQTT_OK);
+    assert_int_equal(store->kind->write(store, &writes, 1, true, &why), SMQTT_OK);
+    smq_writes_free(writes);
+}
+
+static smqtt_err give_committer(void *ctx, struct smq_committer **committer, struct smq_why *why)
+{
+    (void)why;
+    *committer = ctx;
+    return SMQTT_OK;
+}
+
+/* Who starts again with the same store finds everything with the same workers. */
+static void test_key_is_that_of_the_store(void **state)
+{
+    (void)state;
+    const char *keys[] = {"0123456789abcdef", NULL};
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(keys); i++) {
+        struct smq_store *store;
+        struct smq_store_why cause;
+        struct smq_why why = {""};
+        struct smq_committer *committer;
+        assert_int_equal(smq_store_memory.open(NULL, SMQ_STORE_READ_WRITE, NULL, &store, &cause), SMQTT_OK);
+        if (keys[i] != NULL) {
+            put_workers(store, keys[i]);
+        }
+        struct smq_committer_config config = {.n_workers = 2};
+        assert_int_equal(smq_committer_new(&config, store, &committer), SMQTT_OK);
+        smq_broker_config_default(&configs[0]);
+        configs[0].listeners = NULL;
+        assert_int_equal(smq_settings_new(NULL, &configs[0], NULL, NULL, NULL, &settings[0]), SMQTT_OK);
+        struct smq_crew_env env = {.rng = smqtt_system_rng(), .n = 2, .bound = give_committer, .ctx = committer};
+        assert_int_equal(smq_crew_new(&env, settings[0], &crew, &why), SMQTT_OK);
+        assert_int_equal(memcmp(smq_crew_hash_key(crew), "0123456789abcdef", 16) == 0, keys[i] != NULL);
+        smq_crew_free(crew);
+        smq_settings_unref(settings[0]);
+        smq_committer_free(committer);
+    }
 }
 
 static int dial(unsigned which)
@@ -208,6 +263,7 @@ static void a_port_of_another_program_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_key_is_that_of_the_store),
         cmocka_unit_test(with_one_loop),
         cmocka_unit_test(with_two_loops),
         cmocka_unit_test(with_four_loops),
