@@ -32,7 +32,7 @@ persistence true
 persistence_location %s/
 """
 OURS = "sys_interval 1\nconnection_messages false\n"
-PATIENCE = 60
+PATIENCE = int(os.environ.get("PATIENCE", "60"))
 
 
 class Mortal:
@@ -69,13 +69,13 @@ class Mortal:
 
 
 class Killer(threading.Thread):
-    def __init__(self, broker, args, rng):
+    def __init__(self, broker, args, rng, limit):
         super().__init__(daemon=True)
-        self.broker, self.args, self.rng = broker, args, rng
+        self.broker, self.args, self.rng, self.limit = broker, args, rng, limit
         self.kills, self.slowest, self.peace = 0, 0.0, threading.Event()
 
     def run(self):
-        while not self.peace.wait(self.rng.uniform(0.05, 0.8)):
+        while self.kills < self.limit and not self.peace.wait(self.rng.uniform(0.05, 0.8)):
             self.broker.kill()
             self.kills += 1
             if self.args.change_workers:
@@ -87,7 +87,7 @@ def run(broker, args, qos, seed, kills_left):
     argv = [os.environ.get("SMQTT_SOAK", "build/tests/soak/soak"), "--port", str(broker.port), "--qos", str(qos),
             "--seed", str(seed), "--messages", str(args.messages), "--patience", str(PATIENCE), "--mortal"]
     soak = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    killer = Killer(broker, args, random.Random(seed))
+    killer = Killer(broker, args, random.Random(seed), kills_left)
     killer.start()
     for line in soak.stdout:
         if line.strip() == "calm":
@@ -97,8 +97,6 @@ def run(broker, args, qos, seed, kills_left):
             soak.stdin.flush()
         else:
             print(line, end="", flush=True)
-        if killer.kills >= kills_left:
-            killer.peace.set()
     killer.peace.set()
     killer.join()
     code = soak.wait()
