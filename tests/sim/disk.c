@@ -220,6 +220,9 @@ void sim_disk_on_commit(struct sim *s)
 
 struct mark sim_disk_mark(const struct sim *s, unsigned worker)
 {
+    if (s->shells[worker].w == NULL) { /* whoever it was is gone already */
+        return (struct mark){0};
+    }
     return (struct mark){
         .number = s->shells[worker].w->n_written, .life = s->life, .worker = (uint8_t)worker, .was_lost = false};
 }

@@ -180,7 +180,8 @@ void oracle_ended(struct sim *s, struct actor *a, bool heard, bool lives)
         }
         se->expiry_min_s = se->asks_expiry_s < se->expiry_min_s ? se->asks_expiry_s : se->expiry_min_s;
         se->expiry_max_s = se->asks_expiry_s > se->expiry_max_s ? se->asks_expiry_s : se->expiry_max_s;
-        se->online = se->online || lives; /* until the broker sees its end, if it ever saw its begin */
+        se->online = se->online || lives || !s->up; /* until the broker sees its end, if it ever saw its begin */
+        se->away_late_us = s->now_us;
         se->there = se->expiry_min_s == 0 ? MAYBE : se->there;
     }
     se->connected = false;
@@ -299,7 +300,7 @@ static void excuse_groups(struct sim *s)
     for (unsigned i = 0; i < s->n_actors; i++) {
         const struct actor *a = &s->actors[i];
         bool may_end = o->sessions[i].there != SURELY_NOT && o->sessions[i].expiry_min_s == 0;
-        groups |= a->kind == ACTOR_MEMBER && may_end ? (uint8_t)(1u << a->group) : 0;
+        groups = (uint8_t)(groups | (a->kind == ACTOR_MEMBER && may_end ? 1u << a->group : 0));
     }
     for (uint32_t i = 0; i < o->n; i++) {
         o->msgs[i].groups &= (uint8_t)(o->msgs[i].got_groups | ~groups);

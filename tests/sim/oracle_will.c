@@ -18,6 +18,7 @@ uint32_t oracle_will(struct sim *s, struct actor *a, unsigned topic, uint8_t qos
 static void must_fire(struct sim *s, uint32_t will)
 {
     s->oracle.msgs[will].will = WILL_MUST;
+    s->oracle.msgs[will].mark.life = s->life;
     s->counts->wills_fired++;
 }
 
@@ -98,7 +99,9 @@ void oracle_wills_crashed(struct sim *s)
 {
     for (uint32_t i = 0; i < s->oracle.n; i++) {
         struct msg *m = &s->oracle.msgs[i];
-        if (m->will == WILL_CANCELLED && sim_disk_lost(s, &m->mark)) {
+        /* A delayed one that fired waits again, and its client may come back before. */
+        bool waits_again = m->will == WILL_MUST && m->delay_s != 0 && m->mark.life == s->life;
+        if (waits_again || (m->will == WILL_CANCELLED && sim_disk_lost(s, &m->mark))) {
             m->will = WILL_MAY;
         }
     }
@@ -129,7 +132,8 @@ void oracle_wills_tick(struct sim *s)
 {
     for (unsigned i = 0; i < s->n_actors; i++) {
         struct session *se = &s->oracle.sessions[i];
-        if (se->old_will != MSG_NONE && s->oracle.msgs[se->old_will].will == WILL_DUE &&
+        bool comes = s->actors[i].state == ACTOR_ASKED; /* the broker may have read its CONNECT in time */
+        if (!comes && se->old_will != MSG_NONE && s->oracle.msgs[se->old_will].will == WILL_DUE &&
             s->now_us > s->oracle.msgs[se->old_will].late_us + SLACK_US) {
             must_fire(s, se->old_will);
             se->old_will = MSG_NONE;
