@@ -102,6 +102,7 @@ static enum surely is_there(const struct sim *s, const struct session *se, uint6
     bool may_end = se->online ? se->expiry_min_s == 0 : s->now_us + SLACK_US > se->away_us + life_us(se->expiry_min_s);
     bool must_end =
         se->online ? se->expiry_max_s == 0 : sent_us > se->away_late_us + life_us(se->expiry_max_s) + SLACK_US;
+    must_end = must_end && !se->maybe_online;
     if (!se->online && se->expiry_max_s == 0) {
         must_end = true;
     }
@@ -155,6 +156,7 @@ void oracle_connected(struct sim *s, struct actor *a, bool present)
     se->may_get_twice = false;
     se->there = SURELY;
     se->connected = se->online = true;
+    se->maybe_online = false;
     se->expiry_min_s = se->expiry_max_s = se->expiry_before_s = se->asks_expiry_s;
     se->up_us = s->now_us;
     se->will = a->will;
@@ -180,7 +182,7 @@ void oracle_ended(struct sim *s, struct actor *a, bool heard, bool lives)
         }
         se->expiry_min_s = se->asks_expiry_s < se->expiry_min_s ? se->asks_expiry_s : se->expiry_min_s;
         se->expiry_max_s = se->asks_expiry_s > se->expiry_max_s ? se->asks_expiry_s : se->expiry_max_s;
-        se->online = se->online || lives || !s->up; /* until the broker sees its end, if it ever saw its begin */
+        se->maybe_online = lives || !s->up; /* until the broker sees its end, if it ever saw its begin */
         se->away_late_us = s->now_us;
         se->there = se->expiry_min_s == 0 ? MAYBE : se->there;
     }
@@ -200,7 +202,7 @@ void oracle_gone(struct sim *s, const struct link *l, bool current)
         oracle_will_ended(s, l, heard && !l->says_will, current);
     }
     if (current) {
-        se->online = false;
+        se->online = se->maybe_online = false;
         se->away_us = se->away_late_us = s->now_us;
         se->gone = sim_disk_mark(s, l->worker);
     }
@@ -333,8 +335,9 @@ void oracle_restarted(struct sim *s)
         if (se->old_will != MSG_NONE) {
             o->msgs[se->old_will].late_us = s->now_us + (uint64_t)o->msgs[se->old_will].delay_s * 1000000;
         }
-        if (se->gone.was_lost) { /* that it went away, and for how long */
+        if (se->gone.was_lost || se->maybe_online) { /* that it went away, and for how long */
             se->away_late_us = s->now_us;
+            se->maybe_online = false;
         }
         if (se->gone.was_lost && se->expiry_before_s > se->expiry_max_s) {
             se->expiry_max_s = se->expiry_before_s;

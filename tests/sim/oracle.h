@@ -64,7 +64,8 @@ struct sub {
 struct session {
     enum surely there;
     bool connected;                      /* CONNACK came, and the connection lives as far as the client knows */
-    bool online;                         /* the broker has a connection of it, or may have */
+    bool online;                         /* the broker has a connection of it */
+    bool maybe_online;                   /* or may have one that got no CONNACK */
     bool clean;                          /* what the CONNECT under way asks for */
     bool may_get_twice;                  /* its client forgot what it had */
     uint32_t expiry_min_s, expiry_max_s; /* in force */

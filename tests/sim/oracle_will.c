@@ -97,6 +97,16 @@ void oracle_will_unsure(struct sim *s, unsigned actor)
 /* That it fires no more may not have been committed: only what the client was told then counts. */
 void oracle_wills_crashed(struct sim *s)
 {
+    for (unsigned i = 0; i < LINKS_MAX; i++) { /* it may have read DISCONNECT, or not */
+        const struct link *l = &s->links[i];
+        if (l->used && l->conn != NULL && l->said && l->will != MSG_NONE &&
+            s->oracle.msgs[l->will].will == WILL_ARMED) {
+            s->oracle.msgs[l->will].will = WILL_MAY;
+        }
+        if (l->used && l->conn != NULL && l->said && l->says_expiry) {
+            s->oracle.sessions[l->actor].expiry_min_s = 0;
+        }
+    }
     for (uint32_t i = 0; i < s->oracle.n; i++) {
         struct msg *m = &s->oracle.msgs[i];
         /* A delayed one that fired waits again, and its client may come back before. */
