@@ -137,13 +137,21 @@ static void stop_reading(struct sim *s, struct actor *a)
 
 void actor_on_act(struct sim *s, struct actor *a)
 {
-    if (a->state != ACTOR_UP || a->leaving || s->ending || a->acts == 0) {
+    if (a->state != ACTOR_UP || a->leaving || a->dies || s->ending || a->acts == 0) {
         return; /* it goes on when it is connected */
     }
     a->acts--;
     uint64_t which = sim_below(s, 100);
     if (sim_permille(s, s->plan.cut_permille) && a->link >= 0) {
         link_cut(s, &s->links[a->link]);
+    } else if (a->kind == ACTOR_SEALER) {
+        secure_publish(s, a);
+    } else if (a->kind == ACTOR_OPENER) {
+        if (which < 5) {
+            stop_reading(s, a);
+        }
+    } else if (s->secure != NULL && which < 8 && a->kind == ACTOR_PEER) {
+        secure_replay(s, a);
     } else if (which < 60) {
         publish(s, a);
     } else if (which < 78) {
@@ -159,7 +167,7 @@ void actor_on_act(struct sim *s, struct actor *a)
             publish(s, a); /* a burst */
         }
     }
-    if (a->state == ACTOR_UP && a->acts != 0) {
+    if (a->state == ACTOR_UP && a->acts != 0 && !a->dies) {
         sim_at(s, 1 + sim_delay(s, a->pause_us), EV_ACT, a->index, a->generation);
     }
 }

@@ -63,6 +63,12 @@ static void draw_session(struct sim *s, struct actor *a)
         a->clean = false;
         a->expiry_s = UINT32_MAX;
         a->max_packet = 0;
+    } else if (a->kind >= ACTOR_SEALER) {
+        a->version = SMQTT_V5;
+        a->clean = a->kind == ACTOR_SEALER;
+        a->expiry_s = a->clean ? 0 : UINT32_MAX;
+        a->receive_max = 0;
+        a->max_packet = 0;
     } else if (a->kind == ACTOR_LATE) {
         a->version = SMQTT_V5;
         a->clean = true;
@@ -83,6 +89,7 @@ static void renew(struct sim *s, struct actor *a)
     for (uint32_t i = 0; i < a->n_tokens; i++) {
         s->oracle.msgs[a->tokens[i].msg].may_double = true;
     }
+    s->oracle.sessions[a->index].may_get_twice |= a->kind >= ACTOR_SEALER;
     if (a->c != NULL) {
         s->counts->restarts_of_apps++;
         s->oracle.sessions[a->index].may_get_twice = true;
@@ -113,7 +120,11 @@ static void renew(struct sim *s, struct actor *a)
     if (smqtt_client_new(&config, &a->c) != SMQTT_OK) {
         sim_fail(s, "The client of actor %u could not be made.", a->index);
     }
+    if (a->kind >= ACTOR_SEALER) {
+        secure_attach(s, a);
+    }
     a->renew = false;
+    a->n_untold = 0;
     sim_trace(s, "actor %llu begins anew with version %llu, clean and expiry %llx", a->index, a->version,
               (uint64_t)a->clean << 32 | a->expiry_s);
 }
@@ -166,7 +177,7 @@ static void draw_return(struct sim *s, struct actor *a)
 void actor_lost(struct sim *s, struct actor *a, bool orderly)
 {
     struct link *l = link_of(s, a);
-    if (l == NULL) {
+    if (l == NULL || a->dies) {
         return;
     }
     sim_trace(s, "actor %llu sees its connection end, orderly %llu", a->index, orderly, 0);
@@ -188,6 +199,9 @@ void actor_lost(struct sim *s, struct actor *a, bool orderly)
 
 void actor_feed(struct sim *s, struct actor *a, const uint8_t *data, size_t len)
 {
+    if (a->dies) {
+        return;
+    }
     smqtt_client_feed(a->c, smq_span_of(data, len), s->client_now);
     actor_pump(s, a);
 }
@@ -210,6 +224,8 @@ static void on_connected(struct sim *s, struct actor *a, const struct smqtt_clie
         }
     } else if (a->kind == ACTOR_WATCHER && s->oracle.sessions[a->index].subs[FILTER_ALL].there != SURELY) {
         actor_subscribe(s, a, FILTER_ALL, (uint8_t)(1 + a->index % 2));
+    } else if (a->kind == ACTOR_OPENER && s->oracle.sessions[a->index].subs[FILTER_SEALED].there != SURELY) {
+        actor_subscribe(s, a, FILTER_SEALED, 2);
     } else if (a->kind == ACTOR_LATE) {
         actor_subscribe(s, a, FILTER_ALL, 2);
     }
@@ -229,7 +245,10 @@ static void on_published(struct sim *s, struct actor *a, const struct smqtt_clie
             return;
         }
     }
-    sim_fail(s, "Actor %u was told of a message that it did not publish.", a->index);
+    if (a->n_untold == 0 && a->kind < ACTOR_SEALER) {
+        sim_fail(s, "Actor %u was told of a message that it did not publish.", a->index);
+    }
+    a->n_untold -= a->n_untold != 0 ? 1 : 0;
 }
 
 static void on_answer(struct sim *s, struct actor *a, const struct smqtt_client_event *ev)
@@ -267,7 +286,11 @@ static void on_event(struct sim *s, struct actor *a, const struct smqtt_client_e
         }
         break;
     case SMQTT_CLIENT_MESSAGE:
-        oracle_message(s, a, ev);
+        if (a->kind >= ACTOR_SEALER) {
+            secure_event(s, a, ev);
+        } else {
+            oracle_message(s, a, ev);
+        }
         break;
     case SMQTT_CLIENT_PUBLISHED:
         on_published(s, a, ev);
@@ -276,8 +299,10 @@ static void on_event(struct sim *s, struct actor *a, const struct smqtt_client_e
     case SMQTT_CLIENT_UNSUBSCRIBED:
         on_answer(s, a, ev);
         break;
-    case SMQTT_CLIENT_NONE:
     case SMQTT_CLIENT_SECURE:
+        secure_event(s, a, ev);
+        break;
+    case SMQTT_CLIENT_NONE:
         break;
     }
 }
@@ -287,6 +312,9 @@ static void send_output(struct sim *s, struct actor *a)
     struct link *l = link_of(s, a);
     struct smqtt_span out = smqtt_client_output(a->c);
     if (l != NULL && out.len != 0) {
+        if (a->kind == ACTOR_SEALER) {
+            secure_look(s, a, out);
+        }
         link_write(s, l, out.data, out.len);
         smqtt_client_sent(a->c, out.len, s->client_now);
     }
@@ -305,9 +333,14 @@ static void set_timer(struct sim *s, struct actor *a)
 void actor_pump(struct sim *s, struct actor *a)
 {
     struct smqtt_client_event ev;
-    while (!s->failed && smqtt_client_next(a->c, &ev)) {
+    while (!s->failed && !a->dies && smqtt_client_next(a->c, &ev)) {
         on_event(s, a, &ev);
-        send_output(s, a);
+        if (!a->dies) {
+            send_output(s, a);
+        }
+    }
+    if (a->dies) {
+        return;
     }
     send_output(s, a);
     struct link *l = link_of(s, a);
@@ -321,9 +354,43 @@ void actor_pump(struct sim *s, struct actor *a)
     set_timer(s, a);
 }
 
+void actor_kill(struct sim *s, struct actor *a)
+{
+    if (!a->dies) {
+        a->dies = true;
+        s->counts->kills++;
+        sim_trace(s, "actor %llu is killed", a->index, 0, 0);
+        sim_at(s, 0, EV_TICK, a->index, 0);
+    }
+}
+
+/* Its connection breaks, and it comes back with what it had synced. */
+static void die(struct sim *s, struct actor *a)
+{
+    struct link *l = link_of(s, a);
+    actor_free(s, a);
+    secure_crash(s, a);
+    a->dies = false;
+    a->renew = true;
+    a->link = -1;
+    a->state = ACTOR_DOWN;
+    if (l != NULL) {
+        bool heard = l->consumed != 0 || !l->broker_done, lives = !l->broker_done;
+        link_cut(s, l);
+        l->client_done = true;
+        link_settle(s, l);
+        oracle_ended(s, a, heard, lives);
+    }
+    actor_come(s, a, 1 + sim_below(s, 1000000));
+}
+
 void actor_on_tick(struct sim *s, struct actor *a)
 {
     a->timer_us = 0;
+    if (a->dies) {
+        die(s, a);
+        return;
+    }
     if (a->c != NULL) {
         smqtt_client_tick(a->c, s->client_now);
         actor_pump(s, a);

@@ -96,7 +96,7 @@ struct oracle {
 extern const char *const oracle_topics[TOPICS];
 extern const char *const oracle_filters[FILTERS];
 /** Filters from here on are for shared groups, one each; from ORACLE_WILLS on topics are of wills. */
-enum { FILTER_SHARED = 10, FILTER_ALL = 9, TOPIC_SHARED = 5, TOPIC_WILLS = 7, TOPIC_SEALED = 9 };
+enum { FILTER_SHARED = 10, FILTER_ALL = 9, FILTER_SEALED = 12, TOPIC_SHARED = 5, TOPIC_WILLS = 7, TOPIC_SEALED = 9 };
 
 void oracle_init(struct sim *s);
 void oracle_free(struct sim *s);
@@ -145,6 +145,8 @@ void oracle_retained_got(struct sim *s, struct actor *a, uint32_t msg);
 
 /** The payload of a message; at least `size` bytes of room. */
 void oracle_payload(const struct sim *s, uint32_t msg, uint8_t *out);
+/** The message with this payload, or MSG_NONE: nobody wrote that. */
+uint32_t oracle_read(const struct sim *s, struct smqtt_span payload);
 /** Who must get a message that is published now. */
 void oracle_owe(struct sim *s, uint32_t msg);
 /** Everything is quiet: what is owed was delivered. */

@@ -29,6 +29,7 @@ static void draw_plan(struct sim *s)
     p->store = sim_below(s, 3) != 0;
     p->store_us = stores_us[sim_below(s, 4)];
     p->crash_us = p->store && sim_below(s, 3) != 0 ? crashes_us[sim_below(s, 3)] : 0;
+    p->secure = sim_below(s, 6) == 0;
     p->ill = p->store && sim_below(s, 4) == 0;
 }
 
@@ -41,6 +42,11 @@ static void draw_config(struct sim *s)
     c->log_connections = false;
     c->sys_interval_s = 0;
     c->max_queued_messages = 0;
+    if (sim_below(s, 8) == 0) { /* what has no room is dropped then */
+        c->max_queued_messages = 1 + (uint32_t)sim_below(s, 12);
+        c->slow_policy = sim_below(s, 2) == 0 ? SMQ_SLOW_DROP_NEWEST : SMQ_SLOW_DROP_OLDEST;
+        s->plan.tight = true;
+    }
     c->max_inflight_messages = sim_below(s, 2) == 0 ? 1 + (uint32_t)sim_below(s, 20) : 20;
     c->receive_maximum = sim_below(s, 3) == 0 ? (uint16_t)(1 + sim_below(s, 10)) : 1024;
     s->configs[1] = *c;
@@ -63,6 +69,11 @@ static void make_actors(struct sim *s)
             actor_init(s, n, i == 0 ? ACTOR_ANCHOR : ACTOR_MEMBER);
             s->actors[n++].group = (uint8_t)g;
         }
+    }
+    if (s->plan.secure) {
+        actor_init(s, n++, ACTOR_OPENER);
+        actor_init(s, n++, ACTOR_SEALER);
+        actor_init(s, n++, ACTOR_SEALER);
     }
     s->n_actors = n;
     for (unsigned i = 0; i < n; i++) {
@@ -196,6 +207,7 @@ static bool pass(struct sim *s, uint64_t us)
         on_event(s, &ev);
     }
     oracle_wills_tick(s);
+    shell_check_ceilings(s);
     return !s->failed;
 }
 
@@ -266,6 +278,7 @@ static void finish(struct sim *s)
     }
     sim_disk_free(s);
     oracle_free(s);
+    secure_free(s);
     free(s->heap);
     free(s->ledger);
     if (s->broker_mem.blocks != 0 || s->client_mem.blocks != 0) {
@@ -287,6 +300,10 @@ bool sim_run(struct sim *s)
     draw_config(s);
     sim_disk_init(s, s->plan.store_us);
     oracle_init(s);
+    s->oracle.lossy = s->plan.tight;
+    if (s->plan.secure) {
+        secure_init(s);
+    }
     if (shell_start(s) != SMQTT_OK) {
         sim_fail(s, "The broker does not start.");
     }

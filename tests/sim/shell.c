@@ -457,6 +457,37 @@ void shell_reload(struct sim *s)
     }
 }
 
+/* What one session may have waiting, and in flight. */
+static void check_session(struct sim *s, const struct smq_session *se)
+{
+    const struct smq_broker_config *c = &s->configs[s->config];
+    uint32_t most = s->configs[0].max_inflight_messages > s->configs[1].max_inflight_messages
+                        ? s->configs[0].max_inflight_messages
+                        : s->configs[1].max_inflight_messages;
+    /* What was in flight and comes from the store waits again, whatever the limit. */
+    uint32_t again = s->life > 1 ? most : 0;
+    if (c->max_queued_messages != 0 && se->queue.n > c->max_queued_messages + again) {
+        sim_fail(s, "%u messages wait for %s, of at most %u.", se->queue.n, se->client_id, c->max_queued_messages);
+    }
+    uint32_t sent = se->out.count - (se->conn != NULL ? se->n_unsent : 0);
+    if (se->conn != NULL && (sent > most || sent > se->conn->receive_max)) {
+        sim_fail(s, "%u messages are in flight to %s, of at most %u and %u.", sent, se->client_id, most,
+                 se->conn->receive_max);
+    }
+}
+
+void shell_check_ceilings(struct sim *s)
+{
+    for (unsigned i = 0; s->up && i < s->plan.workers; i++) {
+        const struct smq_map *map = &s->shells[i].w->sessions;
+        struct smq_map_iter it = smq_map_iterate(map);
+        const struct smq_session *se;
+        while ((se = smq_map_next(map, &it)) != NULL) {
+            check_session(s, se);
+        }
+    }
+}
+
 bool shell_is_quiet(const struct sim *s)
 {
     for (unsigned i = 0; i < s->plan.workers; i++) {

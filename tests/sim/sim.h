@@ -11,6 +11,7 @@
 #include "broker/worker.h"
 #include "disk.h"
 #include "oracle.h"
+#include "secure.h"
 
 enum {
     WORKERS_MAX = 4,
@@ -160,6 +161,8 @@ struct actor {
         bool unsubscribe;
     } asks[32];
     uint32_t n_asks;
+    uint32_t n_untold; /* messages of QoS 0 that no account is kept of */
+    bool dies;         /* its program was killed; nothing more happens in it */
 };
 
 /* ------------------------------------------------------------ the world */
@@ -178,17 +181,21 @@ struct plan {
 };
 
 /** What happened in all runs: coverage. */
-#define COUNTS(X)                                                                                                     \
-    X(runs)                                                                                                           \
-    X(events)                                                                                                         \
-    X(connects)                                                                                                       \
-    X(refused)                                                                                                        \
-    X(disconnects)                                                                                                    \
-    X(cuts) X(takeovers) X(restarts_of_apps) X(subscribes) X(unsubscribes) X(published) X(acknowledged) X(delivered)  \
-        X(repeated) X(retained_seen) X(wills_armed) X(wills_fired) X(wills_cancelled) X(sessions_resumed)             \
-            X(sessions_new) X(sessions_expired) X(expired_messages) X(shared_delivered) X(slow_readers) X(handovers)  \
-                X(stalls) X(rings_full) X(paused) X(reloads) X(commits) X(failed_commits) X(looks_at_rows) X(crashes) \
-                    X(sealed) X(opened) X(receipts) X(handshakes) X(large) X(queue_drops) X(raw)
+#define COUNTS(X)                                                                                                      \
+    X(runs)                                                                                                            \
+    X(events)                                                                                                          \
+    X(connects)                                                                                                        \
+    X(refused)                                                                                                         \
+    X(disconnects)                                                                                                     \
+    X(cuts)                                                                                                            \
+    X(takeovers)                                                                                                       \
+    X(restarts_of_apps)                                                                                                \
+    X(subscribes)                                                                                                      \
+    X(unsubscribes) X(published) X(acknowledged) X(delivered) X(repeated) X(retained_seen) X(wills_armed)              \
+        X(wills_fired) X(wills_cancelled) X(sessions_resumed) X(sessions_new) X(sessions_expired) X(expired_messages)  \
+            X(shared_delivered) X(slow_readers) X(handovers) X(stalls) X(rings_full) X(paused) X(reloads) X(commits)   \
+                X(failed_commits) X(looks_at_rows) X(crashes) X(sealed) X(opened) X(receipts) X(handshakes) X(replays) \
+                    X(kills) X(large) X(queue_drops) X(raw)
 
 struct counts {
 #define COUNT(name) uint64_t name;
@@ -227,6 +234,7 @@ struct sim {
     unsigned n_actors;
     struct sim_disk disk;
     struct oracle oracle;
+    struct secure *secure; /* NULL: nobody seals anything in this run */
 };
 
 /* rng */
@@ -284,6 +292,8 @@ void shell_on_turn(struct sim *s, unsigned worker);
 void shell_on_handover(struct sim *s, struct link *l);
 void shell_reload(struct sim *s);
 void shell_on_told(struct sim *s, unsigned worker);
+/** Has no session more waiting or in flight than it may? */
+void shell_check_ceilings(struct sim *s);
 /** Does nobody do anything, and is nothing on its way? */
 bool shell_is_quiet(const struct sim *s);
 /** Prints where everything stands. */
@@ -300,6 +310,8 @@ void actor_feed(struct sim *s, struct actor *a, const uint8_t *data, size_t len)
 void actor_lost(struct sim *s, struct actor *a, bool orderly);
 /** Output to the link, events to the oracle, timers. */
 void actor_pump(struct sim *s, struct actor *a);
+/** Its program is killed, at once. */
+void actor_kill(struct sim *s, struct actor *a);
 void actor_free(struct sim *s, struct actor *a);
 /** Lets it come back soon. */
 void actor_come(struct sim *s, struct actor *a, uint64_t delay_us);
