@@ -83,6 +83,7 @@ void smq_durable_session_end(struct smq_worker *w, struct smq_session *s)
     if (s->stored != NULL) {
         struct smq_key prefix = smq_key_session(s->stored->sid);
         smq_store_del_prefix(w, smq_key_span(&prefix));
+        w->n_ended = w->n_written;
         smq_durable_unname(w, s);
     }
 }

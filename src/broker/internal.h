@@ -59,6 +59,7 @@ struct smq_worker {
     bool has_store, store_lost;                    /* lost: a row could not be written for want of memory */
     uint8_t store_state;                           /* enum smq_store_state */
     struct smq_writes *writes;                     /* of this turn; NULL: nothing yet */
+    uint64_t n_ended;                              /* number of the last ones that end a session */
     uint64_t n_written;                            /* number of the last writes that were begun */
     uint64_t n_rows_written;   /* rows put or deleted so far; counted also when there is no memory for them */
     struct smq_list bodies;    /* of smq_body: all there are */

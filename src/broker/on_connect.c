@@ -397,8 +397,9 @@ smqtt_err smq_connect_finish(struct smq_worker *w, struct smq_conn *conn, struct
     }
     conn->state = SMQ_CONN_AWAITS_PACKETS;
     smq_say_connected(conn, c);
-    if (conn->session->stored != NULL || smq_store_mark(w) != mark) {
-        SMQ_TRY(smq_gate_now(conn)); /* what it says must still be true after a crash */
+    /* What it says must still be true after a crash: that an older session ended, too. */
+    if (conn->session->stored != NULL || smq_store_mark(w) != mark || w->n_ended > w->mark) {
+        SMQ_TRY(smq_gate_now(conn));
     }
     err = accept(conn, c, present, nameless ? id : (smq_span){NULL, 0}, set_keep_alive(w, conn, c));
     if (err == SMQTT_E_TOO_LARGE) {

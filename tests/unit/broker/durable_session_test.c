@@ -133,6 +133,29 @@ static void the_end_leaves_nothing(void **state)
     bed_stop(&bed);
 }
 
+/* The session ended with DISCONNECT, and that is not committed when its client is back. */
+static void an_end_that_is_not_committed_is_waited_for(void **state)
+{
+    (void)state;
+    bed_start(&bed);
+    struct smq_packet pkt = packet_connect(SMQTT_V5, "stays", false);
+    smq_props_set_num(&pkt.connect.props, SMQ_PROP_SESSION_EXPIRY, 100);
+    struct client *c = client_connect_pkt(&bed, &pkt);
+    disk.by_hand = true;
+    struct smq_packet bye = {.type = SMQ_DISCONNECT};
+    smq_props_clear(&bye.reasoned.props);
+    smq_props_set_num(&bye.reasoned.props, SMQ_PROP_SESSION_EXPIRY, 0);
+    client_send(c, &bye);
+    c = client_open(&bed, SMQTT_V311);
+    pkt = packet_connect(SMQTT_V311, "stays", true);
+    client_send(c, &pkt);
+    client_expect_none(c);
+    bed_commit(&bed, SIZE_MAX);
+    assert_false(client_expect(c, SMQ_CONNACK)->connack.session_present);
+    assert_int_equal(disk.n, 0);
+    bed_stop(&bed);
+}
+
 static void an_expired_session_leaves_nothing(void **state)
 {
     (void)state;
@@ -347,6 +370,7 @@ int main(void)
         TEST(suback_and_unsuback_wait),
         TEST(shared_subscriptions_too),
         TEST(the_end_leaves_nothing),
+        TEST(an_end_that_is_not_committed_is_waited_for),
         TEST(an_expired_session_leaves_nothing),
         TEST(wills),
         TEST(qos2_identifiers),
