@@ -13,6 +13,8 @@ enum {
     GROUP_BYTES = 16u << 20, /* and their bytes, as the store needs them a second time meanwhile */
     SIZE_US = 200 * 1000,    /* the store is asked for its size no more often */
     FULL_US = 1000 * 1000,   /* and so often when it is full and nothing is written */
+    SHRINK_US = 5000 * 1000, /* after a commit, and from one time to the next, … */
+    SHRINK_TIMES = 3,        /* … until this often after the last one */
     BEHIND = 64u << 20,
     RETRY_MS = 1000,
     RETRY_TIMES = 10, /* the longest wait in first ones */
@@ -57,6 +59,8 @@ struct smq_committer {
     bool unsynced;             /* written, and the sync is still to come */
     bool unread;               /* the store could not be read; said */
     uint64_t sync_at, size_at; /* microseconds */
+    unsigned to_shrink;        /* how often the store is still asked to give back what was removed */
+    uint64_t shrink_at;
 
     struct channel channels[];
 };
@@ -437,6 +441,10 @@ static smqtt_err write_group(struct smq_committer *c, struct smq_store_why *why)
     uint64_t began = now_us();
     SMQ_TRY(c->store->kind->write(c->store, c->group, c->n_group, sync, why));
     count_group(c, began);
+    if (c->to_shrink == 0) {
+        c->shrink_at = began + (c->full ? FULL_US : SHRINK_US);
+    }
+    c->to_shrink = SHRINK_TIMES;
     if (sync) {
         count(&c->figures.syncs, 1);
         c->unsynced = false; /* the log of a store is one: what was written before is on the disk, too */
@@ -498,6 +506,18 @@ static bool insist(struct smq_committer *c, smqtt_err (*act)(struct smq_committe
     return false;
 }
 
+/* Also when nothing more is written: what a drained queue took is given back, and a full store gets room. */
+static void shrink(struct smq_committer *c)
+{
+    uint64_t now = now_us();
+    if (c->store == NULL || c->to_shrink == 0 || now < c->shrink_at) {
+        return;
+    }
+    c->store->kind->shrink(c->store);
+    c->to_shrink--;
+    c->shrink_at = now + (c->full ? FULL_US : SHRINK_US);
+}
+
 static void look_at_size(struct smq_committer *c)
 {
     uint64_t now = now_us();
@@ -515,6 +535,7 @@ static void look_at_size(struct smq_committer *c)
     bool changed = judge(c);
     pthread_mutex_unlock(&c->lock);
     if (turned && full) {
+        c->shrink_at = now;
         smq_log(c->config.log, SMQ_LOG_WARN,
                 "The store has %" PRIu64 " bytes and may have %" PRIu64
                 " (smqtt_store_limit): what had to be stored is refused until there are fewer.",
@@ -555,7 +576,7 @@ static uint64_t next_look(const struct smq_committer *c)
         uint64_t size_at = c->size_at + (FULL_US - SIZE_US);
         at = size_at < at ? size_at : at;
     }
-    return at;
+    return c->to_shrink != 0 && c->shrink_at < at ? c->shrink_at : at;
 }
 
 /* Waits for something to do. False: the end has come, and nothing waits. */
@@ -597,6 +618,7 @@ static void *run(void *arg)
             works = insist(c, sync_store);
         }
         look_at_size(c);
+        shrink(c);
     }
     if (works && c->unsynced) {
         (void)insist(c, sync_store);

@@ -384,6 +384,11 @@ static smqtt_err memory_each(struct smq_store *store, smq_span prefix,
     return SMQTT_OK;
 }
 
+static void memory_shrink(struct smq_store *store)
+{
+    (void)store; /* nothing is left of what was removed */
+}
+
 static uint64_t memory_size(struct smq_store *store)
 {
     return of(store)->size;
@@ -399,6 +404,7 @@ const struct smq_store_kind smq_store_memory = {
     .sync = memory_sync,
     .get = memory_get,
     .each = memory_each,
+    .shrink = memory_shrink,
     .size = memory_size,
 };
 

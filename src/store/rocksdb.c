@@ -40,8 +40,10 @@ struct rocks {
     rocksdb_readoptions_t *reading;
     rocksdb_writebatch_t *batch;
     rocksdb_t *db; /* NULL: it failed and could not be opened anew */
-    bool failed;   /* a write failed: what the log ends with is not known */
-    uint8_t *top;  /* end of a range that has no other */
+    rocksdb_flushoptions_t *flush;
+    enum { SHRINK_IDLE, SHRINK_FLUSH, SHRINK_COMPACT } shrinking; /* what is next */
+    bool failed;  /* a write failed: what the log ends with is not known */
+    uint8_t *top; /* end of a range that has no other */
     char path[];
 };
 
@@ -127,6 +129,8 @@ static void set_options(struct rocks *r)
     r->synced = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(r->synced, 1);
     r->unsynced = rocksdb_writeoptions_create();
+    r->flush = rocksdb_flushoptions_create();
+    rocksdb_flushoptions_set_wait(r->flush, 0);
     r->reading = rocksdb_readoptions_create();
     r->batch = rocksdb_writebatch_create();
 }
@@ -224,6 +228,7 @@ static void close_db(struct rocks *r)
 static void free_all(struct rocks *r)
 {
     rocksdb_writebatch_destroy(r->batch);
+    rocksdb_flushoptions_destroy(r->flush);
     rocksdb_readoptions_destroy(r->reading);
     rocksdb_writeoptions_destroy(r->synced);
     rocksdb_writeoptions_destroy(r->unsynced);
@@ -313,8 +318,10 @@ static smqtt_err add(struct rocks *r, const struct smq_write *w)
         return SMQTT_OK;
     case SMQ_WRITE_DEL:
         rocksdb_writebatch_delete(r->batch, key, w->key.len);
+        r->shrinking = SHRINK_FLUSH;
         return SMQTT_OK;
     case SMQ_WRITE_DEL_PREFIX:
+        r->shrinking = SHRINK_FLUSH;
         return add_prefix(r, w->key);
     case SMQ_WRITE_GET:
         break;
@@ -469,6 +476,26 @@ static smqtt_err rocks_each(struct smq_store *store, smq_span prefix,
     return err;
 }
 
+/* What is deleted is only marked, in memory at first. So the marks are written out, and then the tables that they
+ * concern are compacted: all that a step needs is asked for, and the next call looks whether it was done. */
+static void rocks_shrink(struct smq_store *store)
+{
+    struct rocks *r = of(store);
+    char *text = NULL;
+    uint64_t busy = 0;
+    if (r->shrinking == SHRINK_IDLE || r->failed || r->mode == SMQ_STORE_READ_ONLY) {
+        return;
+    }
+    if (r->shrinking == SHRINK_FLUSH) {
+        rocksdb_flush(r->db, r->flush, &text);
+        r->shrinking = SHRINK_COMPACT;
+    } else if (rocksdb_property_int(r->db, "rocksdb.num-running-flushes", &busy) == 0 && busy == 0) {
+        rocksdb_suggest_compact_range(r->db, NULL, 0, NULL, 0, &text);
+        r->shrinking = SHRINK_IDLE;
+    }
+    rocksdb_free(text); /* a disk that fails shows when it is written */
+}
+
 static void add_len(void *ctx, const char *name, uint64_t len)
 {
     uint64_t *sum = ctx;
@@ -493,5 +520,6 @@ const struct smq_store_kind smq_store_rocksdb = {
     .sync = rocks_sync,
     .get = rocks_get,
     .each = rocks_each,
+    .shrink = rocks_shrink,
     .size = rocks_size,
 };

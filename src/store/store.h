@@ -56,6 +56,9 @@ struct smq_store_kind {
      * SMQTT_OK, which is then returned. fn must not call the store. SMQTT_E_IO, SMQTT_E_CORRUPT. */
     smqtt_err (*each)(struct smq_store *store, smq_span prefix,
                       smqtt_err (*fn)(void *ctx, smq_span key, smq_span value), void *ctx, struct smq_store_why *why);
+    /** Gives back, in the background, what removed rows still take on the disk. For a while after many were removed it
+     * is to be called once a second or so; when there is nothing to do it is cheap. */
+    void (*shrink)(struct smq_store *store);
     /** Bytes on the disk, or in memory for one that has no disk; as good as it is known without much work. */
     uint64_t (*size)(struct smq_store *store);
 };

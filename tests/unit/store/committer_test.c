@@ -386,6 +386,20 @@ static void test_full(void **state)
     end();
 }
 
+/* Whoever waits for room removes nothing and writes nothing: the store is asked all the same. */
+static void test_full_gives_back(void **state)
+{
+    (void)state;
+    begin((struct smq_committer_config){.policy = SMQ_COMMIT_OFF, .limit_bytes = 1000});
+    played.size = 1001;
+    played.shrinks = true;
+    give(0, 1);
+    wait_state(1, SMQ_STORE_FULL);
+    wait_state(1, SMQ_STORE_WELL);
+    played.shrinks = false;
+    end();
+}
+
 static void test_a_write_that_fails(void **state)
 {
     (void)state;
@@ -555,6 +569,7 @@ int main(void)
         cmocka_unit_test(test_rows_that_cannot_be_read),
         cmocka_unit_test(test_behind),
         cmocka_unit_test(test_full),
+        cmocka_unit_test(test_full_gives_back),
         cmocka_unit_test(test_a_write_that_fails),
         cmocka_unit_test(test_told_while_it_fails),
         cmocka_unit_test(test_end_with_a_broken_disk),

@@ -28,6 +28,7 @@ static struct {
         char key[16], value[16];
     } rows[ROWS];
     uint64_t size;
+    bool shrinks; /* a full one gives back what was removed when it is asked to */
 } played;
 
 static bool ignore_rows;
@@ -132,6 +133,14 @@ static smqtt_err play_get(struct smq_store *store, smq_span key, void (*fn)(void
     return fails ? SMQTT_E_IO : SMQTT_OK;
 }
 
+static void play_shrink(struct smq_store *store)
+{
+    (void)store;
+    pthread_mutex_lock(&played.lock);
+    played.size = played.shrinks ? 0 : played.size;
+    pthread_mutex_unlock(&played.lock);
+}
+
 static uint64_t play_size(struct smq_store *store)
 {
     (void)store;
@@ -147,6 +156,7 @@ static const struct smq_store_kind play = {.name = "play",
                                            .write = play_write,
                                            .sync = play_sync,
                                            .get = play_get,
+                                           .shrink = play_shrink,
                                            .size = play_size};
 
 #endif

@@ -174,6 +174,45 @@ static void killed_it_has_all_that_was_acknowledged(void **state)
     }
 }
 
+/* ------------------------------------------------------------ room */
+
+/* Without anything more to be written, the room that removed rows took comes back. */
+static void shrinks_when_rows_go(void **state)
+{
+    enum { ROWS = 3000, VALUE = 4096 };
+    struct smq_store *store = place_open(kind, *state);
+    uint64_t seed = 5;
+    char value[VALUE + 1], key[32];
+    for (size_t half = 0; half < 2; half++) {
+        for (size_t i = 0; i < ROWS; i++) {
+            struct smq_writes *writes = writes_begin();
+            for (size_t j = 0; j < VALUE; j++) {
+                value[j] = (char)('!' + test_random_below(&seed, 90));
+            }
+            value[VALUE] = 0;
+            (void)snprintf(key, sizeof key, "%zu/%08zu", half, i);
+            writes_put(writes, key, value);
+            assert_int_equal(writes_commit(store, writes, false), SMQTT_OK);
+        }
+    }
+    uint64_t full = kind->size(store);
+    assert_true(full > (uint64_t)2 * ROWS * VALUE);
+    struct smq_writes *writes = writes_begin();
+    for (size_t i = 0; i < ROWS; i++) { /* one way … */
+        (void)snprintf(key, sizeof key, "0/%08zu", i);
+        writes_op(writes, SMQ_WRITE_DEL, key);
+    }
+    writes_op(writes, SMQ_WRITE_DEL_PREFIX, "1/"); /* … and the other */
+    assert_int_equal(writes_commit(store, writes, true), SMQTT_OK);
+    for (size_t i = 0; i < 10000 && kind->size(store) > full / 20; i++) {
+        kind->shrink(store);
+        (void)usleep(1000); /* RocksDB does it in threads of its own and tells nobody */
+    }
+    assert_true(kind->size(store) <= full / 20);
+    assert_int_equal(store_count(store, ""), 0);
+    kind->close(store);
+}
+
 /* ------------------------------------------------------------ torn and damaged files */
 
 static const char *const list_of_files[] = {".log", ".sst", "MANIFEST"};
@@ -563,6 +602,7 @@ int main(int argc, char **argv)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(killed_it_has_all_that_was_acknowledged, setup, teardown),
+        cmocka_unit_test_setup_teardown(shrinks_when_rows_go, setup, teardown),
         cmocka_unit_test(a_torn_log_loses_its_torn_write_only),
         cmocka_unit_test_setup_teardown(a_log_that_is_damaged_in_the_middle_is_corrupt, setup, teardown),
         cmocka_unit_test_setup_teardown(a_flipped_byte_in_a_table_is_corrupt, setup, teardown),
