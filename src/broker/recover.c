@@ -266,6 +266,18 @@ static void warn(const struct smq_recovery *r)
     }
 }
 
+/* A group's owner that had no memory for a member has said so by now, and the subscription is gone. */
+static bool has_lost_any(const struct smq_recovery *r)
+{
+    size_t n = 0;
+    bool lost = false;
+    for (unsigned i = 0; i < r->n; i++) {
+        n += smq_map_count(&r->workers[i]->shareds);
+        lost = lost || r->workers[i]->store_lost;
+    }
+    return lost || n != r->n_shared;
+}
+
 smqtt_err smq_recovery_finish(struct smq_recovery *r, struct smq_recovery_counts *counts)
 {
     SMQ_TRY(smq_recovery_session_over(r));
@@ -276,6 +288,9 @@ smqtt_err smq_recovery_finish(struct smq_recovery *r, struct smq_recovery_counts
     smq_recovery_write_passed(r);
     write_meta(r);
     smq_recovery_exchange(r);
+    if (has_lost_any(r)) {
+        return SMQTT_E_NOMEM;
+    }
     SMQ_TRY(smq_recovery_route(r));
     smq_recovery_fire(r);
     give_config_back(r);

@@ -149,6 +149,7 @@ static smqtt_err subscribe(struct smq_recovery *r, smq_span filter, const struct
     bool existed;
     if (smq_topic_split_share(filter, &group, &inner)) {
         SMQ_TRY(smq_share_subscribe(w, s, filter, row->options, row->id, NULL, 0));
+        r->n_shared++;
     } else {
         SMQ_TRY(smq_peers_reserve(w));
         SMQ_TRY(smq_trie_subscribe(&w->trie, &s->sub, filter, row->options, row->id, &existed));

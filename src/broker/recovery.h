@@ -78,6 +78,7 @@ struct smq_recovery {
     uint64_t raised[SMQ_WORKERS_MAX][SMQ_WORKERS_MAX]; /* and what they are to say */
     uint64_t n_bodies[SMQ_WORKERS_MAX];
     uint64_t version; /* the highest of all */
+    size_t n_shared;  /* shared subscriptions that were made */
     uint32_t n_told;  /* subscriptions since workers last spoke to each other */
     struct smq_found_session cur;
     struct smq_known *known;

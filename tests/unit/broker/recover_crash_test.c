@@ -331,8 +331,15 @@ static void without_memory_it_is_said(void **state)
             failing_mem_arm(&bed.mem, nth);
             smqtt_err err = recover_with(&bed.mem.mem);
             failed = bed.mem.made >= nth;
-            assert_true(err == SMQTT_OK || (failed && err == SMQTT_E_NOMEM));
             failing_mem_arm(&bed.mem, 0);
+            struct smq_worker_stats stats;
+            bed_stats(&bed, &stats);
+            if (err == SMQTT_OK) {
+                assert_int_equal(stats.sessions, 6);
+                assert_int_equal(stats.shared_subscriptions, 1);
+                assert_int_equal(stats.retained, 3);
+            }
+            assert_true(err == SMQTT_OK || (failed && err == SMQTT_E_NOMEM));
             bed_stop(&bed);
             disk_free(&disk);
             disk = kept;

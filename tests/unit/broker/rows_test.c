@@ -275,11 +275,11 @@ static void is_sound_when_damaged(smq_span value, reader read, bool last_is_open
 }
 
 /* Every byte that a reader shows must stand in what it was given. */
+static volatile unsigned touched;
 static bool touch(smq_span s)
 {
-    volatile unsigned sum = 0;
     for (size_t i = 0; i < s.len; i++) {
-        sum += s.data[i];
+        touched += s.data[i];
     }
     return true;
 }
