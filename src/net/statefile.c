@@ -11,11 +11,11 @@
 
 #include <smqtt/system.h>
 
+#include "base/crc32c.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/rd.h"
 #include "base/wr.h"
-#include "net/crc32c.h"
 #include "net/file.h"
 
 #define HEADER      "SMQTT-STATE 1\r\n\n"

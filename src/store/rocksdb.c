@@ -3,10 +3,13 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <rocksdb/c.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "store/wal.h"
 #include "store/why.h"
 
 enum {
@@ -184,6 +187,59 @@ static rocksdb_t *open_as(const struct rocks *r, char **text)
     return rocksdb_open(r->options, r->path, text);
 }
 
+struct logs {
+    const char *path;
+    uint64_t newest; /* its number */
+    enum smq_wal_state state, older;
+};
+
+static enum smq_wal_state look_at_log(const char *dir, const char *name, uint64_t len)
+{
+    enum smq_wal_state state = SMQ_WAL_DAMAGED;
+    int parent = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(parent, name, O_RDONLY | O_CLOEXEC);
+    void *bytes = fd >= 0 && len != 0 ? mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+    if (bytes != MAP_FAILED) {
+        state = smq_wal_look(smq_span_of(bytes, len));
+        (void)munmap(bytes, len);
+    }
+    (void)close(fd);
+    (void)close(parent);
+    return len == 0 ? SMQ_WAL_WHOLE : state;
+}
+
+static void look_at_logs(void *ctx, const char *name, uint64_t len)
+{
+    struct logs *logs = ctx;
+    char *end = NULL;
+    unsigned long long number = strtoull(name, &end, 10);
+    if (end == name || strcmp(end, ".log") != 0) {
+        return;
+    }
+    enum smq_wal_state state = look_at_log(logs->path, name, len);
+    enum smq_wal_state older = number > logs->newest ? logs->state : state;
+    logs->older = older > logs->older ? older : logs->older;
+    if (number > logs->newest) {
+        logs->newest = number;
+        logs->state = state;
+    }
+}
+
+/* Is all that is wrong the last write of the newest log? Then it is cut off there. */
+static rocksdb_t *open_torn(const struct rocks *r, char **text)
+{
+    struct logs logs = {.path = r->path, .state = SMQ_WAL_WHOLE, .older = SMQ_WAL_WHOLE};
+    if (!each_file(r->path, look_at_logs, &logs) || logs.state != SMQ_WAL_TORN || logs.older != SMQ_WAL_WHOLE) {
+        return NULL;
+    }
+    rocksdb_free(*text);
+    *text = NULL;
+    rocksdb_options_set_wal_recovery_mode(r->options, rocksdb_point_in_time_recovery);
+    rocksdb_t *db = open_as(r, text);
+    rocksdb_options_set_wal_recovery_mode(r->options, rocksdb_tolerate_corrupted_tail_records_recovery);
+    return db;
+}
+
 /* RocksDB cannot write down the level NO_DIARY in its file of options, and leaves what it has begun of it at each try;
  * nothing reads it. */
 static void remove_rest(void *ctx, const char *name, uint64_t len)
@@ -208,6 +264,9 @@ static smqtt_err open_db(struct rocks *r, struct smq_store_why *why)
         text = NULL;
         rocksdb_options_set_compression(r->options, rocksdb_no_compression);
         r->db = open_as(r, &text);
+    }
+    if (text != NULL && meaning(text) == SMQTT_E_CORRUPT) {
+        r->db = open_torn(r, &text);
     }
     if (r->mode == SMQ_STORE_READ_WRITE) {
         (void)each_file(r->path, remove_rest, r);

@@ -253,6 +253,16 @@ static void flip_at(const char *file, off_t at, size_t n)
     close(fd);
 }
 
+static void zero_at(const char *file, off_t at, size_t n)
+{
+    int fd = open(file, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(pwrite(fd, "", 1, at + (off_t)i), 1);
+    }
+    close(fd);
+}
+
 enum { IN_LOG = 40 };
 
 static void write_some(const char *path, const char *more)
@@ -289,6 +299,35 @@ static void a_torn_log_loses_its_torn_write_only(void **state)
         place_remove(path);
     }
     (void)state;
+}
+
+/* A log that has its length already, and not yet the last of its bytes. */
+static void a_log_that_ends_in_other_bytes_is_torn_too(void **state)
+{
+    static const size_t lens[] = {1, 7, 50, 100, 200, 250}; /* of the last write, which has 279 */
+    (void)state;
+    for (size_t i = 0; i < 4 * SMQ_ARRAY_LEN(lens); i++) {
+        size_t n = lens[i / 4];
+        char *path = place_new();
+        in_child("write_some", path);
+        char *log = newest(path, LOG);
+        off_t len = length_of(log);
+        if (i % 2 == 0) {
+            zero_at(log, len - (off_t)n, n);
+        } else {
+            flip_at(log, len - (off_t)n, n);
+        }
+        assert_int_equal(truncate(log, len + (i % 4 < 2 ? 0 : 40000)), 0); /* zeros behind it */
+        struct smq_store *store = place_open(kind, path);
+        assert_int_equal(count_numbered(store), IN_LOG - 1);
+        assert_int_equal(writes_commit(store, numbered(IN_LOG - 1), true), SMQTT_OK);
+        kind->close(store);
+        store = place_open(kind, path);
+        assert_int_equal(count_numbered(store), IN_LOG);
+        kind->close(store);
+        free(log);
+        place_remove(path);
+    }
 }
 
 static void a_log_that_is_damaged_in_the_middle_is_corrupt(void **state)
@@ -604,6 +643,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(killed_it_has_all_that_was_acknowledged, setup, teardown),
         cmocka_unit_test_setup_teardown(shrinks_when_rows_go, setup, teardown),
         cmocka_unit_test(a_torn_log_loses_its_torn_write_only),
+        cmocka_unit_test(a_log_that_ends_in_other_bytes_is_torn_too),
         cmocka_unit_test_setup_teardown(a_log_that_is_damaged_in_the_middle_is_corrupt, setup, teardown),
         cmocka_unit_test_setup_teardown(a_flipped_byte_in_a_table_is_corrupt, setup, teardown),
         cmocka_unit_test_setup_teardown(a_lost_table_is_corrupt, setup, teardown),

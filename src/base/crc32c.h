@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef SMQTT_NET_CRC32C_H
-#define SMQTT_NET_CRC32C_H
+#ifndef SMQTT_BASE_CRC32C_H
+#define SMQTT_BASE_CRC32C_H
 /* CRC-32C (RFC 3720 appendix B.4): finds torn and rotten records, not malice. */
 #include "base/span.h"
 

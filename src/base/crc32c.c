@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "net/crc32c.h"
+#include "base/crc32c.h"
 
 uint32_t smq_crc32c(uint32_t crc, smq_span s)
 {

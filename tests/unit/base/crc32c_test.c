@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../test.h"
 
-#include "net/crc32c.h"
+#include "base/crc32c.h"
 
 /* RFC 3720 appendix B.4. */
 static void knows_the_answers_of_the_rfc(void **state)
