@@ -59,6 +59,7 @@ want_test() {
     # Paho comes from Debian, so it needs the Python of Debian.
     need python3 test -x /usr/bin/python3
     need openssl has openssl
+    need spin has spin
     need mosquitto test -x /usr/sbin/mosquitto
     need mosquitto-clients has mosquitto_pub
     need python3-paho-mqtt test -e /usr/lib/python3/dist-packages/paho/mqtt/client.py
