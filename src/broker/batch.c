@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mutate.h"
 #include "broker/batch.h"
 #include "broker/worker.h"
 
@@ -152,7 +153,7 @@ size_t smq_batch_size(const struct smq_batch *batch)
     for (; batch != NULL; batch = batch->next) {
         size += batch->fill;
     }
-    return size;
+    return SMQ_MUTATE(lost_wakeup) && size < 64 ? 0 : size;
 }
 
 void smq_batch_free(struct smq_batch *batch)

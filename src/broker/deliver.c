@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mutate.h"
 #include "broker/gate.h"
 #include "broker/pull.h"
 #include "broker/queue.h"
@@ -187,7 +188,7 @@ static inline void *new_delivery(struct smq_worker *w, const struct smq_session 
  * again with another one after a crash, as a message of its own. */
 static smqtt_err close_gate(const struct smq_session *s, uint8_t qos)
 {
-    return s->stored != NULL && qos == 2 ? smq_gate_now(s->conn) : SMQTT_OK;
+    return s->stored != NULL && qos == 2 && !SMQ_MUTATE(qos2_id_unstored) ? smq_gate_now(s->conn) : SMQTT_OK;
 }
 
 static __attribute__((noinline)) smqtt_err send_stored(struct smq_worker *w, struct smq_session *s,
@@ -323,7 +324,7 @@ void smq_session_deliver(struct smq_worker *w, struct smq_session *s, struct smq
 static bool may_still_go(struct smq_worker *w, struct smq_session *s, struct smq_refbuf *msg, bool begun)
 {
     struct smq_content c = smq_msg_content(msg);
-    if (!begun && c.expires <= w->now.mono) {
+    if (!begun && c.expires <= w->now.mono && !SMQ_MUTATE(expiry_ignored)) {
         return false; /* [MQTT-3.3.2-5] [MQTT-4.3.3-7] */
     }
     if (!smq_msg_is_sound(msg, w->config->text_policy, w->config->max_topic_levels)) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bodies, and messages on their way to other workers. */
+#include "base/mutate.h"
 #include "broker/durable.h"
 #include "broker/route.h"
 
@@ -111,7 +112,10 @@ void smq_body_leaves(struct smq_worker *w, struct smq_body *body, const struct s
     for (uint64_t left = body->peers; left != 0; left &= left - 1) {
         push(&w->peers.of[__builtin_ctzll(left)].transit, body);
     }
+    uint64_t peers = body->peers;
+    body->peers = SMQ_MUTATE(passed_early) ? 0 : peers;
     write_row(w, body, c, group);
+    body->peers = peers;
 }
 
 struct smq_body *smq_body_ref(struct smq_worker *w, struct smq_routing *r)
@@ -141,6 +145,9 @@ void smq_body_settle(struct smq_worker *w, struct smq_body *body)
 void smq_body_unref(struct smq_worker *w, struct smq_body *body)
 {
     body->rows--;
+    if (SMQ_MUTATE(body_gone) && body->rows == 1 && body->written) {
+        smq_store_del_key(w, smq_key_body(body->mid));
+    }
     smq_body_settle(w, body);
 }
 

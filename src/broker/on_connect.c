@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/mutate.h"
 #include "base/hex.h"
 #include "base/siphash.h"
 #include "broker/admit.h"
@@ -182,6 +183,9 @@ static uint32_t expiry_of(const struct smq_worker *w, const struct smq_connect *
 static void take_over(struct smq_session *s)
 {
     if (s->conn != NULL) {
+        if (SMQ_MUTATE(will_lost)) {
+            smq_will_drop(s->conn->worker, s);
+        }
         smq_conn_kick(s->conn, REASON_TAKEN_OVER, "another connection took over the session"); /* [MQTT-3.1.4-3] */
     }
 }

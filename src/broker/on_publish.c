@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mutate.h"
 #include "broker/admit.h"
 #include "broker/alias.h"
 #include "broker/durable.h"
@@ -48,7 +49,8 @@ static smqtt_err answer(struct smq_conn *conn, const struct smq_publish *p, uint
 static __attribute__((noinline)) smqtt_err answer_stored(struct smq_conn *conn, const struct smq_publish *p,
                                                          uint8_t reason)
 {
-    if (conn->hold == NULL || !smq_hold_waits(conn)) {
+    bool early = p->qos == 1 ? SMQ_MUTATE(puback_early) : SMQ_MUTATE(pubrec_early);
+    if (!early && (conn->hold == NULL || !smq_hold_waits(conn))) {
         SMQ_TRY(smq_gate_now(conn));
     }
     return answer(conn, p, reason);

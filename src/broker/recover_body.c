@@ -5,6 +5,7 @@
  * A content is known by 55 bits: the worker that wrote it first, and the number that this worker gave it. The first
  * name of a content is its first mid; another name has COPY set, the content below it, and above it any number. So a
  * new name needs no counter, which could not be known before all rows were seen. */
+#include "base/mutate.h"
 #include "broker/recovery.h"
 
 enum { CONTENT_BITS = 55, NUMBER_BITS = 47, NAMES = 256, FIRST_KNOWN = 256 };
@@ -231,7 +232,7 @@ static uint64_t owed_to(const struct smq_recovery *r, uint64_t mid, uint64_t pee
     uint64_t to = 0, from = mid >> SMQ_MID_SHIFT;
     for (; peers != 0; peers &= peers - 1) {
         unsigned i = (unsigned)__builtin_ctzll(peers);
-        bool owed = i != from && i < r->former.count && mid > r->passed[i][from];
+        bool owed = i != from && i < r->former.count && (mid > r->passed[i][from] || SMQ_MUTATE(routed_again));
         to |= owed ? UINT64_C(1) << i : 0;
     }
     return to;

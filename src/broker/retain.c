@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mutate.h"
 #include "broker/retain.h"
 #include "base/mem.h"
 #include "broker/message.h"
@@ -111,7 +112,7 @@ smqtt_err smq_retain_set(struct smq_retain *r, struct smq_refbuf *msg, uint32_t 
 {
     struct smq_content c = smq_msg_content(msg);
     struct smq_refbuf *old = smq_retain_get(r, c.topic);
-    if (old != NULL && smq_msg_of(old)->version > c.version) {
+    if (old != NULL && smq_msg_of(old)->version > c.version && !SMQ_MUTATE(retained_older)) {
         return SMQTT_OK;
     }
     if (old == NULL && !count(r, max)) {

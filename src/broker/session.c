@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mutate.h"
 #include "broker/session.h"
 #include "broker/durable.h"
 #include "broker/pull.h"
@@ -44,6 +45,9 @@ struct smq_session *smq_session_find(const struct smq_worker *w, smq_span client
 
 void smq_session_on_timer(struct smq_worker *w, struct smq_timer *timer)
 {
+    if (SMQ_MUTATE(no_expiry)) {
+        return;
+    }
     w->stats.expired++;
     smq_session_end(w, SMQ_CONTAINER_OF(timer, struct smq_session_expiry, timer)->session);
 }

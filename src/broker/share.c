@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mutate.h"
 #include "broker/share.h"
 #include "broker/durable.h"
 #include "broker/held.h"
@@ -268,7 +269,9 @@ static void return_delivery(struct smq_worker *w, void *delivery)
     struct smq_routing r;
     smq_routing_init_msg(&r, smq_delivery_msg(delivery));
     bool stored = sh->session->stored != NULL && r.content.qos != 0;
-    give_back(w, sh->owner, sh->self, sh->group, &r, 0, stored ? smq_shared_filter(sh) : (smq_span){NULL, 0});
+    if (!SMQ_MUTATE(member_takes_all)) {
+        give_back(w, sh->owner, sh->self, sh->group, &r, 0, stored ? smq_shared_filter(sh) : (smq_span){NULL, 0});
+    }
     smq_routing_deinit(&r);
     smq_durable_let_go(w, sh->session, delivery); /* in the same commit as what became of it */
     smq_delivery_free(w->mem, delivery);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mutate.h"
 #include "broker/slow.h"
 #include "broker/hold.h"
 #include "broker/internal.h"
@@ -161,7 +162,8 @@ void smq_slow_took_messages(struct smq_worker *w, struct smq_session *s)
 
 static bool is_full(const struct smq_broker_config *config, const struct smq_session *s, size_t bytes)
 {
-    bool full = config->max_queued_messages != 0 && s->queue.n >= config->max_queued_messages;
+    bool full = config->max_queued_messages != 0 &&
+                s->queue.n >= config->max_queued_messages + (SMQ_MUTATE(queue_ceiling) ? 1 : 0);
     return full || (config->max_queued_bytes != 0 && s->queue.bytes + bytes > config->max_queued_bytes);
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mutate.h"
 #include "broker/will.h"
 #include "broker/durable.h"
 #include "broker/mount.h"
@@ -103,6 +104,9 @@ void smq_will_fire(struct smq_worker *w, struct smq_session *s)
         msg->expires = w->now.mono + (smqtt_ms)will->expiry_s * 1000; /* counts from now on */
     }
     /* Rights may have gone since CONNECT; a will that cannot be kept has nobody to be told. */
+    if (SMQ_MUTATE(will_twice)) {
+        (void)!route_allowed(w, s, will->msg);
+    }
     bool may = smq_session_may(w, s, smq_msg_content(will->msg).topic, SMQ_ACCESS_WRITE);
     if (!may || route_allowed(w, s, will->msg) != SMQTT_OK) {
         w->stats.publish_dropped++;

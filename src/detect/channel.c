@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mutate.h"
 #include "detect/channel.h"
 
 #include "base/mem.h"
@@ -118,7 +119,7 @@ static smqtt_err reserve(struct smq_channel *s, const struct smq_saver *saver)
 {
     uint64_t before = s->limit;
     s->limit = s->next + SMQ_RESERVE_BLOCK;
-    smqtt_err err = saver->save(saver->ctx, s);
+    smqtt_err err = SMQ_MUTATE(unreserved) ? SMQTT_OK : saver->save(saver->ctx, s);
     if (err != SMQTT_OK) {
         s->limit = before;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opener: making and freeing, events, time. */
+#include "base/mutate.h"
 #include "detect/opener.h"
 
 #include "base/mem.h"
@@ -248,7 +249,7 @@ static void windows_commit(struct smqtt_opener *o)
     for (struct smq_list *node = o->dirty.next; node != &o->dirty && err == SMQTT_OK; node = node->next) {
         err = smq_peer_put(o, SMQ_CONTAINER_OF(node, struct smq_peer, dirty));
     }
-    if (err == SMQTT_OK) {
+    if (err == SMQTT_OK && !SMQ_MUTATE(window_late)) {
         err = store->sync(store->ctx);
     }
     struct smq_list *node = NULL;

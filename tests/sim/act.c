@@ -75,10 +75,10 @@ static void publish(struct sim *s, struct actor *a)
     if (a->n_tokens == 256 || s->oracle.n + 8 > MSGS_MAX) {
         return;
     }
-    unsigned topic = (unsigned)sim_below(s, TOPIC_WILLS);
+    unsigned topic = s->plan.hot && sim_below(s, 3) != 0 ? 0 : (unsigned)sim_below(s, TOPIC_WILLS);
     struct smqtt_publish_options options = {.qos = (uint8_t)sim_below(s, 3)};
     options.qos = a->has_will && options.qos == 2 ? 1 : options.qos;
-    options.retain = topic < TOPIC_SHARED && sim_below(s, 6) == 0;
+    options.retain = topic < TOPIC_SHARED && sim_below(s, s->plan.hot ? 2 : 6) == 0;
     uint32_t expiry_s = 0;
     uint8_t props[5] = {EXPIRY};
     if (a->version == SMQTT_V5 && sim_below(s, 8) == 0) {

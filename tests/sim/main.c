@@ -5,12 +5,29 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/mutate.h"
 #include "sim.h"
 
 struct args {
     uint64_t from, to;
     struct plan plan;                  /* what is given overrides what is drawn */
+    const char *mutation;              /* look for this one, or "all"; NULL: nothing is wrong on purpose */
     bool verbose, has_coverage, twice; /* twice: and compare the traces */
+};
+
+#ifdef SMQTT_MUTATIONS
+const char *smq_mutation;
+#endif
+
+/* All there are, and what is wrong then. */
+static const struct {
+    const char *name;
+    unsigned workers;
+    const char *what;
+} mutations[] = {
+#define MUTATION(name, workers, what) {#name, workers, what},
+#include "mutations.def"
+#undef MUTATION
 };
 
 static struct sim sim; /* large */
@@ -44,6 +61,8 @@ static bool read_args(int argc, char **argv, struct args *out)
         } else if (strcmp(argv[i], "--seeds") == 0 && end != value && *end == '-') {
             out->from = number;
             out->to = strtoull(end + 1, &end, 10);
+        } else if (strcmp(argv[i], "--mutation") == 0 && *value != 0) {
+            out->mutation = value;
         } else if (strcmp(argv[i], "--workers") == 0 && whole && number <= WORKERS_MAX) {
             out->plan.workers = (unsigned)number;
         } else if (strcmp(argv[i], "--steps") == 0 && whole) {
@@ -84,6 +103,33 @@ static void report(const struct args *args, uint64_t seed)
     printf(" VERBOSE=1\n");
 }
 
+/* Seeds until each fault is found; false: one is not. */
+static bool find_mutations(const struct args *args)
+{
+    bool all = true;
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(mutations); i++) {
+        if (args->mutation != NULL && strcmp(args->mutation, "all") != 0 &&
+            strcmp(args->mutation, mutations[i].name) != 0) {
+            continue;
+        }
+#ifdef SMQTT_MUTATIONS
+        smq_mutation = mutations[i].name;
+#endif
+        uint64_t hash = 0, seed = args->from;
+        while (seed <= args->to && run(args, seed, &hash)) {
+            seed++;
+        }
+        all = all && seed <= args->to;
+        if (seed <= args->to) {
+            printf("%-17s %4llu  %s\n", mutations[i].name, (unsigned long long)(seed - args->from + 1), sim.why);
+        } else {
+            printf("%-17s none  %s: not found\n", mutations[i].name, mutations[i].what);
+        }
+        fflush(stdout);
+    }
+    return all;
+}
+
 static void show_counts(void)
 {
 #define COUNT(name) printf("%-18s %llu\n", #name, (unsigned long long)counts.name);
@@ -96,6 +142,9 @@ int main(int argc, char **argv)
     struct args args;
     if (!read_args(argc, argv, &args)) {
         return usage();
+    }
+    if (args.mutation != NULL) {
+        return find_mutations(&args) ? 0 : 1;
     }
     clock_t begin = clock();
     unsigned failed = 0;

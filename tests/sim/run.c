@@ -24,6 +24,8 @@ static void draw_plan(struct sim *s)
     p->cut_permille = sim_below(s, 4) == 0 ? 0 : 5 + (uint32_t)sim_below(s, 60);
     p->delay_us = delays_us[sim_below(s, 4)];
     p->stall_permille = sim_below(s, 3) == 0 ? (uint32_t)sim_below(s, 30) : 0;
+    p->hot = sim_below(s, 6) == 0;
+    p->stall_permille = p->hot ? 250 : p->stall_permille;
     p->ring = sim_below(s, 3) == 0 ? 1 + (uint32_t)sim_below(s, 3) : 64;
     p->down_limit = limits[sim_below(s, 3)];
     p->store = sim_below(s, 3) != 0;

@@ -247,6 +247,9 @@ void secure_publish(struct sim *s, struct actor *a)
         a->tokens[a->n_tokens++].msg = msg;
     }
     actor_pump(s, a);
+    if (!s->ending && sim_below(s, 40) == 0) {
+        actor_kill(s, a);
+    }
 }
 
 void secure_replay(struct sim *s, struct actor *a)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mutate.h"
 #include "broker/internal.h"
 #include "broker/recover.h"
 #include "sim.h"
@@ -158,10 +159,32 @@ static void read_round(struct sim *s, unsigned i)
     next_phase(s, i, PHASE_SEND);
 }
 
+/* Before the batches; but for a mutation, which keeps them back for a while. */
+static void give_writes(struct sim *s, struct shell *sh)
+{
+    struct smq_writes *writes = smq_worker_take_writes(sh->w);
+    if (!SMQ_MUTATE(notes_first)) {
+        sim_disk_give(s, writes);
+        return;
+    }
+    struct smq_writes **at = &sh->late;
+    while (*at != NULL) {
+        at = &(*at)->next;
+    }
+    *at = writes;
+    bool now = sim_below(s, 8) == 0;
+    while (now && sh->late != NULL) {
+        struct smq_writes *next = sh->late->next;
+        sim_disk_give(s, sh->late);
+        sh->late = next;
+    }
+    sh->again = sh->again || sh->late != NULL;
+}
+
 static void give(struct sim *s, unsigned i)
 {
     struct shell *sh = &s->shells[i];
-    sim_disk_give(s, smq_worker_take_writes(sh->w));
+    give_writes(s, sh);
     sh->stuck = false;
     for (unsigned to = 0; to < s->plan.workers; to++) {
         struct lane *lane = &s->lanes[i][to];
@@ -439,6 +462,11 @@ void shell_stop(struct sim *s)
         }
     }
     for (unsigned i = 0; i < s->plan.workers; i++) {
+        while (s->shells[i].late != NULL) {
+            struct smq_writes *next = s->shells[i].late->next;
+            smq_writes_free(s->shells[i].late);
+            s->shells[i].late = next;
+        }
         smq_worker_free(s->shells[i].w);
         s->shells[i].w = NULL;
         s->shells[i].generation++;

@@ -108,12 +108,13 @@ struct lane {
 struct shell {
     struct smq_worker *w;
     enum phase phase;
-    bool again;          /* somebody woke it in the middle of its turn */
-    bool unsettled;      /* its rounds had an end before they were through */
-    bool stuck;          /* a ring is full */
-    unsigned rounds;     /* in this turn */
-    uint32_t generation; /* of the one event that is its next */
-    uint64_t told;       /* commits it is to hear of */
+    bool again;              /* somebody woke it in the middle of its turn */
+    bool unsettled;          /* its rounds had an end before they were through */
+    bool stuck;              /* a ring is full */
+    unsigned rounds;         /* in this turn */
+    uint32_t generation;     /* of the one event that is its next */
+    struct smq_writes *late; /* a mutation keeps back what it should have given */
+    uint64_t told;           /* commits it is to hear of */
 };
 
 /* ------------------------------------------------------------ actors (actor.c) */
@@ -170,6 +171,7 @@ struct actor {
 /** What a seed is made of: drawn at the start, shown with VERBOSE. */
 struct plan {
     unsigned workers, actors, groups, steps;
+    bool hot; /* everybody is late, and has something for one topic */
     bool is_fixed, store, ill, secure, tight, shared_ids;
     uint32_t cut_permille;   /* of the acts of a client are cuts */
     uint32_t delay_us;       /* of bytes, mean */
@@ -191,11 +193,13 @@ struct plan {
     X(takeovers)                                                                                                       \
     X(restarts_of_apps)                                                                                                \
     X(subscribes)                                                                                                      \
-    X(unsubscribes) X(published) X(acknowledged) X(delivered) X(repeated) X(retained_seen) X(wills_armed)              \
-        X(wills_fired) X(wills_cancelled) X(sessions_resumed) X(sessions_new) X(sessions_expired) X(expired_messages)  \
-            X(shared_delivered) X(slow_readers) X(handovers) X(stalls) X(rings_full) X(paused) X(reloads) X(commits)   \
-                X(failed_commits) X(looks_at_rows) X(crashes) X(sealed) X(opened) X(receipts) X(handshakes) X(replays) \
-                    X(kills) X(large) X(queue_drops) X(raw)
+    X(unsubscribes)                                                                                                    \
+    X(published)                                                                                                       \
+    X(acknowledged) X(delivered) X(repeated) X(retained_seen) X(wills_armed) X(wills_fired) X(wills_cancelled)         \
+        X(sessions_resumed) X(sessions_new) X(sessions_expired) X(expired_messages) X(shared_delivered)                \
+            X(slow_readers) X(handovers) X(stalls) X(rings_full) X(paused) X(reloads) X(commits) X(failed_commits)     \
+                X(looks_at_rows) X(crashes) X(sealed) X(opened) X(receipts) X(handshakes) X(replays) X(kills) X(large) \
+                    X(queue_drops) X(raw)
 
 struct counts {
 #define COUNT(name) uint64_t name;
