@@ -55,9 +55,9 @@ static smqtt_err open_store(const char *path, const struct smq_store_kind *kind,
 
 static void tell_policy(const struct storing *s, const struct smq_conf *conf, const struct smq_log *log)
 {
-    smq_log(log, SMQ_LOG_INFO, "What must survive is stored in %s, with durability %s.",
-            s->path != NULL ? s->path : "memory, which does not survive",
-            smq_committer_figures(s->committer)->durability);
+    smq_log(
+        log, s->path != NULL ? SMQ_LOG_INFO : SMQ_LOG_WARN, "What must survive is stored in %s, with durability %s.",
+        s->path != NULL ? s->path : "memory, which does not survive", smq_committer_figures(s->committer)->durability);
     if (conf->autosave_on_changes || conf->autosave_interval != 1800) {
         smq_log(log, SMQ_LOG_NOTICE,
                 "autosave_interval and autosave_on_changes have nothing to do: what is acknowledged is stored before.");
