@@ -68,40 +68,50 @@ class Mortal:
         return code
 
 
-class Killer(threading.Thread):
-    def __init__(self, broker, args, rng, limit):
-        super().__init__(daemon=True)
-        self.broker, self.args, self.rng, self.limit = broker, args, rng, limit
-        self.kills, self.slowest, self.peace = 0, 0.0, threading.Event()
+class Soak:
+    """The load, whose words are read by a thread."""
 
-    def run(self):
-        while self.kills < self.limit and not self.peace.wait(self.rng.uniform(0.05, 0.8)):
-            self.broker.kill()
-            self.kills += 1
-            if self.args.change_workers:
-                self.broker.workers = self.rng.choice((1, 2, 3, 4))
-            self.slowest = max(self.slowest, self.broker.start())
+    def __init__(self, port, args, qos, seed):
+        argv = [os.environ.get("SMQTT_SOAK", "build/tests/soak/soak"), "--port", str(port), "--qos", str(qos),
+                "--seed", str(seed), "--messages", str(args.messages), "--patience", str(PATIENCE), "--mortal"]
+        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.calm = threading.Event()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            if line.strip() == "calm":
+                self.calm.set()
+            else:
+                print(line, end="", flush=True)
+        self.calm.set()
+
+    def end(self):
+        """The broker lives on from now."""
+        self.calm.wait()
+        try:
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended already
+        self.reader.join()
+        return self.process.wait() == 0
 
 
-def run(broker, args, qos, seed, kills_left):
-    argv = [os.environ.get("SMQTT_SOAK", "build/tests/soak/soak"), "--port", str(broker.port), "--qos", str(qos),
-            "--seed", str(seed), "--messages", str(args.messages), "--patience", str(PATIENCE), "--mortal"]
-    soak = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    killer = Killer(broker, args, random.Random(seed), kills_left)
-    killer.start()
-    for line in soak.stdout:
-        if line.strip() == "calm":
-            killer.peace.set()
-            killer.join()
-            soak.stdin.write("\n")
-            soak.stdin.flush()
-        else:
-            print(line, end="", flush=True)
-    killer.peace.set()
-    killer.join()
-    code = soak.wait()
-    print("killed %d times, the slowest start took %.2f s" % (killer.kills, killer.slowest), flush=True)
-    return code == 0, killer.kills
+def run(broker, args, qos, seed, limit):
+    """In this thread alone: a broker dies with the thread that started it."""
+    rng, kills, slowest = random.Random(seed), 0, 0.0
+    soak = Soak(broker.port, args, qos, seed)
+    while kills < limit and not soak.calm.wait(rng.uniform(0.05, 0.8)):
+        broker.kill()
+        kills += 1
+        if args.change_workers:
+            broker.workers = rng.choice((1, 2, 3, 4))
+        slowest = max(slowest, broker.start())
+    right = soak.end()
+    print("killed %d times, the slowest start took %.2f s" % (kills, slowest), flush=True)
+    return right, kills
 
 
 def lost_of_a_thousand(kind):
