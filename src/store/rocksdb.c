@@ -115,6 +115,8 @@ static void set_options(struct rocks *r)
     rocksdb_options_set_max_total_wal_size(o, WAL_MAX);
     rocksdb_options_set_target_file_size_base(o, TABLE_FILE);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(o, 1);
+    /* Two, so that the marks of what was deleted meet it, also where all there is stands in level 0. */
+    rocksdb_options_set_level0_file_num_compaction_trigger(o, 2);
     rocksdb_options_add_compact_on_deletion_collector_factory(o, DELETIONS_WINDOW, DELETIONS_TRIGGER);
     rocksdb_options_set_compression(o, rocksdb_lz4_compression);
     rocksdb_options_set_max_open_files(o, OPEN_FILES);
