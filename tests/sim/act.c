@@ -120,6 +120,7 @@ static void leave(struct sim *s, struct actor *a)
     s->counts->disconnects++;
     sim_trace(s, "actor %llu says DISCONNECT 0x%llx", a->index, reason, 0);
     a->leaving = l->said = true;
+    l->ends = s->oracle.clock;
     l->says_will = reason == 4;
     l->says_expiry = says;
     l->expiry_s = expiry_s;

@@ -215,6 +215,7 @@ void link_cut(struct sim *s, struct link *l)
     s->counts->cuts++;
     sim_trace(s, "link %llu of actor %llu is cut", index_of(s, l), l->actor, 0);
     l->cut = true;
+    l->ends = l->ends != 0 ? l->ends : s->oracle.clock;
     size_t left = l->up.len - l->arrived;
     l->up.len = l->arrived + (left != 0 ? sim_below(s, left + 1) : 0);
     l->down.len = l->down.len != 0 ? sim_below(s, l->down.len + 1) : 0;

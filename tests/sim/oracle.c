@@ -118,6 +118,7 @@ void oracle_connecting(struct sim *s, struct actor *a)
     s->oracle.clock++;
     se->clean = a->clean;
     se->asks_expiry_s = a->expiry_s;
+    se->asked = s->oracle.clock;
     se->asked_us = s->now_us;
     se->connected = false;
     if (a->max_packet != 0 && (se->max_packet == 0 || a->max_packet < se->max_packet)) {

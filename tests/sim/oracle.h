@@ -74,6 +74,7 @@ struct session {
     uint64_t away_late_us;    /* or, as a crash may have made it forget, thinks so */
     uint32_t expiry_before_s; /* before its DISCONNECT changed it */
     struct mark gone;         /* of its end */
+    uint64_t asked;           /* clock of its last CONNECT */
     uint64_t asked_us, up_us;
     struct sub subs[FILTERS];
     uint64_t last[SESSIONS][TOPICS][3][3]; /* asked + 1 of the newest by publisher, topic, QoS sent and got */
@@ -147,8 +148,9 @@ void oracle_retained_got(struct sim *s, struct actor *a, uint32_t msg);
 void oracle_payload(const struct sim *s, uint32_t msg, uint8_t *out);
 /** The message with this payload, or MSG_NONE: nobody wrote that. */
 uint32_t oracle_read(const struct sim *s, struct smqtt_span payload);
-/** Who must get a message that is published now. */
-void oracle_owe(struct sim *s, uint32_t msg);
+/** Who must get a message that is published now, or a will whose connection began to end at clock `by`: those that
+ * were subscribed then. */
+void oracle_owe(struct sim *s, uint32_t msg, uint64_t by);
 /** Everything is quiet: what is owed was delivered. */
 void oracle_check_end(struct sim *s);
 /** What the late one saw. */

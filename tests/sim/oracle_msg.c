@@ -45,7 +45,7 @@ uint32_t oracle_read(const struct sim *s, struct smqtt_span payload)
 
 /* ------------------------------------------------------------ publishing */
 
-void oracle_owe(struct sim *s, uint32_t msg)
+void oracle_owe(struct sim *s, uint32_t msg, uint64_t by)
 {
     struct oracle *o = &s->oracle;
     struct msg *m = &o->msgs[msg];
@@ -55,7 +55,7 @@ void oracle_owe(struct sim *s, uint32_t msg)
         const struct session *se = &o->sessions[i];
         for (unsigned f = 0; f < FILTERS && se->there == SURELY; f++) {
             const struct sub *sub = &se->subs[f];
-            if (sub->there != SURELY || sub->qos == 0 || !o->match[f][m->topic]) {
+            if (sub->there != SURELY || sub->qos == 0 || sub->since > by || !o->match[f][m->topic]) {
                 continue;
             }
             bool is_shared = f >= FILTER_SHARED && f < FILTER_SHARED + GROUPS;
@@ -85,7 +85,7 @@ uint32_t oracle_publish(struct sim *s, struct actor *a, unsigned topic, uint8_t 
                               .removal = retain && size == 0,
                               .life = s->life};
     if (size != 0) { /* nobody can tell which one came */
-        oracle_owe(s, n);
+        oracle_owe(s, n, UINT64_MAX);
     }
     sim_trace(s, "actor %llu publishes %llu: topic, QoS, retain, expiry 0x%llx", a->index, n,
               topic | (uint64_t)qos << 8 | (uint64_t)retain << 12 | (uint64_t)expiry_s << 16);

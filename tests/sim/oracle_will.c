@@ -51,7 +51,7 @@ void oracle_will_ended(struct sim *s, const struct link *l, bool said, bool curr
         cancel(s, will, l->worker);
         return;
     }
-    oracle_owe(s, will);
+    oracle_owe(s, will, l->ends != 0 ? l->ends : se->asked);
     m->unstored = se->expiry_min_s == 0;
     uint32_t expiry_s = se->expiry_min_s;
     uint32_t wait_s = m->delay_s < expiry_s ? m->delay_s : expiry_s;
@@ -127,7 +127,7 @@ void oracle_will_restarted(struct sim *s, unsigned actor)
         return;
     }
     uint32_t wait_s = m->delay_s < se->expiry_min_s ? m->delay_s : se->expiry_min_s;
-    oracle_owe(s, se->will);
+    oracle_owe(s, se->will, s->oracle.crashed);
     if (se->expiry_min_s == 0) {
         m->will = WILL_MAY; /* nothing of its session was stored */
     } else if (wait_s == 0) {

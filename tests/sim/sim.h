@@ -90,6 +90,7 @@ struct link {
     bool said, says_will; /* the client wrote DISCONNECT, with its will */
     bool says_expiry;     /* and how long its session shall live */
     uint32_t expiry_s;
+    uint64_t ends;              /* oracle's clock when its end began, 0: the broker ended it */
     bool closing;               /* the broker waits for its last bytes to leave */
     uint64_t written, consumed; /* bytes by the client, by the broker */
 };
@@ -183,23 +184,24 @@ struct plan {
 };
 
 /** What happened in all runs: coverage. */
-#define COUNTS(X)                                                                                                     \
-    X(runs)                                                                                                           \
-    X(events)                                                                                                         \
-    X(connects)                                                                                                       \
-    X(refused)                                                                                                        \
-    X(disconnects)                                                                                                    \
-    X(cuts)                                                                                                           \
-    X(takeovers)                                                                                                      \
-    X(restarts_of_apps)                                                                                               \
-    X(subscribes)                                                                                                     \
-    X(unsubscribes)                                                                                                   \
-    X(published)                                                                                                      \
-    X(acknowledged)                                                                                                   \
-    X(delivered)                                                                                                      \
-    X(repeated) X(retained_seen) X(wills_armed) X(wills_fired) X(wills_cancelled) X(sessions_resumed) X(sessions_new) \
-        X(sessions_expired) X(expired_messages) X(shared_delivered) X(slow_readers) X(handovers) X(stalls)            \
-            X(rings_full) X(paused) X(reloads) X(commits) X(failed_commits) X(looks_at_rows) X(crashes) X(sealed)     \
+#define COUNTS(X)                                                                                                 \
+    X(runs)                                                                                                       \
+    X(events)                                                                                                     \
+    X(connects)                                                                                                   \
+    X(refused)                                                                                                    \
+    X(disconnects)                                                                                                \
+    X(cuts)                                                                                                       \
+    X(takeovers)                                                                                                  \
+    X(restarts_of_apps)                                                                                           \
+    X(subscribes)                                                                                                 \
+    X(unsubscribes)                                                                                               \
+    X(published)                                                                                                  \
+    X(acknowledged)                                                                                               \
+    X(delivered)                                                                                                  \
+    X(repeated)                                                                                                   \
+    X(retained_seen) X(wills_armed) X(wills_fired) X(wills_cancelled) X(sessions_resumed) X(sessions_new)         \
+        X(sessions_expired) X(expired_messages) X(shared_delivered) X(slow_readers) X(handovers) X(stalls)        \
+            X(rings_full) X(paused) X(reloads) X(commits) X(failed_commits) X(looks_at_rows) X(crashes) X(sealed) \
                 X(opened) X(receipts) X(handshakes) X(replays) X(kills) X(large) X(queue_drops) X(raw)
 
 struct counts {
