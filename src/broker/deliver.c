@@ -294,10 +294,17 @@ static void enqueue(struct smq_worker *w, struct smq_session *s, struct smq_rout
     w->stats.queued_messages++;
 }
 
+/* Its listener has another place since it left: nobody knows yet what it may read. What waits is judged once more
+ * before it leaves. */
+static bool is_judged_later(const struct smq_session *s)
+{
+    return s->conn == NULL && smq_auth_is_unknown(s->auth);
+}
+
 void smq_session_deliver(struct smq_worker *w, struct smq_session *s, struct smq_routing *r, uint8_t qos, bool retain,
                          const uint32_t *ids, size_t n_ids)
 {
-    if (!smq_session_may(w, s, r->content.topic, SMQ_ACCESS_READ)) {
+    if (!smq_session_may(w, s, r->content.topic, SMQ_ACCESS_READ) && !is_judged_later(s)) {
         return;
     }
     if (s->pulls != NULL && r->content.version != 0) {

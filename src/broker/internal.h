@@ -114,6 +114,8 @@ SMQ_MUST_USE smqtt_err smq_auth_continue(struct smq_worker *w, struct smq_conn *
 /** The table in force for a listener: that of the configuration's listener of this id; with none of it that of `conn`
  * (NULL: nobody may do anything, unless no listener has a table and id is 0). NULL: everything is allowed. */
 const struct smq_auth *smq_auth_of(const struct smq_worker *w, uint32_t listener_id, const struct smq_conn *conn);
+/** Is it the table of a place that is gone? What waits for a session of such a place is judged when it comes back. */
+bool smq_auth_is_unknown(const struct smq_auth *auth);
 /** After a new configuration: disconnects clients that would not be let in as they were. */
 void smq_auth_review(struct smq_worker *w);
 /** The second half of CONNECT: session and CONNACK, or a refusal for `err`. nameless: it named no client identifier. */

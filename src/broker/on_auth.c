@@ -41,9 +41,16 @@ static bool nobody_may(void *ctx, const struct smq_principal *who, smq_span topi
     return false;
 }
 
+/* Of places that are gone. */
+static const struct smq_auth nobody = {.access = nobody_may};
+
+bool smq_auth_is_unknown(const struct smq_auth *auth)
+{
+    return auth == &nobody;
+}
+
 const struct smq_auth *smq_auth_of(const struct smq_worker *w, uint32_t listener_id, const struct smq_conn *conn)
 {
-    static const struct smq_auth nobody = {.access = nobody_may};
     bool any = listener_id != 0;
     for (const struct smq_listener_config *l = w->config->listeners; l != NULL; l = l->next) {
         if (l->id == listener_id && listener_id != 0) {

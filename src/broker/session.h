@@ -92,7 +92,8 @@ static inline smq_span smq_session_id(const struct smq_session *s)
 }
 struct smq_principal smq_session_principal(const struct smq_session *s);
 /** May it? Asks the table that its listener has under the configuration in force, also while it is away; a listener
- * that is gone allows nothing. smq_session_may of broker/internal.h is the same, quick where there is no table. */
+ * that is gone allows nothing, but what comes meanwhile waits for it. smq_session_may of broker/internal.h is the same,
+ * quick where there is no table. */
 bool smq_session_ask(struct smq_worker *w, struct smq_session *s, smq_span topic, enum smq_access kind);
 
 /** How long the session of a client that asks for `asked_s` seconds is kept without connection:

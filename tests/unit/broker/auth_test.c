@@ -565,7 +565,7 @@ static void sessions_are_judged_by_the_listener_they_came_through(void **state)
     config.listeners = &other;
     smq_worker_configure(bed.w, &config, bed.now);
     bed_turn(&bed);
-    client_publish(c, "a", "lost", 1, false);
+    client_publish(c, "a", "judged later", 1, false);
     /* And it is back. */
     smq_worker_configure(bed.w, &bed.config, bed.now);
     bed_turn(&bed);
@@ -575,6 +575,7 @@ static void sessions_are_judged_by_the_listener_they_came_through(void **state)
     closed = false;
     away = client_connect(&bed, SMQTT_V311, "away", false);
     client_take(away, "a", "1", 1);
+    client_take(away, "a", "judged later", 1);
     client_take(away, "a", "2", 1);
     client_expect_none(away);
     bed_stop(&bed);
