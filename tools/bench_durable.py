@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What durability costs: smqttd with a store beside the bare disk, beside the store without a broker, and beside Debian's
-mosquitto with `persistence true`, which acknowledges what it has not written. Then a million retained and a million
+"""What durability costs: smqttd with a store beside the bare disk, beside the store without a broker, and beside
+Debian's mosquitto with `persistence true`, which acknowledges what it has not written. Then a million retained and a million
 queued messages: memory, disk, and the time to start again. Between the markers of docs/performance.md stands what the
 last whole run found. QUICK=1: short rounds, a hundredth of the messages, nothing is written.
 
@@ -63,7 +63,8 @@ class Broker:
 
     def start(self):
         """Seconds until it takes connections."""
-        argv = [SMQTTD if self.kind == "smqttd" else shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", self.conf]
+        mosquitto = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+        argv = [SMQTTD if self.kind == "smqttd" else mosquitto, "-c", self.conf]
         began = time.monotonic()
         self.process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while True:

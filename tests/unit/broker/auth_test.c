@@ -559,14 +559,13 @@ static void sessions_are_judged_by_the_listener_they_came_through(void **state)
     client_break(away);
     struct client *c = client_connect(&bed, SMQTT_V311, "c", true);
     client_publish(c, "a", "1", 1, false);
-    /* Another listener: this one's own is gone. */
+    /* This one's own is gone. */
     struct smq_listener_config other = {.id = 2, .allow_anonymous = true};
     struct smq_broker_config config = bed.config;
     config.listeners = &other;
     smq_worker_configure(bed.w, &config, bed.now);
     bed_turn(&bed);
-    client_publish(c, "a", "judged later", 1, false);
-    /* And it is back. */
+    client_publish(c, "a", "judged later", 1, false); /* and it is back: */
     smq_worker_configure(bed.w, &bed.config, bed.now);
     bed_turn(&bed);
     client_publish(c, "a", "2", 1, false);
