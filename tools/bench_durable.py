@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What durability costs: smqttd with a store beside the bare disk, beside the store without a broker, and beside
-Debian's mosquitto with `persistence true`, which acknowledges what it has not written. Then a million retained and a million
-queued messages: memory, disk, and the time to start again. Between the markers of docs/performance.md stands what the
-last whole run found. QUICK=1: short rounds, a hundredth of the messages, nothing is written.
+Debian's mosquitto with `persistence true`, which acknowledges what it has not written. Then a million retained and a
+million queued messages: memory, disk, and the time to start again. Between the markers of docs/performance.md stands
+what the last whole run found. QUICK=1: short rounds, a hundredth of the messages, nothing is written.
 
   tools/bench_durable.py BUILD_FOLDER
 """
