@@ -212,9 +212,9 @@ static void on_connected(struct sim *s, struct actor *a, const struct smqtt_clie
 {
     a->state = ACTOR_UP;
     a->owes_ids = a->owes_ids && !a->clean && (ev->session_present || a->version == SMQTT_V31);
-    bool unknown = a->version == SMQTT_V31 && !a->clean;
+    bool unknown = a->version == SMQTT_V31 && !a->clean, sure = oracle_has_session(s, a);
     for (uint32_t i = 0; i < a->n_tokens; i++) {
-        oracle_resent(s, a->tokens[i].msg, !ev->session_present && !unknown);
+        oracle_resent(s, a->tokens[i].msg, (!ev->session_present && !unknown) || !sure);
     }
     oracle_connected(s, a, ev->session_present);
     if (a->kind == ACTOR_MEMBER || a->kind == ACTOR_ANCHOR) {

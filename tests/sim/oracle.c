@@ -126,6 +126,12 @@ void oracle_connecting(struct sim *s, struct actor *a)
     }
 }
 
+bool oracle_has_session(const struct sim *s, const struct actor *a)
+{
+    const struct session *se = &s->oracle.sessions[a->index];
+    return !se->clean && is_there(s, se, se->asked_us) == SURELY;
+}
+
 void oracle_connected(struct sim *s, struct actor *a, bool present)
 {
     struct oracle *o = &s->oracle;

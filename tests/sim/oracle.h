@@ -104,6 +104,9 @@ void oracle_free(struct sim *s);
 
 /* what clients do */
 void oracle_connecting(struct sim *s, struct actor *a);
+/** Is the session that it finds the one that it had? One that ended may have been made anew by a connection of which
+ * its client saw nothing. */
+bool oracle_has_session(const struct sim *s, const struct actor *a);
 void oracle_connected(struct sim *s, struct actor *a, bool present);
 /** The client sees its connection end. heard: the broker may know of it; lives: and has not
  * seen its end. */
