@@ -10,6 +10,7 @@
 #   make sim        SEED=n or SEEDS=a-b, WORKERS= STEPS= VERBOSE=1: runs the simulator of docs/reliability.md
 #   make soak       a million messages of each QoS with 1, 2 and 4 workers while connections are cut, some minutes
 #   make crash      ROUNDS=200: kills the broker with SIGKILL under load, starts it again, and counts
+#   make paper      plays, attacks and measures the paper's own scheme beside S-MQTT 1.0: docs/paper.md, some minutes
 #   make fmt        formats all C files
 #   make install    PREFIX=/usr/local DESTDIR=
 #   make clean      removes the build directories
@@ -29,7 +30,7 @@ TESTS = $(if $(wildcard build/CMakeCache.txt),,-DSMQTT_TESTS=OFF)
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := build
-.PHONY: build run demo test fuzz bench sim soak crash fmt install clean
+.PHONY: build run demo test fuzz bench sim soak crash paper fmt install clean
 
 build:
 	@tools/setup.sh run
@@ -73,6 +74,12 @@ crash:
 	@cmake --build --preset release --target soak -j$(JOBS)
 	@SMQTT_BIN=build/bin SMQTT_SOAK=build/tests/soak/soak python3 -B tests/soak/crash.py --rounds $(or $(ROUNDS),200) \
 	    --change-workers --beside-mosquitto
+
+paper:
+	@tools/setup.sh paper
+	@$(MAKE) build
+	@cmake --build --preset release --target smqtt-paper smqtt-paper-beside -j$(JOBS)
+	@python3 -B tools/paper.py --bin build/bin
 
 fmt:
 	@tools/setup.sh fmt

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs what is missing on Debian 12, and nothing else: setup.sh run|fuzz|fmt|test. Silent, quick and without network
-# when all is there.
+# Installs what is missing on Debian 12, and nothing else: setup.sh run|fuzz|fmt|paper|test. Silent, quick and without
+# network when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -47,6 +47,10 @@ want_run() {
 want_fuzz() {
     need clang has clang
     need libclang-rt-14-dev has_clang_runtime
+}
+
+want_paper() {
+    need gnuplot-nox has gnuplot
 }
 
 want_fmt() {
@@ -142,7 +146,7 @@ fuzz) want_run && want_fuzz ;;
 fmt) want_fmt ;;
 test) want_run && want_fuzz && want_fmt && want_test ;;
 *)
-    echo "usage: tools/setup.sh run|fuzz|fmt|test" >&2
+    echo "usage: tools/setup.sh run|fuzz|fmt|paper|test" >&2
     exit 2
     ;;
 esac
