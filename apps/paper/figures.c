@@ -97,6 +97,9 @@ static int figures_2_and_3(struct paper_curve *curve, bool mqtt)
          &other);
     expect(&faults, !other.confirmed && !other.server.verdict && !other.arrived && other.server.saved == 1,
            "detected: verdict 0, the access ends, nothing is published");
+    expect(&faults, strstr(other.server_log.text, "flag 0") != NULL, "the server says so itself: flag 0");
+    expect(&faults, !mqtt || strstr(other.relay_log.text, "the access is disconnected") != NULL,
+           "the broker's role ends this access");
     return faults;
 }
 
