@@ -144,6 +144,7 @@ case $level in
 run) want_run ;;
 fuzz) want_run && want_fuzz ;;
 fmt) want_fmt ;;
+paper) want_run && want_paper ;;
 test) want_run && want_fuzz && want_fmt && want_test ;;
 *)
     echo "usage: tools/setup.sh run|fuzz|fmt|paper|test" >&2
