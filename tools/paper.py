@@ -109,10 +109,13 @@ def packets_until(sock, enough):
     return hostile.split(data), False
 
 
-def entered(port, client_id):
+def entered(port, client_id, version=5):
     sock = socket.create_connection(("127.0.0.1", port), WAIT_S)
-    sock.sendall(hostile.connect(client_id))
-    packets_until(sock, lambda seen: any(header == 0x20 for header, _ in seen))
+    v311 = hostile.packet(0x10, hostile.text(b"MQTT") + b"\x04\x02\x00\x3c" + hostile.text(client_id))
+    sock.sendall(hostile.connect(client_id) if version == 5 else v311)
+    seen, _ = packets_until(sock, lambda seen: any(header == 0x20 for header, _ in seen))
+    if not seen or seen[0][0] != 0x20 or seen[0][1][1] != 0:
+        sys.exit(f"paper.py: the broker on port {port} does not let {client_id.decode()} in; run it by hand to see why.")
     return sock
 
 
@@ -124,18 +127,45 @@ def step0_of(ver):
     return bytes([0xD1, 1, 4, 0]) + os.urandom(8) + os.urandom(8) + stamp + os.urandom(32) + os.urandom(120)
 
 
+def answer_to(port, version, ver):
+    """What comes of a DETECT packet of version `ver` and a PINGREQ behind it: (packets, was the connection ended)."""
+    with entered(port, b"paper-%d-%d" % (version, ver), version) as sock:
+        sock.sendall(hostile.packet(0x01, step0_of(ver)) + b"\xc0\x00")
+        return packets_until(sock, lambda seen: any(header == 0xD0 for header, _ in seen))  # PINGRESP
+
+
 def refused_version(port):
     """W22: DETECT 0xD0 ends the connection, 0xD1 does not."""
-    ended = {}
-    for ver in (0xD0, 0xD1):
-        with entered(port, b"paper-%d" % ver) as sock:
-            sock.sendall(hostile.packet(0x01, step0_of(ver)) + b"\xc0\x00")
-            seen, ended[ver] = packets_until(sock, lambda seen: any(header == 0xD0 for header, _ in seen))
-        if ver == 0xD1:
-            retry = any(header == 0x02 for header, _ in seen)
-    verdict(ended[0xD0], "W22  smqttd ends the connection of DETECT version 0xD0, the paper's")
-    verdict(not ended[0xD1] and retry,
-            "W22  smqttd answers DETECT version 0xD1 with RETRY: no such server is registered")
+    for version, name in ((5, "5.0"), (4, "3.1.1")):
+        _, ended = answer_to(port, version, 0xD0)
+        seen, ended_10 = answer_to(port, version, 0xD1)
+        verdict(ended, f"W22  smqttd ends the connection of DETECT 0xD0, the paper's (MQTT {name})")
+        verdict(not ended_10 and any(header == 0x02 for header, _ in seen),
+                f"W22  smqttd answers DETECT 0xD1 with RETRY, as there is no such server (MQTT {name})")
+
+
+def other_broker():
+    """W22: what a broker of today does with packet type 0."""
+    program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+    if not os.access(program, os.X_OK):
+        print("  --     W22  there is no mosquitto here to show that it ends the connection of any DETECT")
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen([program, "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        _, ended = answer_to(port, 4, 0xD0)
+        verdict(ended, "W22  mosquitto ends the connection of DETECT: through it only a tunnel gets, not the paper")
+    finally:
+        process.terminate()
+        process.wait(WAIT_S)
 
 
 def poisoned_topic(port):
@@ -160,6 +190,7 @@ def alive(program):
         poisoned_topic(broker.port)
     finally:
         broker.stop()
+    other_broker()
 
 
 # ---------------------------------------------------------------- measuring
