@@ -115,7 +115,7 @@ def entered(port, client_id, version=5):
     sock.sendall(hostile.connect(client_id) if version == 5 else v311)
     seen, _ = packets_until(sock, lambda seen: any(header == 0x20 for header, _ in seen))
     if not seen or seen[0][0] != 0x20 or seen[0][1][1] != 0:
-        sys.exit(f"paper.py: the broker on port {port} does not let {client_id.decode()} in; run it by hand to see why.")
+        sys.exit(f"paper.py: the broker on port {port} lets {client_id.decode()} not in; run it by hand to see why.")
     return sock
 
 
