@@ -35,6 +35,9 @@ OURS = "sys_interval 1\nconnection_messages false\n"
 PATIENCE = int(os.environ.get("PATIENCE", "60"))
 
 
+KILLS_A_RUN = 25  # then the load goes on to its end
+
+
 class Mortal:
     """A broker that can be killed and started again on the same port and the same data."""
 
@@ -162,9 +165,11 @@ def main():
     right, kills, seed = True, 0, args.seed
     broker = Mortal(args.workers)
     while kills < args.rounds and right:
-        for qos in args.qos.split(","):
-            print("-- qos %s, seed %d, %d workers" % (qos, seed, args.workers), flush=True)
-            ok, n = run(broker, args, int(qos), seed, args.rounds - kills)
+        levels = args.qos.split(",")
+        share = min(KILLS_A_RUN, -(-(args.rounds - kills) // len(levels)))
+        for qos in levels:
+            print("-- qos %s, seed %d, %d workers" % (qos, seed, broker.workers), flush=True)
+            ok, n = run(broker, args, int(qos), seed, min(share, args.rounds - kills))
             right, kills = right and ok, kills + n
         seed += 1
     code = broker.end()
