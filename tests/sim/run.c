@@ -48,6 +48,10 @@ static void draw_config(struct sim *s)
         c->max_queued_messages = 1 + (uint32_t)sim_below(s, 12);
         c->slow_policy = sim_below(s, 2) == 0 ? SMQ_SLOW_DROP_NEWEST : SMQ_SLOW_DROP_OLDEST;
         s->plan.tight = true;
+    } else if (sim_below(s, 6) == 0) { /* publishers wait for who is slow; who is away loses what has no room */
+        c->max_queued_messages = 4 + (uint32_t)sim_below(s, 30);
+        c->slow_timeout_s = 1 + (uint32_t)sim_below(s, 30);
+        s->plan.tight = true;
     }
     c->max_inflight_messages = sim_below(s, 2) == 0 ? 1 + (uint32_t)sim_below(s, 20) : 20;
     c->receive_maximum = sim_below(s, 3) == 0 ? (uint16_t)(1 + sim_below(s, 10)) : 1024;

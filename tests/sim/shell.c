@@ -493,7 +493,8 @@ static void check_session(struct sim *s, const struct smq_session *se)
                         ? s->configs[0].max_inflight_messages
                         : s->configs[1].max_inflight_messages;
     /* What comes from the store waits, whatever the limit. */
-    if (s->life == 1 && c->max_queued_messages != 0 && se->queue.n > c->max_queued_messages) {
+    if (s->life == 1 && c->slow_policy != SMQ_SLOW_BACKPRESSURE && c->max_queued_messages != 0 &&
+        se->queue.n > c->max_queued_messages) {
         sim_fail(s, "%u messages wait for %s, of at most %u.", se->queue.n, se->client_id, c->max_queued_messages);
     }
     uint32_t sent = se->out.count - (se->conn != NULL ? se->n_unsent : 0);
