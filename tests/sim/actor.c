@@ -16,7 +16,7 @@ void actor_init(struct sim *s, unsigned index, enum actor_kind kind)
     struct actor *a = &s->actors[index];
     *a = (struct actor){.kind = kind, .index = (uint8_t)index, .link = -1, .will = MSG_NONE, .renew = true};
     snprintf(a->id, sizeof a->id, "actor%u", index);
-    a->pause_us = 2000 + sim_below(s, 60000);
+    a->pause_us = s->plan.hot ? 1000 + sim_below(s, 4000) : 2000 + sim_below(s, 60000);
 }
 
 void actor_free(struct sim *s, struct actor *a)

@@ -116,7 +116,9 @@ static bool find_mutations(const struct args *args)
         smq_mutation = mutations[i].name;
 #endif
         uint64_t hash = 0, seed = args->from;
-        while (seed <= args->to && run(args, seed, &hash)) {
+        struct args with = *args;
+        with.plan.workers = mutations[i].workers != 0 ? mutations[i].workers : args->plan.workers;
+        while (seed <= args->to && run(&with, seed, &hash)) {
             seed++;
         }
         all = all && seed <= args->to;

@@ -162,12 +162,19 @@ void oracle_connected(struct sim *s, struct actor *a, bool present)
     }
     se->may_get_twice = false;
     se->there = SURELY;
-    se->connected = se->online = true;
+    /* CONNACK may come late, from a broker that has gone since. */
+    bool lives = a->link >= 0 && !s->links[a->link].broker_done;
+    if (!lives) {
+        se->away_us = se->asked_us;
+        se->away_late_us = s->now_us;
+    }
+    se->connected = true;
+    se->online = lives;
     se->maybe_online = false;
     se->expiry_min_s = se->expiry_max_s = se->expiry_before_s = se->asks_expiry_s;
     se->up_us = s->now_us;
     se->will = a->will;
-    if (a->will != MSG_NONE && o->msgs[a->will].will == WILL_MAY) {
+    if (a->will != MSG_NONE && o->msgs[a->will].will == WILL_MAY && lives) {
         o->msgs[a->will].will = WILL_ARMED;
         s->counts->wills_armed++;
     }

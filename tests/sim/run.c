@@ -25,12 +25,17 @@ static void draw_plan(struct sim *s)
     p->delay_us = delays_us[sim_below(s, 4)];
     p->stall_permille = sim_below(s, 3) == 0 ? (uint32_t)sim_below(s, 30) : 0;
     p->hot = sim_below(s, 6) == 0;
-    p->stall_permille = p->hot ? 250 : p->stall_permille;
+    p->late_worker = (unsigned)sim_below(s, p->workers);
+    p->stall_permille = p->hot ? 0 : p->stall_permille;
     p->ring = sim_below(s, 3) == 0 ? 1 + (uint32_t)sim_below(s, 3) : 64;
     p->down_limit = limits[sim_below(s, 3)];
     p->store = sim_below(s, 3) != 0;
     p->store_us = stores_us[sim_below(s, 4)];
     p->crash_us = p->store && sim_below(s, 3) != 0 ? crashes_us[sim_below(s, 3)] : 0;
+    if (p->hot) { /* and the network is quick, so that one publishes what it saw another one publish */
+        p->delay_us = p->store_us = 20;
+        p->crash_us = 0;
+    }
     p->secure = sim_below(s, 6) == 0;
     p->ill = p->store && sim_below(s, 4) == 0;
 }

@@ -16,7 +16,8 @@ static void next_phase(struct sim *s, unsigned i, enum phase phase)
 {
     struct shell *sh = &s->shells[i];
     uint64_t wait = 1 + sim_below(s, 30);
-    if (sim_permille(s, s->plan.stall_permille)) {
+    bool late = s->plan.hot && !s->ending && i == s->plan.late_worker;
+    if (sim_permille(s, late ? 400 : s->plan.stall_permille)) {
         wait += sim_below(s, 50000);
         s->counts->stalls++;
     }

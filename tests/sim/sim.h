@@ -172,7 +172,8 @@ struct actor {
 /** What a seed is made of: drawn at the start, shown with VERBOSE. */
 struct plan {
     unsigned workers, actors, groups, steps;
-    bool hot; /* everybody is late, and has something for one topic */
+    bool hot;             /* everybody has something for one topic, */
+    unsigned late_worker; /* and this one is late */
     bool is_fixed, store, ill, secure, tight, shared_ids;
     uint32_t cut_permille;   /* of the acts of a client are cuts */
     uint32_t delay_us;       /* of bytes, mean */
@@ -184,27 +185,28 @@ struct plan {
 };
 
 /** What happened in all runs: coverage. */
-#define COUNTS(X)                                                                                                  \
-    X(runs)                                                                                                        \
-    X(events)                                                                                                      \
-    X(connects)                                                                                                    \
-    X(refused)                                                                                                     \
-    X(disconnects)                                                                                                 \
-    X(cuts)                                                                                                        \
-    X(takeovers)                                                                                                   \
-    X(restarts_of_apps)                                                                                            \
-    X(subscribes)                                                                                                  \
-    X(unsubscribes)                                                                                                \
-    X(published)                                                                                                   \
-    X(acknowledged)                                                                                                \
-    X(delivered)                                                                                                   \
-    X(repeated)                                                                                                    \
-    X(retained_seen)                                                                                               \
-    X(wills_armed)                                                                                                 \
-    X(wills_fired) X(wills_cancelled) X(sessions_resumed) X(sessions_new) X(sessions_expired) X(expired_messages)  \
-        X(shared_delivered) X(slow_readers) X(handovers) X(stalls) X(rings_full) X(paused) X(reloads) X(commits)   \
-            X(failed_commits) X(looks_at_rows) X(crashes) X(sealed) X(opened) X(receipts) X(handshakes) X(replays) \
-                X(kills) X(large) X(queue_drops) X(raw)
+#define COUNTS(X)                                                                                                      \
+    X(runs)                                                                                                            \
+    X(events)                                                                                                          \
+    X(connects)                                                                                                        \
+    X(refused)                                                                                                         \
+    X(disconnects)                                                                                                     \
+    X(cuts)                                                                                                            \
+    X(takeovers)                                                                                                       \
+    X(restarts_of_apps)                                                                                                \
+    X(subscribes)                                                                                                      \
+    X(unsubscribes)                                                                                                    \
+    X(published)                                                                                                       \
+    X(acknowledged)                                                                                                    \
+    X(delivered)                                                                                                       \
+    X(repeated)                                                                                                        \
+    X(retained_seen)                                                                                                   \
+    X(wills_armed)                                                                                                     \
+    X(wills_fired)                                                                                                     \
+    X(wills_cancelled) X(sessions_resumed) X(sessions_new) X(sessions_expired) X(expired_messages) X(shared_delivered) \
+        X(slow_readers) X(handovers) X(stalls) X(rings_full) X(paused) X(reloads) X(commits) X(failed_commits)         \
+            X(looks_at_rows) X(crashes) X(sealed) X(opened) X(receipts) X(handshakes) X(replays) X(kills) X(large)     \
+                X(queue_drops) X(raw)
 
 struct counts {
 #define COUNT(name) uint64_t name;
