@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 name=${1:-all}
-seeds=${2:-2000}
+seeds=${2:-4000}
 cmake --preset release --log-level=WARNING -DSMQTT_TESTS=ON >/dev/null
 cmake --build --preset release --target sim_mutated -j"$(nproc)" >/dev/null
 exec build/bin/sim_mutated --mutation "$name" --seeds "1-$seeds"

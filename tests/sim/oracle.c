@@ -170,7 +170,7 @@ void oracle_connected(struct sim *s, struct actor *a, bool present)
     }
     se->connected = true;
     se->online = lives;
-    se->maybe_online = false;
+    se->maybe_online = !lives && !s->up; /* it is away since the next start */
     se->expiry_min_s = se->expiry_max_s = se->expiry_before_s = se->asks_expiry_s;
     se->up_us = s->now_us;
     se->will = a->will;
