@@ -11,6 +11,7 @@
 #   make soak       a million messages of each QoS with 1, 2 and 4 workers while connections are cut, some minutes
 #   make crash      ROUNDS=200: kills the broker with SIGKILL under load, starts it again, and counts
 #   make paper      plays, attacks and measures the paper's own scheme beside S-MQTT 1.0: docs/paper.md, some minutes
+#   make prove      the models and contracts of formal/, all of them, some minutes
 #   make fmt        formats all C files
 #   make install    PREFIX=/usr/local DESTDIR=
 #   make clean      removes the build directories
@@ -30,7 +31,7 @@ TESTS = $(if $(wildcard build/CMakeCache.txt),,-DSMQTT_TESTS=OFF)
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := build
-.PHONY: build run demo test fuzz bench sim soak crash paper fmt install clean
+.PHONY: build run demo test fuzz bench sim soak crash paper prove fmt install clean
 
 build:
 	@tools/setup.sh run
@@ -80,6 +81,12 @@ paper:
 	@$(MAKE) build
 	@cmake --build --preset release --target smqtt-paper smqtt-paper-beside -j$(JOBS)
 	@python3 -B tools/paper.py --bin build/bin
+
+prove:
+	@tools/setup.sh prove
+	@formal/symbolic.sh
+	@formal/spin.sh full
+	@formal/prove.sh
 
 fmt:
 	@tools/setup.sh fmt

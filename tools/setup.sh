@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs what is missing on Debian 12, and nothing else: setup.sh run|fuzz|fmt|paper|test. Silent, quick and without
-# network when all is there.
+# Installs what is missing on Debian 12, and nothing else: setup.sh run|fuzz|fmt|paper|prove|test. Silent, quick and
+# without network when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -57,6 +57,14 @@ want_fmt() {
     need clang-format-14 has clang-format-14
 }
 
+want_prove() {
+    need frama-c-base has frama-c
+    need why3 has why3
+    need cvc4 has cvc4
+    need spin has spin
+    need eprover has eprover
+}
+
 want_test() {
     need binutils has nm
     need libcmocka-dev has_library cmocka
@@ -64,6 +72,7 @@ want_test() {
     need python3 test -x /usr/bin/python3
     need openssl has openssl
     need spin has spin
+    need eprover has eprover
     need mosquitto test -x /usr/sbin/mosquitto
     need mosquitto-clients has mosquitto_pub
     need python3-paho-mqtt test -e /usr/lib/python3/dist-packages/paho/mqtt/client.py
@@ -145,9 +154,10 @@ run) want_run ;;
 fuzz) want_run && want_fuzz ;;
 fmt) want_fmt ;;
 paper) want_run && want_paper ;;
+prove) want_run && want_prove ;;
 test) want_run && want_fuzz && want_fmt && want_test ;;
 *)
-    echo "usage: tools/setup.sh run|fuzz|fmt|paper|test" >&2
+    echo "usage: tools/setup.sh run|fuzz|fmt|paper|prove|test" >&2
     exit 2
     ;;
 esac

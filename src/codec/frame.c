@@ -4,6 +4,8 @@
 
 /* [MQTT-3.1.0-1] [MQTT-3.1.0-2]: a client starts with CONNECT and sends only one. [MQTT-3.2.0-1]: a server starts with
  * CONNACK, or AUTH. */
+/*@ requires \valid_read(codec);
+    assigns \nothing; */
 static smqtt_err check_order(const struct smq_codec *codec, unsigned type, bool first)
 {
     bool wrong = false;
@@ -15,6 +17,8 @@ static smqtt_err check_order(const struct smq_codec *codec, unsigned type, bool 
     return wrong ? SMQTT_E_PROTOCOL : SMQTT_OK;
 }
 
+/*@ requires \valid_read(codec) && type < 16;
+    assigns \nothing; */
 static smqtt_err check_length(const struct smq_codec *codec, unsigned type, uint32_t len, size_t size)
 {
     const struct smq_row *row = smq_packet_row(type);
@@ -27,6 +31,9 @@ static smqtt_err check_length(const struct smq_codec *codec, unsigned type, uint
     return size > smq_codec_max_packet(codec) ? SMQTT_E_TOO_LARGE : SMQTT_OK;
 }
 
+/*@ requires \valid_read(codec) && span_readable(in) && \valid(frame) && \valid(need) && \separated(frame, need);
+    assigns *frame, *need;
+    ensures \result == SMQTT_OK ==> span_readable(frame->body); */
 smqtt_err smq_frame_read(const struct smq_codec *codec, smq_span in, bool first, struct smq_frame *frame, size_t *need)
 {
     if (in.len == 0) {

@@ -25,12 +25,18 @@ struct smq_row {
 /** By packet type. */
 extern const struct smq_row smq_packet_rows[16];
 /** The row of a packet type (0..15). */
+/*@ requires type < 16;
+    assigns \nothing;
+    ensures \result == &smq_packet_rows[type]; */
 static inline const struct smq_row *smq_packet_row(unsigned type)
 {
     return &smq_packet_rows[type];
 }
 
 /** Index into the arrays by dialect; levels below 3.1 count as 3.1, above 5.0 as 5.0. */
+/*@ requires \valid_read(codec);
+    assigns \nothing;
+    ensures \result <= 2; */
 static inline unsigned smq_codec_dialect(const struct smq_codec *codec)
 {
     return codec->version <= SMQTT_V31 ? 0 : codec->version == SMQTT_V311 ? 1 : 2;
@@ -39,12 +45,16 @@ static inline bool smq_codec_is_v5(const struct smq_codec *codec)
 {
     return codec->version == SMQTT_V5;
 }
+/*@ requires \valid_read(codec);
+    assigns \nothing; */
 static inline uint32_t smq_codec_max_detect(const struct smq_codec *codec)
 {
     enum { DETECT_DEFAULT = 8192 };
     return codec->max_detect != 0 ? codec->max_detect : DETECT_DEFAULT;
 }
 /** The largest whole packet, fixed header included. */
+/*@ requires \valid_read(codec);
+    assigns \nothing; */
 static inline uint32_t smq_codec_max_packet(const struct smq_codec *codec)
 {
     enum { PACKET_MAX = 268435460 };
@@ -53,6 +63,8 @@ static inline uint32_t smq_codec_max_packet(const struct smq_codec *codec)
 
 /** Is the first byte of a packet legal for role and version? SMQTT_E_PROTOCOL: this side never sends that type;
  * SMQTT_E_MALFORMED: flags. */
+/*@ requires \valid_read(codec);
+    assigns \nothing; */
 SMQ_MUST_USE static inline smqtt_err smq_frame_check_header(const struct smq_codec *codec, uint8_t header)
 {
     const struct smq_row *row = smq_packet_row(header >> 4);

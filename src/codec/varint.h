@@ -9,10 +9,17 @@ enum { SMQ_VARINT_MAX = 268435455 };
 
 /** SMQTT_OK and the value; SMQTT_E_AGAIN when it goes on past the end; SMQTT_E_MALFORMED for a fifth byte or a longer
  * form than needed. */
+/*@ requires rd_sound(rd) && \valid(value) && \separated(value, rd);
+    assigns rd->pos, *value;
+    ensures rd_sound(rd) && (\result != SMQTT_OK ==> rd->pos == \old(rd->pos));
+    ensures \result == SMQTT_OK ==> 1 <= rd->pos - \old(rd->pos) <= 4; */
 static inline smqtt_err smq_varint_read(struct smq_rd *rd, uint32_t *value)
 {
     uint32_t v = 0;
     size_t left = smq_rd_left(rd);
+    /*@ loop invariant 0 <= i <= 4 && i <= left;
+        loop assigns i, v;
+        loop variant 4 - i; */
     for (size_t i = 0; i < 4; i++) {
         if (i >= left) {
             return SMQTT_E_AGAIN;

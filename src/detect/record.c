@@ -134,15 +134,24 @@ void smq_gen_deinit(struct smq_gen *gen)
 
 /* ---------------------------------------------------------------- form */
 
+/*@ assigns \nothing;
+    ensures 1 <= \result <= 8; */
 static size_t seq_len(uint64_t seq)
 {
     size_t len = 1;
+    /*@ loop invariant 1 <= len <= 8;
+        loop assigns len;
+        loop variant 8 - len; */
     while (len < 8 && seq >> (8 * len) != 0) {
         len++;
     }
     return len;
 }
 
+/*@ requires span_readable(payload) && \valid(out);
+    assigns *out;
+    ensures \result == SMQTT_OK || \result == SMQTT_E_MALFORMED;
+    ensures \result == SMQTT_OK ==> span_readable(out->box) && out->box.len >= 1 + SMQ_TAG_LEN; */
 smqtt_err smq_record_read(smq_span payload, struct smq_record *out)
 {
     struct smq_record r;
@@ -303,6 +312,8 @@ smqtt_err smq_record_open(const struct smqtt_mem *mem, struct smq_gen *gen, cons
 
 /* ---------------------------------------------------------------- what was sealed */
 
+/*@ requires \valid(s) && span_readable(value);
+    assigns *s; */
 static bool tlv_read(struct smq_sealed *s, uint8_t type, smq_span value)
 {
     struct smq_rd rd = smq_rd_of(value);
@@ -335,6 +346,10 @@ static bool tlv_read(struct smq_sealed *s, uint8_t type, smq_span value)
     }
 }
 
+/*@ requires span_readable(pt) && \valid(out);
+    assigns *out;
+    ensures \result == SMQTT_OK || \result == SMQTT_E_MALFORMED;
+    ensures \result == SMQTT_OK ==> span_readable(out->payload); */
 smqtt_err smq_sealed_read(smq_span pt, bool logical, struct smq_sealed *out)
 {
     struct smq_sealed s = {0};
@@ -347,6 +362,8 @@ smqtt_err smq_sealed_read(smq_span pt, bool logical, struct smq_sealed *out)
         struct smq_tlvs list = smq_tlv_list(&rd);
         uint8_t type = 0;
         smq_span value;
+        /*@ loop invariant rd_sound(&list.rd) && rd_sound(&rd);
+            loop assigns list, type, value, s; */
         while (smq_tlv_next(&list, &type, &value)) {
             if (!tlv_read(&s, type, value)) {
                 smq_rd_fail(&list.rd);

@@ -14,11 +14,23 @@ struct smq_tlvs {
 };
 
 /** Takes a list off rd; a list cut short makes rd bad. */
+/*@ requires rd_sound(rd);
+    assigns rd->bad, rd->pos;
+    ensures rd_sound(rd) && (\old(rd->bad) ==> rd->bad);
+    ensures \base_addr(\result.rd.pos) == \base_addr(\result.rd.end) && !\result.rd.bad;
+    ensures 0 <= \result.rd.end - \result.rd.pos <= PTRDIFF_MAX;
+    ensures \result.rd.pos == \result.rd.end ||
+            \valid_read(\result.rd.pos + (0 .. \result.rd.end - \result.rd.pos - 1)); */
 static inline struct smq_tlvs smq_tlv_list(struct smq_rd *rd)
 {
     return (struct smq_tlvs){smq_rd_of(smq_rd_blob16(rd)), -1};
 }
 /** The next entry; false at the end and when the list is bad: see smq_tlv_done. */
+/*@ requires rd_sound(&list->rd) && \valid(list) && \valid(type) && \valid(value);
+    requires \separated(list, type, value);
+    assigns *list, *type, *value;
+    ensures rd_sound(&list->rd) && list->rd.end == \old(list->rd.end);
+    ensures \result ==> span_readable(*value); */
 static inline bool smq_tlv_next(struct smq_tlvs *list, uint8_t *type, smq_span *value)
 {
     if (smq_rd_left(&list->rd) == 0) {
@@ -33,6 +45,9 @@ static inline bool smq_tlv_next(struct smq_tlvs *list, uint8_t *type, smq_span *
     return smq_rd_ok(&list->rd);
 }
 /** To be called for a type that is not known: refuses the list if the type is critical. */
+/*@ requires rd_sound(&list->rd);
+    assigns list->rd.bad, list->rd.pos;
+    ensures rd_sound(&list->rd); */
 static inline void smq_tlv_unknown(struct smq_tlvs *list, uint8_t type)
 {
     if (type >= SMQ_TLV_CRITICAL) {
@@ -40,16 +55,23 @@ static inline void smq_tlv_unknown(struct smq_tlvs *list, uint8_t type)
     }
 }
 /** Was all of the list well formed? */
+/*@ requires rd_sound(&list->rd);
+    assigns \nothing; */
 static inline bool smq_tlv_done(const struct smq_tlvs *list)
 {
     return smq_rd_done(&list->rd);
 }
 /** Takes a list of which no type is known off rd; makes rd bad when it is refused. */
+/*@ requires rd_sound(rd);
+    assigns rd->bad, rd->pos;
+    ensures rd_sound(rd) && (\old(rd->bad) ==> rd->bad); */
 static inline void smq_tlv_skip(struct smq_rd *rd)
 {
     struct smq_tlvs list = smq_tlv_list(rd);
     uint8_t type = 0;
     smq_span value;
+    /*@ loop invariant rd_sound(&list.rd);
+        loop assigns list, type, value; */
     while (smq_tlv_next(&list, &type, &value)) {
         smq_tlv_unknown(&list, type);
     }
