@@ -141,7 +141,8 @@ void oracle_will_restarted(struct sim *s, unsigned actor)
 
 void oracle_wills_tick(struct sim *s)
 {
-    for (unsigned i = 0; i < s->n_actors; i++) {
+    /* While the broker is down nothing fires; what it had not committed of the end of a connection begins anew. */
+    for (unsigned i = 0; s->up && i < s->n_actors; i++) {
         struct session *se = &s->oracle.sessions[i];
         bool comes = s->actors[i].state == ACTOR_ASKED; /* the broker may have read its CONNECT in time */
         if (!comes && se->old_will != MSG_NONE && s->oracle.msgs[se->old_will].will == WILL_DUE &&
