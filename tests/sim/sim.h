@@ -185,29 +185,49 @@ struct plan {
 };
 
 /** What happened in all runs: coverage. */
-#define COUNTS(X)                                                                                                   \
-    X(runs)                                                                                                         \
-    X(events)                                                                                                       \
-    X(connects)                                                                                                     \
-    X(refused)                                                                                                      \
-    X(disconnects)                                                                                                  \
-    X(cuts)                                                                                                         \
-    X(takeovers)                                                                                                    \
-    X(restarts_of_apps)                                                                                             \
-    X(subscribes)                                                                                                   \
-    X(unsubscribes)                                                                                                 \
-    X(published)                                                                                                    \
-    X(acknowledged)                                                                                                 \
-    X(delivered)                                                                                                    \
-    X(repeated)                                                                                                     \
-    X(retained_seen)                                                                                                \
-    X(wills_armed)                                                                                                  \
-    X(wills_fired)                                                                                                  \
-    X(wills_cancelled)                                                                                              \
-    X(sessions_resumed) X(sessions_new) X(sessions_expired) X(expired_messages) X(shared_delivered) X(slow_readers) \
-        X(handovers) X(stalls) X(rings_full) X(paused) X(reloads) X(commits) X(failed_commits) X(looks_at_rows)     \
-            X(crashes) X(sealed) X(opened) X(receipts) X(handshakes) X(replays) X(kills) X(large) X(queue_drops)    \
-                X(raw)
+#define COUNTS(X)       \
+    X(runs)             \
+    X(events)           \
+    X(connects)         \
+    X(refused)          \
+    X(disconnects)      \
+    X(cuts)             \
+    X(takeovers)        \
+    X(restarts_of_apps) \
+    X(subscribes)       \
+    X(unsubscribes)     \
+    X(published)        \
+    X(acknowledged)     \
+    X(delivered)        \
+    X(repeated)         \
+    X(retained_seen)    \
+    X(wills_armed)      \
+    X(wills_fired)      \
+    X(wills_cancelled)  \
+    X(sessions_resumed) \
+    X(sessions_new)     \
+    X(sessions_expired) \
+    X(expired_messages) \
+    X(shared_delivered) \
+    X(slow_readers)     \
+    X(handovers)        \
+    X(stalls)           \
+    X(rings_full)       \
+    X(paused)           \
+    X(reloads)          \
+    X(commits)          \
+    X(failed_commits)   \
+    X(looks_at_rows)    \
+    X(crashes)          \
+    X(sealed)           \
+    X(opened)           \
+    X(receipts)         \
+    X(handshakes)       \
+    X(replays)          \
+    X(kills)            \
+    X(large)            \
+    X(queue_drops)      \
+    X(raw)
 
 struct counts {
 #define COUNT(name) uint64_t name;
