@@ -189,10 +189,8 @@ struct plan {
     X(runs)             \
     X(events)           \
     X(connects)         \
-    X(refused)          \
     X(disconnects)      \
     X(cuts)             \
-    X(takeovers)        \
     X(restarts_of_apps) \
     X(subscribes)       \
     X(unsubscribes)     \
@@ -207,7 +205,6 @@ struct plan {
     X(sessions_resumed) \
     X(sessions_new)     \
     X(sessions_expired) \
-    X(expired_messages) \
     X(shared_delivered) \
     X(slow_readers)     \
     X(handovers)        \
@@ -225,9 +222,7 @@ struct plan {
     X(handshakes)       \
     X(replays)          \
     X(kills)            \
-    X(large)            \
-    X(queue_drops)      \
-    X(raw)
+    X(large)
 
 struct counts {
 #define COUNT(name) uint64_t name;
