@@ -189,6 +189,7 @@ struct plan {
     X(runs)             \
     X(events)           \
     X(connects)         \
+    X(refused)          \
     X(disconnects)      \
     X(cuts)             \
     X(restarts_of_apps) \
