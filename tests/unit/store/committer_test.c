@@ -59,6 +59,14 @@ static void set(unsigned *of, unsigned n)
     pthread_mutex_unlock(&played.lock);
 }
 
+static void set_size(uint64_t size, bool shrinks)
+{
+    pthread_mutex_lock(&played.lock);
+    played.size = size;
+    played.shrinks = shrinks;
+    pthread_mutex_unlock(&played.lock);
+}
+
 static uint64_t written(unsigned worker)
 {
     pthread_mutex_lock(&played.lock);
@@ -368,19 +376,15 @@ static void test_full(void **state)
 {
     (void)state;
     begin((struct smq_committer_config){.policy = SMQ_COMMIT_OFF, .limit_bytes = 1000});
-    played.size = 1001;
+    set_size(1001, false);
     give(0, 1);
     wait_state(1, SMQ_STORE_FULL);
     assert_true(was_said(1, "smqtt_store_limit"));
-    pthread_mutex_lock(&played.lock);
-    played.size = 960; /* not far enough below */
-    pthread_mutex_unlock(&played.lock);
+    set_size(960, false); /* not far enough below */
     give(0, 2);
     wait_committed(0, 2);
     assert_int_equal(smq_committer_has_news(committer, 1), false);
-    pthread_mutex_lock(&played.lock);
-    played.size = 940;
-    pthread_mutex_unlock(&played.lock);
+    set_size(940, false);
     wait_state(1, SMQ_STORE_WELL); /* although nothing more is written */
     assert_true(was_said(2, "takes more again"));
     end();
@@ -391,12 +395,11 @@ static void test_full_gives_back(void **state)
 {
     (void)state;
     begin((struct smq_committer_config){.policy = SMQ_COMMIT_OFF, .limit_bytes = 1000});
-    played.size = 1001;
-    played.shrinks = true;
+    set_size(1001, true);
     give(0, 1);
     wait_state(1, SMQ_STORE_FULL);
     wait_state(1, SMQ_STORE_WELL);
-    played.shrinks = false;
+    set_size(0, false);
     end();
 }
 
