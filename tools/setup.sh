@@ -74,6 +74,7 @@ want_test() {
     need spin has spin
     need eprover has eprover
     need mosquitto test -x /usr/sbin/mosquitto
+    need nats-server test -x /usr/sbin/nats-server
     need mosquitto-clients has mosquitto_pub
     need python3-paho-mqtt test -e /usr/lib/python3/dist-packages/paho/mqtt/client.py
     # A Node.js that does not come from Debian brings its own npm, with which Debian's would be in conflict.
@@ -89,8 +90,7 @@ as_root() {
     fi
 }
 
-# The package mosquitto starts a broker on port 1883 at once and at every boot; here it only lends its program to the
-# tests.
+# The packages of brokers start them at once and at every boot; here they only lend their programs to the tests.
 policy=/usr/sbin/policy-rc.d
 policy_made=no
 log=
@@ -119,12 +119,14 @@ install_missing() {
         exit 1
     fi
     local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300)
-    local broker=no
-    case " ${missing[*]} " in *" mosquitto "*) broker=yes ;; esac
+    local brokers=() broker
+    for broker in mosquitto nats-server; do
+        case " ${missing[*]} " in *" $broker "*) brokers+=("$broker") ;; esac
+    done
     log=$(mktemp)
     trap 'services_again; rm -f "$log"' EXIT
     trap 'exit 1' INT TERM HUP
-    [ $broker = no ] || no_services
+    [ ${#brokers[@]} = 0 ] || no_services
     if ! { as_root "${apt[@]}" update &&
         as_root "${apt[@]}" install --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
         cat "$log" >&2
@@ -132,8 +134,8 @@ install_missing() {
         exit 1
     fi
     services_again
-    if [ $broker = yes ] && has systemctl >/dev/null; then
-        as_root systemctl disable mosquitto >/dev/null 2>&1 || true
+    if [ ${#brokers[@]} != 0 ] && has systemctl >/dev/null; then
+        as_root systemctl disable "${brokers[@]}" >/dev/null 2>&1 || true
     fi
 }
 

@@ -179,9 +179,10 @@ def as_me():
 
 class Broker:
     """smqttd (or Debian's mosquitto), started and listening. `conf` is the text of a configuration file behind the
-    line with the listener; without it smqttd runs as `smqttd -p 0`. `kind`: as SMQTT_E2E_BROKER."""
+    line with the listener; without it smqttd runs as `smqttd -p 0`. `kind`: as SMQTT_E2E_BROKER; `port`: 0 for a free
+    one."""
 
-    def __init__(self, conf=None, preexec=None, workers=None, kind=None):
+    def __init__(self, conf=None, preexec=None, workers=None, kind=None, port=0):
         self.folder = tempfile.mkdtemp(prefix="smqtt-e2e-")
         os.chmod(self.folder, 0o777)  # started as root, the broker runs as another user
         atexit.register(shutil.rmtree, self.folder, True)
@@ -189,12 +190,12 @@ class Broker:
         if (kind or KIND) == "smqttd":
             argv = [program("smqttd"), "-p", "0"]
             if conf is not None:
-                self.port = free_port()
+                self.port = port or free_port()
                 argv = [program("smqttd"), "-c", self.write("smqttd.conf", self._conf(conf))]
             workers = workers or WORKERS
             argv += ["--workers", str(workers)] if workers else []
         else:
-            self.port = free_port()
+            self.port = port or free_port()
             argv = ["/usr/sbin/mosquitto", "-v", "-c", self.write("mosquitto.conf", self._conf(conf or ""))]
         self.child = Child(argv, preexec=preexec, name="broker")
         self.child.wait_line(rb" running(\"})?$")
