@@ -134,7 +134,7 @@ static bool signing_oracle(struct beside_lab *lab)
     uint8_t challenge[2 + 8 + 32] = {0xD1, 0x02};
     struct smqtt_span descriptor = smqtt_identity_descriptor(lab->server);
     const uint8_t *key = descriptor.data + 24 + 1 + strlen("server") + 32;
-    beside_must(smqtt_opener_connected(lab->opener, beside_span(client_id), lab->now), "registering");
+    beside_must(smqtt_opener_connected(lab->opener, false, beside_span(client_id), lab->now), "registering");
     beside_pull_server(lab->opener, &said);
     memcpy(challenge + 2, smqtt_identity_skid(lab->server), 8);
     if (EVP_Digest(image, strlen(image), challenge + 10, NULL, EVP_sha256(), NULL) != 1) {

@@ -206,7 +206,7 @@ static int run_detect(struct play *p)
         smqtt_client_free(r.client);
         return EXIT_FAILED;
     }
-    smqtt_client_assume_native(r.client, p->opts.native);
+    smqtt_client_set_path(r.client, endpoint_path(&p->opts));
     return run(&r);
 }
 

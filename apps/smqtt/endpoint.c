@@ -157,6 +157,11 @@ struct smqtt_opener *endpoint_opener(const struct opts *o)
     return opener;
 }
 
+enum smqtt_path endpoint_path(const struct opts *o)
+{
+    return o->native ? SMQTT_PATH_NATIVE : o->tunnel ? SMQTT_PATH_TUNNEL : SMQTT_PATH_AUTO;
+}
+
 void endpoint_close(void)
 {
     state_close();
@@ -174,8 +179,8 @@ void endpoint_say_failure(smqtt_err err, uint8_t status)
     if (status != SMQTT_STATUS_OK) {
         say("not confirmed: %s.", smqtt_status_text(status));
     } else if (err == SMQTT_E_REFUSED) {
-        say("not confirmed: this broker does not announce DETECT: take smqttd, or with version 3.1.1 add --native if "
-            "it is one.");
+        say("not confirmed: this broker does not announce DETECT: leave --native out, then it goes through the "
+            "tunnel.");
     } else if (err == SMQTT_E_DELAY) {
         say("not confirmed: no answer came in time, or clocks differ by more than 30 s: is the server running, and is "
             "the clock set?");

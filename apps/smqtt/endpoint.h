@@ -19,6 +19,8 @@ struct smqtt_identity *endpoint_identity(const char *file_or_line, bool need_pri
 struct smqtt_sealer *endpoint_sealer(const struct opts *o, struct smqtt_span client_id);
 /** The opener that --identity, --clients, --policy, --charset and --state ask for. Lives until the program ends. */
 struct smqtt_opener *endpoint_opener(const struct opts *o);
+/** How --native and --tunnel want DETECT to travel. */
+enum smqtt_path endpoint_path(const struct opts *o);
 /** Ends what endpoint_opener opened (state, charset). */
 void endpoint_close(void);
 /** One sentence on why a sealed message or handshake failed, from error and status. */

@@ -178,7 +178,7 @@ static void on_secure(struct run *run, const struct smqtt_client_event *event)
         break;
     case SMQTT_EV_CLOSED:
         if (ev->err == SMQTT_E_REFUSED && s->opener && !s->subscribed) {
-            say("this broker does not announce DETECT: take smqttd, or with version 3.1.1 add --native if it is one.");
+            say("this broker does not announce DETECT: leave --native out, then it goes through the tunnel.");
             run_stop(run, EXIT_FAILED);
         }
         break;
@@ -203,6 +203,7 @@ static void on_secure(struct run *run, const struct smqtt_client_event *event)
     case SMQTT_EV_LOST:
     case SMQTT_EV_RECEIPT:
     case SMQTT_EV_MESSAGE:
+    case SMQTT_EV_DESCRIPTOR:
         break;
     }
 }
@@ -315,7 +316,7 @@ static int run_sub(struct sub *s)
             endpoint_close();
             return EXIT_FAILED;
         }
-        smqtt_client_assume_native(r.client, s->opts.native);
+        smqtt_client_set_path(r.client, endpoint_path(&s->opts));
     }
     if (s->opts.timeout != 0) {
         r.at = smq_clock_now().mono + (smqtt_ms)s->opts.timeout * 1000;

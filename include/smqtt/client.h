@@ -52,7 +52,7 @@ struct smqtt_client_config {
 enum smqtt_client_event_type {
     SMQTT_CLIENT_NONE = 0,
     SMQTT_CLIENT_CONNECTED,    /**< CONNACK with success; `session_present`, `reason`, `text` (assigned client id or
-                                  empty), `native_detect` */
+                                  empty), `native_detect` (that path is taken) */
     SMQTT_CLIENT_REFUSED,      /**< CONNACK with a failure: `reason`; the connection ends */
     SMQTT_CLIENT_CLOSED,       /**< the connection is over: `err`, `reason` (DISCONNECT of the broker, 0 else); queued
                                   messages stay for the next connection */
@@ -61,7 +61,7 @@ enum smqtt_client_event_type {
     SMQTT_CLIENT_SUBSCRIBED,   /**< SUBACK of `token`: `codes` */
     SMQTT_CLIENT_UNSUBSCRIBED, /**< UNSUBACK of `token`: `codes` (empty in 3.x) */
     SMQTT_CLIENT_SECURE        /**< something of S-MQTT that is no message: `secure` (STEP, OPEN, CLOSED, RECEIPT, LOST,
-                                  REFUSED, REGISTERED) */
+                                  REFUSED, REGISTERED, DESCRIPTOR) */
 };
 
 struct smqtt_client_event {
@@ -86,11 +86,22 @@ SMQTT_API void smqtt_client_free(struct smqtt_client *c);
 /** S-MQTT: seal for this server what smqtt_client_publish_sealed is given. The client owns and frees the sealer. Before
  * the first connection. SMQTT_E_USAGE. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_attach_sealer(struct smqtt_client *c, struct smqtt_sealer *sealer);
-/** S-MQTT: be this server: it registers after CONNACK and everything received goes through it. Owned and freed by the
- * client. Before the first connection. SMQTT_E_USAGE. */
+/** S-MQTT: be this server: it registers after CONNACK, or subscribes in the tunnel, and everything received goes
+ * through it. Owned and freed by the client. Before the first connection. More than one (at most SMQTT_OPENERS_MAX) may
+ * be attached, as for keys and their predecessor in its grace time: the first gets what none of them knows.
+ * SMQTT_E_USAGE.
+ */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_attach_opener(struct smqtt_client *c, struct smqtt_opener *opener);
-/** Treat a broker of 3.x, which cannot announce it, as one with native DETECT. */
-SMQTT_API void smqtt_client_assume_native(struct smqtt_client *c, bool native);
+enum { SMQTT_OPENERS_MAX = 4 };
+/** How DETECT travels (protocol.md 9.6). No choice makes anything weaker: the bytes are the same. */
+enum smqtt_path {
+    SMQTT_PATH_AUTO = 0, /**< natively where CONNACK announces it, else by the tunnel */
+    SMQTT_PATH_NATIVE,   /**< natively, also where a broker of 3.x cannot announce it; with a broker of version 5 that
+                            does not, S-MQTT ends with SMQTT_E_REFUSED */
+    SMQTT_PATH_TUNNEL    /**< by the tunnel, whatever the broker announces */
+};
+/** Before the connection. */
+SMQTT_API void smqtt_client_set_path(struct smqtt_client *c, enum smqtt_path path);
 
 /** The transport is connected: CONNECT is put into the output; unacknowledged messages follow after CONNACK.
  * SMQTT_E_STATE when already connected, or when events of the last connection wait to be taken. */

@@ -75,6 +75,104 @@ SMQTT_API const uint8_t *smqtt_identity_did(const struct smqtt_identity *id);
 /** The binary descriptor, valid as long as the identity. */
 SMQTT_API struct smqtt_span smqtt_identity_descriptor(const struct smqtt_identity *id);
 
+/** Counts up with each descriptor of the same keys, and from predecessor to successor. */
+SMQTT_API uint32_t smqtt_identity_version(const struct smqtt_identity *id);
+/** Wall-clock milliseconds; not_after 0: no end. */
+SMQTT_API smqtt_ms smqtt_identity_not_before(const struct smqtt_identity *id);
+SMQTT_API smqtt_ms smqtt_identity_not_after(const struct smqtt_identity *id);
+
+/* ---------------------------------------------------------------- renewal, succession (protocol.md 3.1) */
+
+/**
+ * The same keys in a new descriptor whose version is one higher.
+ * @param id  with private keys
+ * @param[out] out  with private keys; free with smqtt_identity_free
+ * @retval SMQTT_E_USAGE without private keys; SMQTT_E_FULL the version cannot grow; else as smqtt_identity_new
+ */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_identity_renew(const struct smqtt_mem *mem, const struct smqtt_identity *id,
+                                                        uint8_t flags, smqtt_ms not_before, smqtt_ms not_after,
+                                                        struct smqtt_identity **out);
+/**
+ * New keys that the old ones vouch for until a moment; name and flags are the old one's.
+ * @param old    with private keys
+ * @param suite  "x25519" or "p256"; NULL: the old one's
+ * @param until  end of the grace time, wall-clock milliseconds, not 0
+ * @retval as smqtt_identity_renew and smqtt_identity_new
+ */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_identity_succeed(const struct smqtt_mem *mem, const struct smqtt_rng *rng,
+                                                          const struct smqtt_identity *old, const char *suite,
+                                                          smqtt_ms until, smqtt_ms not_before, smqtt_ms not_after,
+                                                          struct smqtt_identity **out);
+/** The predecessor that a descriptor names: its skid and the end of the grace time; false when it names none. Whether
+ * that one has signed it, smqtt_identity_supersedes tells. */
+SMQTT_API bool smqtt_identity_predecessor(const struct smqtt_identity *id, uint8_t skid[SMQTT_SKID_LEN],
+                                          smqtt_ms *until);
+/**
+ * May this descriptor take the place of one that is known?
+ * @retval SMQTT_OK      a renewal, or a successor that the known keys have signed and whose grace time is not over;
+ *                       also the very same descriptor
+ * @retval SMQTT_E_OLD_IDENTITY  the same or the predecessor's keys, but not a higher version
+ * @retval SMQTT_E_EXPIRED       it is not in force at `wall`, or the grace time is over
+ * @retval SMQTT_E_BAD_SIGNATURE it names the known one as predecessor, which has not signed it
+ * @retval SMQTT_E_UNKNOWN_PEER  the two have nothing to do with each other
+ * @retval SMQTT_E_CRYPTO, SMQTT_E_NOMEM
+ */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_identity_supersedes(const struct smqtt_identity *known,
+                                                             const struct smqtt_identity *candidate, smqtt_ms wall);
+
+/* ---------------------------------------------------------------- revocation (protocol.md 3.1) */
+
+enum { SMQTT_REVOCATION_LEN = 84, SMQTT_REVOCATION_TEXT_MAX = 160 };
+
+/** Why keys were given up. */
+enum smqtt_revocation_reason {
+    SMQTT_REVOKED_UNSPECIFIED = 0,
+    SMQTT_REVOKED_STOLEN = 1,
+    SMQTT_REVOKED_SUPERSEDED = 2,
+    SMQTT_REVOKED_UNUSED = 3
+};
+
+/** Makes the statement that these keys are void, as one line of text, zero-terminated. SMQTT_E_USAGE without private
+ * keys, SMQTT_E_CRYPTO. */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_identity_revoke(const struct smqtt_identity *id,
+                                                         enum smqtt_revocation_reason reason, smqtt_ms at,
+                                                         char out[SMQTT_REVOCATION_TEXT_MAX]);
+/** Is this the binary statement, by these very keys? SMQTT_OK; SMQTT_E_MALFORMED, SMQTT_E_UNKNOWN_PEER (other keys),
+ * SMQTT_E_BAD_SIGNATURE, SMQTT_E_CRYPTO. `reason` and `at` may be NULL. */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_revocation_check(struct smqtt_span statement, const struct smqtt_identity *id,
+                                                          enum smqtt_revocation_reason *reason, smqtt_ms *at);
+
+/** A revocation list. Immutable after it was read. */
+struct smqtt_revocations;
+/** Reads the text of a list. On SMQTT_E_USAGE *line is the number of the bad line. SMQTT_E_NOMEM. */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_revocations_read(const struct smqtt_mem *mem, struct smqtt_span text,
+                                                          struct smqtt_revocations **out, unsigned *line);
+SMQTT_API void smqtt_revocations_free(struct smqtt_revocations *list);
+/** Is it on the list (by fingerprint, or by a statement that its keys have signed)? NULL list: no. A statement that
+ * cannot be verified for want of memory counts. `reason` and `at` (0: by fingerprint) may be NULL. */
+SMQTT_API bool smqtt_revocations_have(const struct smqtt_revocations *list, const struct smqtt_identity *id,
+                                      enum smqtt_revocation_reason *reason, smqtt_ms *at);
+
+/* ---------------------------------------------------------------- locked private files (protocol.md 3) */
+
+/** Argon2id, from whoever has it (libargon2); the library itself carries none. False: it failed. */
+struct smqtt_kdf {
+    bool (*argon2id)(void *ctx, struct smqtt_span passphrase, struct smqtt_span salt, uint32_t passes, uint32_t kib,
+                     uint32_t lanes, uint8_t *out, size_t out_len);
+    void *ctx;
+    uint32_t passes, kib, lanes; /**< for writing; 0: 3, 65,536 and 1 */
+};
+/** As smqtt_identity_private_text, with the keys locked under a passphrase (not empty: SMQTT_E_USAGE). SMQTT_E_RNG,
+ * SMQTT_E_CRYPTO, SMQTT_E_NOMEM (the KDF failed). */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_identity_locked_text(const struct smqtt_identity *id,
+                                                              struct smqtt_span passphrase, const struct smqtt_kdf *kdf,
+                                                              const struct smqtt_rng *rng, char *out, size_t cap);
+/** As smqtt_identity_read (which gives SMQTT_E_LOCKED for such a file) of a locked file; of one that is not locked it
+ * does the same as that. SMQTT_E_BAD_PASSPHRASE, SMQTT_E_NOMEM (the KDF failed). */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_identity_unlock(const struct smqtt_mem *mem, struct smqtt_span text,
+                                                         struct smqtt_span passphrase, const struct smqtt_kdf *kdf,
+                                                         struct smqtt_identity **out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -91,9 +91,10 @@ struct smqtt_text {
 
 enum smqtt_secure_event_type {
     SMQTT_EV_NONE = 0,
-    SMQTT_EV_DETECT,  /**< send DETECT: `header` (0x01 for step 0, also natively) and `bytes` as body; in the tunnel
-                         publish header ‖ bytes on `topic` */
-    SMQTT_EV_PUBLISH, /**< publish `bytes` on `topic` with QoS 1 (receipts, notices; registration with QoS `header`) */
+    SMQTT_EV_DETECT,    /**< send DETECT: `header` (0x01 for step 0, also natively) and `bytes` as body; in the tunnel
+                           (`topic` is not empty then) publish header ‖ bytes on `topic` with QoS 1 */
+    SMQTT_EV_PUBLISH,   /**< publish `bytes` on `topic` with QoS `header` and `retain` (receipts, notices, descriptors;
+                           registration) */
     SMQTT_EV_SUBSCRIBE, /**< subscribe to `topic` with QoS 1, before the DETECT or record that follows */
     SMQTT_EV_UNSUBSCRIBE,
     SMQTT_EV_STEP,    /**< for display: a step was taken; see `step` */
@@ -104,7 +105,10 @@ enum smqtt_secure_event_type {
     SMQTT_EV_RECEIPT, /**< sealer: record `kid`/`seq` was judged: `status`, `flag` */
     SMQTT_EV_MESSAGE, /**< opener: deliver `bytes` (in the application's character set if text) that came on `topic` */
     SMQTT_EV_REFUSED, /**< opener: a message was not delivered: `err` says why; counted, never fatal */
-    SMQTT_EV_REGISTERED /**< opener: the broker took (status 0) or refused the registration */
+    SMQTT_EV_REGISTERED, /**< opener: the broker took (status 0) or refused the registration */
+    SMQTT_EV_DESCRIPTOR  /**< sealer: the broker has another descriptor of the server. err SMQTT_OK: `peer` is in force
+                            from now on (a renewal or a successor): keep it in place of the old one. Else it was
+                            refused: SMQTT_E_OLD_IDENTITY, SMQTT_E_BAD_SIGNATURE, SMQTT_E_EXPIRED, SMQTT_E_REVOKED */
 };
 
 /** What the paper's figures show of one step; for tools and logs. */
@@ -125,6 +129,7 @@ struct smqtt_secure_event {
     uint8_t flag;
     bool confirmed;
     bool text;
+    bool retain;
     smqtt_err err;
     enum smqtt_protection protection;
     uint8_t cid[8];
@@ -143,23 +148,25 @@ struct smqtt_secure_event {
 struct smqtt_sealer;
 
 struct smqtt_sealer_config {
-    uint32_t struct_size;              /**< sizeof(struct smqtt_sealer_config) */
-    const struct smqtt_mem *mem;       /**< NULL: malloc */
-    struct smqtt_rng rng;              /**< required */
-    struct smqtt_identity *server;     /**< pinned server, public half; required; a reference is kept */
-    struct smqtt_identity *identity;   /**< own identity with private keys, same suite; NULL: anonymous */
-    struct smqtt_span client_id;       /**< the MQTT client id, at most 255 bytes; copied */
-    const struct smqtt_policy *policy; /**< NULL: everything requires sealing; borrowed */
-    const struct smqtt_store *store;   /**< NULL: nothing survives; borrowed */
-    struct smqtt_span psk, psk_id;     /**< HPKE mode psk; empty: base; copied */
-    bool tunnel;                       /**< wait for the acknowledgement before the first record */
-    bool lookup_credential;            /**< send only the 8-byte look-up of the identity, not its descriptor */
-    uint32_t skew_max_ms;              /**< |ts2 - ts1|; 0 = 30,000; UINT32_MAX: not judged */
-    uint32_t rtt_max_ms;               /**< 0 = 5,000 */
-    uint32_t wait_ms;                  /**< for step 2 and for the acknowledgement; 0 = 10,000 */
+    uint32_t struct_size;                    /**< sizeof(struct smqtt_sealer_config) */
+    const struct smqtt_mem *mem;             /**< NULL: malloc */
+    struct smqtt_rng rng;                    /**< required */
+    struct smqtt_identity *server;           /**< pinned server, public half; required; a reference is kept */
+    struct smqtt_identity *identity;         /**< own identity with private keys, same suite; NULL: anonymous */
+    struct smqtt_span client_id;             /**< the MQTT client id, at most 255 bytes; copied */
+    const struct smqtt_policy *policy;       /**< NULL: everything requires sealing; borrowed */
+    const struct smqtt_store *store;         /**< NULL: nothing survives; borrowed */
+    struct smqtt_span psk, psk_id;           /**< HPKE mode psk; empty: base; copied */
+    const struct smqtt_revocations *revoked; /**< NULL: none; borrowed */
+    struct smqtt_span prefix; /**< of the endpoint's own topics; empty: "smqtt1"; copied (protocol.md 9.6) */
+    bool tunnel;              /**< until smqtt_sealer_connected says otherwise */
+    bool lookup_credential;   /**< send only the 8-byte look-up of the identity, not its descriptor */
+    uint32_t skew_max_ms;     /**< |ts2 - ts1|; 0 = 30,000; UINT32_MAX: not judged */
+    uint32_t rtt_max_ms;      /**< 0 = 5,000 */
+    uint32_t wait_ms;         /**< for step 2 and for the acknowledgement; 0 = 10,000 */
 };
 
-/** SMQTT_E_USAGE (missing or mismatching parts),
+/** SMQTT_E_USAGE (missing or mismatching parts, a bad prefix), SMQTT_E_REVOKED (server or own identity),
  * SMQTT_E_IO (the store cannot be read), SMQTT_E_NOMEM. If the store holds an open session it is resumed:
  * smqtt_sealer_is_open tells. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_sealer_new(const struct smqtt_sealer_config *config, struct smqtt_now now,
@@ -185,8 +192,11 @@ SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_sealer_detect(struct smqtt_sealer *s, u
  * the tunnel. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_sealer_message(struct smqtt_sealer *s, struct smqtt_span topic,
                                                         struct smqtt_span payload, bool *taken, struct smqtt_now now);
-/** The connection to the broker was made anew: what waits for an answer is sent again, byte for byte. */
-SMQTT_API void smqtt_sealer_reconnected(struct smqtt_sealer *s, struct smqtt_now now);
+/** CONNACK came: by the tunnel or natively (protocol.md 9.6)? What the endpoint wants to be subscribed to is asked for,
+ * and what waits for an answer is sent again, byte for byte. */
+SMQTT_API void smqtt_sealer_connected(struct smqtt_sealer *s, bool tunnel, struct smqtt_now now);
+/** The server whose descriptor is in force: as configured, or what came in its place. Borrowed. */
+SMQTT_API const struct smqtt_identity *smqtt_sealer_server(const struct smqtt_sealer *s);
 /** Time passes; call at or after smqtt_sealer_deadline. */
 SMQTT_API void smqtt_sealer_tick(struct smqtt_sealer *s, struct smqtt_now now);
 /** Monotonic time of the next tick, or SMQTT_NEVER. */
@@ -255,12 +265,17 @@ struct smqtt_opener_config {
     /** Step 1 saves (protocol.md 4): called once with ct when step 0 was decrypted (verdict 0xFF), and once with the
      * verdict (0, 1, or 0xFE for none in time). */
     void (*journal)(void *ctx, const struct smqtt_journal_entry *entry);
-    void *ctx;             /**< of the four above */
-    bool tunnel;           /**< take step 0 as 0x01 (tunnel) instead of 0x03 (native) */
-    uint16_t window;       /**< 0 = 1,024; at least 64, at most 32,768, a multiple of 64 */
-    uint32_t rekey;        /**< records a key seals; 0 = 2^20 */
-    uint32_t skew_max_ms;  /**< 0 = 30,000; UINT32_MAX: not judged */
-    uint32_t waiting_max;  /**< handshakes awaiting step 3; 0 = 1,024 */
+    void *ctx; /**< of the four above */
+    const struct smqtt_revocations
+        *revoked;             /**< clients that are refused, sessions of theirs end; NULL: none; borrowed */
+    struct smqtt_span prefix; /**< of the endpoint's own topics; empty: "smqtt1"; copied */
+    bool hidden;              /**< do not publish the descriptor: a predecessor that is served for its grace time */
+    bool tunnel;              /**< until smqtt_opener_connected says otherwise: take step 0 as 0x01 (tunnel) instead of
+                                 0x03 (native) */
+    uint16_t window;          /**< 0 = 1,024; at least 64, at most 32,768, a multiple of 64 */
+    uint32_t rekey;           /**< records a key seals; 0 = 2^20 */
+    uint32_t skew_max_ms;     /**< 0 = 30,000; UINT32_MAX: not judged */
+    uint32_t waiting_max;     /**< handshakes awaiting step 3; 0 = 1,024 */
     uint32_t sessions_max; /**< open sessions; 0 = 65,536; when full the longest idle anonymous one ends, else BUSY */
     uint32_t idle_max_s;   /**< a session without record ends; 0 = 86,400 */
 };
@@ -269,23 +284,28 @@ struct smqtt_opener_config {
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_new(const struct smqtt_opener_config *config, struct smqtt_now now,
                                                     struct smqtt_opener **out);
 SMQTT_API void smqtt_opener_free(struct smqtt_opener *o);
-/** Connected to a broker with native DETECT as `client_id`: registers (event PUBLISH, then REGISTERED). SMQTT_E_NOMEM.
- */
-SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_connected(struct smqtt_opener *o, struct smqtt_span client_id,
-                                                          struct smqtt_now now);
+/** CONNACK came for `client_id`. Natively it registers (event PUBLISH, then REGISTERED), in the tunnel it subscribes to
+ * what clients send (event SUBSCRIBE); the descriptor is published, retained (protocol.md 9.6). SMQTT_E_NOMEM. */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_connected(struct smqtt_opener *o, bool tunnel,
+                                                          struct smqtt_span client_id, struct smqtt_now now);
+/** Whose server is it? Borrowed. */
+SMQTT_API const struct smqtt_identity *smqtt_opener_identity(const struct smqtt_opener *o);
 /** A DETECT packet came (0x03 natively, 0x07, 0x0F). Noise is counted and ignored: SMQTT_OK. SMQTT_E_NOMEM,
  * SMQTT_E_RNG, SMQTT_E_CRYPTO, SMQTT_E_IO. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_detect(struct smqtt_opener *o, uint8_t header, struct smqtt_span body,
                                                        struct smqtt_now now);
 /** A PUBLISH came, sealed or not: events MESSAGE or REFUSED (and receipts) follow. Several may be given before the
  * events are pulled: their windows are then committed to the store with one sync, before the first is delivered.
- * `payload` must stay valid until the events were pulled. Each gives exactly one MESSAGE or REFUSED, but those on
- * `$SMQTT/` and, in the tunnel, DETECT. SMQTT_E_FULL (pull first), SMQTT_E_NOMEM, SMQTT_E_CRYPTO. */
+ * `payload` must stay valid until the events were pulled. Each gives exactly one MESSAGE or REFUSED, but those
+ * that smqtt_opener_owns tells. SMQTT_E_FULL (pull first), SMQTT_E_NOMEM, SMQTT_E_CRYPTO. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_message(struct smqtt_opener *o, struct smqtt_span topic,
                                                         struct smqtt_span payload, bool retained, struct smqtt_now now);
 /** Is this record's key one of an open session here (any generation that is still taken)? For whoever gets other
  * messages, too, as a broker does, and gives only its own to smqtt_opener_message. */
 SMQTT_API bool smqtt_opener_knows(const struct smqtt_opener *o, uint32_t kid);
+/** Is this a topic that S-MQTT keeps to itself (those under the prefix, and registration)? A message on it may be given
+ * to smqtt_opener_message like any other, but neither MESSAGE nor REFUSED follows. */
+SMQTT_API bool smqtt_opener_owns(const struct smqtt_opener *o, struct smqtt_span topic);
 /** Ends the session of a cid with an authenticated close. SMQTT_E_NO_KEY when there is none. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_close(struct smqtt_opener *o, const uint8_t cid[8],
                                                       enum smqtt_status status, struct smqtt_now now);

@@ -136,6 +136,7 @@ static void pull(struct smq_worker *w, const struct smq_own_from *from, const st
         case SMQTT_EV_LOST:
         case SMQTT_EV_RECEIPT:
         case SMQTT_EV_REGISTERED:
+        case SMQTT_EV_DESCRIPTOR:
             break;
         }
     }

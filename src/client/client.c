@@ -233,7 +233,7 @@ smqtt_err smqtt_client_connect(struct smqtt_client *c, struct smqtt_now now)
     c->in_used = 0;
     c->n_requests = 0;
     c->ping_waits = false;
-    c->native = false;
+    c->native = c->tunnel = false;
     c->no_native_event = false;
     c->closed_event = false;
     c->close_reason = 0;

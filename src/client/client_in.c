@@ -43,7 +43,7 @@ static smqtt_err on_connack(struct smqtt_client *c, const struct smq_packet *pkt
     c->takes.max_qos = 2;
     c->takes.no_retain = false;
     c->takes.max_alias = 0; /* [MQTT-3.2.2-18] */
-    c->native = c->assume_native;
+    bool announced = false;
     if (c->config.version == SMQTT_V5) {
         const struct smq_props *props = &connack->props;
         c->send_max = (uint16_t)smq_props_num(props, SMQ_PROP_RECEIVE_MAXIMUM, UINT16_MAX);
@@ -53,11 +53,12 @@ static smqtt_err on_connack(struct smqtt_client *c, const struct smq_packet *pkt
         c->takes.no_retain = smq_props_num(props, SMQ_PROP_RETAIN_AVAILABLE, 1) == 0;
         c->takes.max_alias = (uint16_t)smq_props_num(props, SMQ_PROP_TOPIC_ALIAS_MAXIMUM, 0);
         event->text = smq_props_bytes(props, SMQ_PROP_ASSIGNED_CLIENT_ID);
-        c->native = c->native || announces_detect(props);
+        announced = announces_detect(props);
     }
     if (c->config.max_inflight != 0 && c->config.max_inflight < c->send_max) {
         c->send_max = c->config.max_inflight;
     }
+    smq_client_choose_path(c, announced);
     event->type = SMQTT_CLIENT_CONNECTED;
     event->session_present = connack->session_present;
     event->native_detect = c->native;

@@ -324,7 +324,7 @@ smqtt_err smqtt_client_subscribe_props(struct smqtt_client *c, const struct smqt
     for (size_t i = 0; i < n; i++) {
         smq_span group;
         smq_span rest;
-        if (c->opener != NULL && smq_topic_split_share(list[i].filter, &group, &rest)) {
+        if (c->n_openers != 0 && smq_topic_split_share(list[i].filter, &group, &rest)) {
             err = SMQTT_E_USAGE; /* a record has one recipient, with one replay window */
         }
         filters[i] = (struct smq_filter){list[i].filter, list[i].options};

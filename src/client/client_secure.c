@@ -2,6 +2,9 @@
 /* S-MQTT for the client: does what sealer and opener ask for, and keeps what is to be sealed until the server has
  * confirmed it. */
 #include "client/internal.h"
+#include "detect/channel.h"
+#include "detect/record.h"
+#include "detect/relay.h"
 
 smqtt_err smqtt_client_attach_sealer(struct smqtt_client *c, struct smqtt_sealer *sealer)
 {
@@ -14,16 +17,23 @@ smqtt_err smqtt_client_attach_sealer(struct smqtt_client *c, struct smqtt_sealer
 
 smqtt_err smqtt_client_attach_opener(struct smqtt_client *c, struct smqtt_opener *opener)
 {
-    if (c->opener != NULL || opener == NULL || c->state != CLIENT_DOWN) {
+    if (c->n_openers == SMQTT_OPENERS_MAX || opener == NULL || c->state != CLIENT_DOWN) {
         return SMQTT_E_USAGE;
     }
-    c->opener = opener;
+    c->openers[c->n_openers++].opener = opener;
     return SMQTT_OK;
 }
 
-void smqtt_client_assume_native(struct smqtt_client *c, bool native)
+void smqtt_client_set_path(struct smqtt_client *c, enum smqtt_path path)
 {
-    c->assume_native = native;
+    c->path = path;
+}
+
+void smq_client_choose_path(struct smqtt_client *c, bool announced)
+{
+    bool may_announce = c->config.version == SMQTT_V5;
+    c->native = c->path == SMQTT_PATH_NATIVE ? announced || !may_announce : c->path == SMQTT_PATH_AUTO && announced;
+    c->tunnel = !c->native && c->path != SMQTT_PATH_NATIVE;
 }
 
 void smq_client_secure_deinit(struct smqtt_client *c)
@@ -33,7 +43,9 @@ void smq_client_secure_deinit(struct smqtt_client *c)
         smq_mem_free(c->mem, SMQ_CONTAINER_OF(node, struct client_topic, node));
     }
     smqtt_sealer_free(c->sealer);
-    smqtt_opener_free(c->opener);
+    for (size_t i = 0; i < c->n_openers; i++) {
+        smqtt_opener_free(c->openers[i].opener);
+    }
 }
 
 /* ---------------------------------------------------------------- the sealer's topics */
@@ -81,18 +93,19 @@ static smqtt_err drop_topic(struct smqtt_client *c, smq_span topic)
 
 smqtt_err smq_client_secure_connected(struct smqtt_client *c, bool session_present)
 {
-    if (c->opener != NULL && c->native) {
-        SMQ_TRY(smqtt_opener_connected(c->opener, c->config.client_id, c->now));
+    bool carried = c->native || c->tunnel;
+    for (size_t i = 0; carried && i < c->n_openers; i++) {
+        SMQ_TRY(smqtt_opener_connected(c->openers[i].opener, c->tunnel, c->config.client_id, c->now));
     }
     for (struct smq_list *node = c->topics.next; node != &c->topics && !session_present; node = node->next) {
         struct smq_filter filter = {SMQ_CONTAINER_OF(node, struct client_topic, node)->topic, 1};
         SMQ_TRY(smq_client_request(c, false, &filter, 1, (smq_span){NULL, 0}, 0));
     }
-    if (c->sealer != NULL && c->native) {
-        smqtt_sealer_reconnected(c->sealer, c->now);
+    if (c->sealer != NULL && carried) {
+        smqtt_sealer_connected(c->sealer, c->tunnel, c->now);
         c->sealer_speaks = true;
     }
-    c->no_native_event = !c->native && (c->sealer != NULL || c->opener != NULL);
+    c->no_native_event = !carried && (c->sealer != NULL || c->n_openers != 0);
     return SMQTT_OK;
 }
 
@@ -188,7 +201,7 @@ static void start_handshake(struct smqtt_client *c, const struct client_msg *msg
 
 void smq_client_secure_pump(struct smqtt_client *c)
 {
-    if (c->sealer == NULL || c->state != CLIENT_UP || !c->native || c->sealer_speaks) {
+    if (c->sealer == NULL || c->state != CLIENT_UP || !(c->native || c->tunnel) || c->sealer_speaks) {
         return; /* speaks: step 3 has to leave before the first record */
     }
     struct client_msg *msg = NULL;
@@ -243,8 +256,32 @@ static void seal_again(struct smqtt_client *c)
 
 /* ---------------------------------------------------------------- events of the endpoints */
 
+/** In the tunnel DETECT is a PUBLISH. It goes before all that waits: without it nothing of that can be sealed. */
+static smqtt_err send_tunnelled(struct smqtt_client *c, const struct smqtt_secure_event *ev)
+{
+    uint8_t *bytes = smq_mem_alloc(c->mem, 1 + ev->bytes.len);
+    if (bytes == NULL) {
+        return SMQTT_E_NOMEM;
+    }
+    bytes[0] = ev->header;
+    memcpy(bytes + 1, ev->bytes.data, ev->bytes.len);
+    const struct smqtt_publish_options options = {.qos = 1};
+    struct client_msg *msg = smq_client_msg_new(c, ev->topic, smq_span_of(bytes, 1 + ev->bytes.len), &options);
+    smq_mem_free(c->mem, bytes);
+    if (msg == NULL) {
+        return SMQTT_E_NOMEM;
+    }
+    smq_list_push_front(&c->queue, &msg->node);
+    c->n_queued++;
+    smq_client_pump(c);
+    return SMQTT_OK;
+}
+
 static smqtt_err send_detect(struct smqtt_client *c, const struct smqtt_secure_event *ev)
 {
+    if (ev->topic.len != 0) {
+        return send_tunnelled(c, ev);
+    }
     struct smq_packet pkt = {.type = SMQ_DETECT};
     pkt.detect.header = ev->header;
     pkt.detect.body = ev->bytes;
@@ -253,8 +290,7 @@ static smqtt_err send_detect(struct smqtt_client *c, const struct smqtt_secure_e
 
 static smqtt_err send_own(struct smqtt_client *c, const struct smqtt_secure_event *ev)
 {
-    bool registration = ev->topic.len > 0 && ev->topic.data[0] == '$';
-    struct smqtt_publish_options options = {.qos = registration ? ev->header : 1};
+    const struct smqtt_publish_options options = {.qos = ev->header, .retain = ev->retain};
     struct client_msg *msg = smq_client_msg_new(c, ev->topic, ev->bytes, &options);
     if (msg == NULL) {
         return SMQTT_E_NOMEM;
@@ -337,6 +373,7 @@ static smqtt_err act(struct smqtt_client *c, const struct smqtt_secure_event *ev
     case SMQTT_EV_MESSAGE:
     case SMQTT_EV_REFUSED:
     case SMQTT_EV_REGISTERED:
+    case SMQTT_EV_DESCRIPTOR:
         break;
     }
     *asked = false;
@@ -344,11 +381,11 @@ static smqtt_err act(struct smqtt_client *c, const struct smqtt_secure_event *ev
 }
 
 /** MESSAGE and REFUSED answer, in order, what the opener was given. */
-static void describe_message(struct smqtt_client *c, const struct smqtt_secure_event *ev,
+static void describe_message(struct client_opener *o, const struct smqtt_secure_event *ev,
                              struct smqtt_client_event *event)
 {
-    if (c->pending_from < c->pending_n) {
-        const struct client_pending *pending = &c->pending[c->pending_from++];
+    if (o->from < o->n) {
+        const struct client_pending *pending = &o->pending[o->from++];
         event->qos = pending->qos;
         event->retain = pending->retain;
         event->dup = pending->dup;
@@ -361,26 +398,41 @@ static void describe_message(struct smqtt_client *c, const struct smqtt_secure_e
     }
 }
 
-/** The next event of the sealer or, when it has none, of the opener. */
-static bool next_of_endpoints(struct smqtt_client *c, struct smqtt_secure_event *ev, bool *of_sealer)
+/** The next event of the sealer (*of is NULL then) or, when it has none, of an opener. */
+static bool next_of_endpoints(struct smqtt_client *c, struct smqtt_secure_event *ev, struct client_opener **of)
 {
+    *of = NULL;
     for (bool again = true; again;) {
-        *of_sealer = c->sealer != NULL && smqtt_sealer_next(c->sealer, ev);
-        if (*of_sealer) {
+        if (c->sealer != NULL && smqtt_sealer_next(c->sealer, ev)) {
             return true;
         }
         c->sealer_speaks = false;
         smq_client_secure_pump(c);
         again = c->sealer_speaks; /* a handshake was started */
     }
-    return c->opener != NULL && smqtt_opener_next(c->opener, ev);
+    for (size_t i = 0; i < c->n_openers; i++) {
+        *of = &c->openers[i];
+        if (smqtt_opener_next((*of)->opener, ev)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/** All that the openers were given was answered. */
+static void pending_clear(struct smqtt_client *c)
+{
+    for (size_t i = 0; i < c->n_openers; i++) {
+        c->openers[i].from = c->openers[i].n = 0;
+    }
+    c->pending_n = 0;
 }
 
 bool smq_client_secure_next(struct smqtt_client *c, struct smqtt_client_event *event)
 {
     struct smqtt_secure_event ev;
-    bool of_sealer = false;
-    while (next_of_endpoints(c, &ev, &of_sealer)) {
+    struct client_opener *of = NULL;
+    while (next_of_endpoints(c, &ev, &of)) {
         bool asked = false;
         smqtt_err err = act(c, &ev, &asked);
         if (err != SMQTT_OK) {
@@ -392,14 +444,14 @@ bool smq_client_secure_next(struct smqtt_client *c, struct smqtt_client_event *e
         event->type = SMQTT_CLIENT_SECURE;
         event->secure = ev;
         event->err = ev.err;
-        if (of_sealer) {
+        if (of == NULL) {
             note_sealer(c, &ev, event);
         } else if (ev.type == SMQTT_EV_MESSAGE || ev.type == SMQTT_EV_REFUSED) {
-            describe_message(c, &ev, event);
+            describe_message(of, &ev, event);
         }
         return true;
     }
-    c->pending_from = c->pending_n = 0;
+    pending_clear(c);
     if (c->no_native_event) {
         c->no_native_event = false;
         event->type = SMQTT_CLIENT_SECURE;
@@ -411,14 +463,51 @@ bool smq_client_secure_next(struct smqtt_client *c, struct smqtt_client_event *e
     return false;
 }
 
+/** The server that a packet names; the first one where it names none of them. */
+static struct client_opener *opener_of_skid(struct smqtt_client *c, const struct smq_detect_pkt *pkt)
+{
+    struct smq_relay_head head;
+    bool named = smq_relay_head_read(pkt->header, pkt->body, &head) == SMQTT_OK && head.has_skid;
+    for (size_t i = 0; named && i < c->n_openers; i++) {
+        const uint8_t *skid = smqtt_identity_skid(smqtt_opener_identity(c->openers[i].opener));
+        if (memcmp(skid, head.skid, SMQTT_SKID_LEN) == 0) {
+            return &c->openers[i];
+        }
+    }
+    return &c->openers[0];
+}
+
 smqtt_err smq_client_secure_detect(struct smqtt_client *c, const struct smq_detect_pkt *pkt)
 {
     bool to_server = pkt->header == 0x03 || pkt->header == 0x07 || pkt->header == 0x0F;
     if (to_server) {
-        return c->opener != NULL ? smqtt_opener_detect(c->opener, pkt->header, pkt->body, c->now) : SMQTT_E_PROTOCOL;
+        return c->n_openers != 0 ? smqtt_opener_detect(opener_of_skid(c, pkt)->opener, pkt->header, pkt->body, c->now)
+                                 : SMQTT_E_PROTOCOL;
     }
     c->sealer_speaks = true;
     return c->sealer != NULL ? smqtt_sealer_detect(c->sealer, pkt->header, pkt->body, c->now) : SMQTT_E_PROTOCOL;
+}
+
+/** Which of the servers is to judge this message? */
+static struct client_opener *opener_of_message(struct smqtt_client *c, const struct smq_publish *publish)
+{
+    struct smq_record record;
+    bool is_record = smq_record_is(publish->payload) && smq_record_read(publish->payload, &record) == SMQTT_OK;
+    for (size_t i = 1; i < c->n_openers; i++) {
+        if (is_record && smqtt_opener_knows(c->openers[i].opener, smq_kid_u32(record.kid))) {
+            return &c->openers[i];
+        }
+    }
+    return &c->openers[0];
+}
+
+/** Registration, or DETECT in the tunnel: each looks whether it is meant. */
+static smqtt_err tell_all(struct smqtt_client *c, const struct smq_publish *publish)
+{
+    for (size_t i = 0; i < c->n_openers; i++) {
+        SMQ_TRY(smqtt_opener_message(c->openers[i].opener, publish->topic, publish->payload, publish->retain, c->now));
+    }
+    return SMQTT_OK;
 }
 
 smqtt_err smq_client_secure_message(struct smqtt_client *c, const struct smq_publish *publish, bool *taken)
@@ -428,17 +517,18 @@ smqtt_err smq_client_secure_message(struct smqtt_client *c, const struct smq_pub
         c->sealer_speaks = true;
         SMQ_TRY(smqtt_sealer_message(c->sealer, publish->topic, publish->payload, taken, c->now));
     }
-    if (*taken || c->opener == NULL) {
+    if (*taken || c->n_openers == 0) {
         return SMQTT_OK;
     }
     *taken = true;
-    bool registration = publish->topic.len > 0 && publish->topic.data[0] == '$' &&
-                        smq_span_starts(publish->topic, smq_span_str("$SMQTT/"));
-    SMQ_TRY(smqtt_opener_message(c->opener, publish->topic, publish->payload, publish->retain, c->now));
-    if (!registration) {
-        smq_span props = c->config.version == SMQTT_V5 ? publish->props.raw : (smq_span){NULL, 0};
-        c->pending[c->pending_n++] = (struct client_pending){publish->qos, publish->retain, publish->dup, props};
+    if (smqtt_opener_owns(c->openers[0].opener, publish->topic)) {
+        return tell_all(c, publish);
     }
+    struct client_opener *o = opener_of_message(c, publish);
+    SMQ_TRY(smqtt_opener_message(o->opener, publish->topic, publish->payload, publish->retain, c->now));
+    smq_span props = c->config.version == SMQTT_V5 ? publish->props.raw : (smq_span){NULL, 0};
+    o->pending[o->n++] = (struct client_pending){publish->qos, publish->retain, publish->dup, props};
+    c->pending_n++;
     return SMQTT_OK;
 }
 
@@ -450,8 +540,8 @@ void smq_client_secure_tick(struct smqtt_client *c)
         smqtt_sealer_tick(c->sealer, c->now);
         c->sealer_speaks = true;
     }
-    if (c->opener != NULL) {
-        smqtt_opener_tick(c->opener, c->now);
+    for (size_t i = 0; i < c->n_openers; i++) {
+        smqtt_opener_tick(c->openers[i].opener, c->now);
     }
 }
 
@@ -460,12 +550,12 @@ smqtt_ms smq_client_secure_deadline(const struct smqtt_client *c)
     smqtt_ms at = SMQTT_NEVER;
     if (c->sealer != NULL) {
         at = smqtt_sealer_deadline(c->sealer);
-        bool retry = c->state == CLIENT_UP && c->native && !c->handshake && !smqtt_sealer_is_open(c->sealer) &&
-                     first_unsealed(c) != NULL;
+        bool retry = c->state == CLIENT_UP && (c->native || c->tunnel) && !c->handshake &&
+                     !smqtt_sealer_is_open(c->sealer) && first_unsealed(c) != NULL;
         at = retry && c->retry_at < at ? c->retry_at : at;
     }
-    if (c->opener != NULL) {
-        smqtt_ms opener = smqtt_opener_deadline(c->opener);
+    for (size_t i = 0; i < c->n_openers; i++) {
+        smqtt_ms opener = smqtt_opener_deadline(c->openers[i].opener);
         at = opener < at ? opener : at;
     }
     return at;

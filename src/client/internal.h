@@ -55,6 +55,13 @@ struct client_pending {
     smq_span props;
 };
 
+/** A server that this client is, with what it was given and has not answered yet. */
+struct client_opener {
+    struct smqtt_opener *opener;
+    struct client_pending pending[CLIENT_OPEN_BATCH];
+    size_t from, n;
+};
+
 /** A topic that the broker gave an alias. */
 struct client_alias {
     struct client_alias *next;
@@ -109,8 +116,11 @@ struct smqtt_client {
     bool ping_waits;
 
     struct smqtt_sealer *sealer;
-    struct smqtt_opener *opener;
-    bool native, assume_native, no_native_event, handshake;
+    struct client_opener openers[SMQTT_OPENERS_MAX];
+    size_t n_openers;
+    enum smqtt_path path;
+    bool native, tunnel; /* how DETECT travels on this connection; neither: not at all */
+    bool no_native_event, handshake;
     bool sealer_speaks;     /* it may have events that come before anything is sealed */
     struct smq_list sealed; /* client_msg: to be sealed, or waiting for a receipt */
     uint64_t handshake_token;
@@ -119,8 +129,7 @@ struct smqtt_client {
     struct smq_list topics;       /* client_topic */
     struct client_alias *aliases; /* what the broker's aliases stand for, on this connection */
     uint16_t alias_max;           /* as our CONNECT offers */
-    struct client_pending pending[CLIENT_OPEN_BATCH];
-    size_t pending_from, pending_n;
+    size_t pending_n;             /* of all openers */
 };
 
 /* client.c */
@@ -149,6 +158,8 @@ smqtt_err smq_client_request(struct smqtt_client *c, bool unsubscribe, const str
                              smq_span props, uint64_t token);
 
 /* client_secure.c */
+/** CONNACK has come: how does DETECT travel? */
+void smq_client_choose_path(struct smqtt_client *c, bool announced);
 /** After CONNACK. SMQTT_E_NOMEM. */
 smqtt_err smq_client_secure_connected(struct smqtt_client *c, bool session_present);
 /** The next event of sealer or opener that the application has to see; does what the others ask for. */

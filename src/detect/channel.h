@@ -15,7 +15,8 @@ enum {
     SMQ_GRACE_MS = 60000,     /* the generation before lives on */
     SMQ_RECEIPT_LEN = 14,
     SMQ_RECEIPTS_MAX = 64,
-    SMQ_OWN_TOPIC_MAX = 48 /* smqtt1/<skid>/s/<cid> and a zero */
+    SMQ_PREFIX_MAX = 24,
+    SMQ_OWN_TOPIC_MAX = SMQ_PREFIX_MAX + 40 /* <prefix>/<skid>/s/<cid> and a zero */
 };
 
 struct smq_channel {
@@ -107,8 +108,14 @@ SMQ_MUST_USE smqtt_err smq_notice_write(const struct smqtt_identity *server, con
 SMQ_MUST_USE smqtt_err smq_notice_read(const struct smqtt_identity *server, const uint8_t kid[SMQ_KID_LEN],
                                        smq_span payload, smqtt_ms *ts);
 
-/** "smqtt1/<skid>/<branch>/<id as hex>", branch 'c', 's' or 'n'; returns its length. */
-size_t smq_own_topic(const uint8_t skid[SMQTT_SKID_LEN], char branch, smq_span id, char out[SMQ_OWN_TOPIC_MAX]);
+/** An endpoint's own topics begin with this prefix, unless another was agreed on (protocol.md 9.6). */
+#define SMQ_PREFIX "smqtt1"
+/** Is it a prefix? Empty stands for the usual one. */
+bool smq_prefix_ok(smq_span prefix);
+/** "<prefix>/<skid>/<branch>/<id as hex>", branch 'c', 's' or 'n'; "<prefix>/<skid>/d" for branch 'd'. Returns its
+ * length. An empty prefix stands for the usual one. */
+size_t smq_own_topic(smq_span prefix, const uint8_t skid[SMQTT_SKID_LEN], char branch, smq_span id,
+                     char out[SMQ_OWN_TOPIC_MAX]);
 /** The 32 bits of a kid. */
 static inline uint32_t smq_kid_u32(const uint8_t kid[SMQ_KID_LEN])
 {

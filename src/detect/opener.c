@@ -14,11 +14,11 @@ enum { WINDOW_DEFAULT = 1024, WINDOW_MAX = 32768, WINDOW_STEP = 64, REKEY_DEFAUL
 
 static bool config_ok(const struct smqtt_opener_config *c)
 {
-    return c->rng.fill != NULL && c->identity != NULL && c->identity->has_private &&
+    return c->rng.fill != NULL && c->identity != NULL && c->identity->has_private && smq_prefix_ok(c->prefix) &&
            (c->window == 0 || (c->window >= SMQ_WINDOW_MIN && c->window <= WINDOW_MAX && c->window % WINDOW_STEP == 0));
 }
 
-static void config_take(struct smqtt_opener *o, const struct smqtt_opener_config *config)
+static smqtt_err config_take(struct smqtt_opener *o, const struct smqtt_opener_config *config)
 {
     struct smqtt_opener_config *c = &o->config;
     *c = *config;
@@ -29,6 +29,9 @@ static void config_take(struct smqtt_opener *o, const struct smqtt_opener_config
     c->waiting_max = c->waiting_max != 0 ? c->waiting_max : WAITING_MAX;
     c->sessions_max = c->sessions_max != 0 ? c->sessions_max : SESSIONS_MAX;
     c->idle_max_s = c->idle_max_s != 0 ? c->idle_max_s : IDLE_MAX_S;
+    o->prefix = smq_mem_dup(o->mem, config->prefix);
+    c->prefix = smq_span_of(o->prefix, o->prefix != NULL ? config->prefix.len : 0);
+    return o->prefix != NULL ? SMQTT_OK : SMQTT_E_NOMEM;
 }
 
 /** Everything that cannot fail, so that free may be called from here on. */
@@ -62,11 +65,13 @@ smqtt_err smqtt_opener_new(const struct smqtt_opener_config *config, struct smqt
         return SMQTT_E_NOMEM;
     }
     o->mem = mem;
-    config_take(o, config);
+    smqtt_err err = config_take(o, config);
     tables_init(o, hash_keys, now);
     o->packet = smq_mem_alloc(mem, SMQ_PACKET_MAX);
     o->pt = smq_mem_alloc(mem, SMQ_PACKET_MAX);
-    smqtt_err err = o->packet != NULL && o->pt != NULL ? SMQTT_OK : SMQTT_E_NOMEM;
+    if (o->packet == NULL || o->pt == NULL) {
+        err = SMQTT_E_NOMEM;
+    }
     if (err == SMQTT_OK && !config->rng.fill(config->rng.ctx, o->cookie_key, sizeof(o->cookie_key))) {
         err = SMQTT_E_RNG;
     }
@@ -122,11 +127,17 @@ void smqtt_opener_free(struct smqtt_opener *o)
     smq_seen_deinit(&o->seen);
     smq_evq_deinit(&o->q);
     smq_mem_free(mem, o->client_id);
+    smq_mem_free(mem, o->prefix);
     smq_mem_free(mem, o->packet);
     smq_mem_free(mem, o->pt);
     smqtt_identity_free(o->config.identity);
     smq_wipe(o, sizeof(*o));
     smq_mem_free(mem, o);
+}
+
+const struct smqtt_identity *smqtt_opener_identity(const struct smqtt_opener *o)
+{
+    return o->config.identity;
 }
 
 /* ---------------------------------------------------------------- pushing */
@@ -157,7 +168,8 @@ void smq_opener_push_detect(struct smqtt_opener *o, uint8_t header, const uint8_
     smq_evq_set_bytes(&o->q, entry, body);
     if (o->config.tunnel) {
         char topic[SMQ_OWN_TOPIC_MAX];
-        size_t len = smq_own_topic(o->config.identity->skid, 's', smq_span_of(cid, SMQ_CID_LEN), topic);
+        size_t len =
+            smq_own_topic(o->config.prefix, o->config.identity->skid, 's', smq_span_of(cid, SMQ_CID_LEN), topic);
         smq_evq_set_topic(&o->q, entry, smq_span_of(topic, len));
     }
 }
@@ -171,14 +183,15 @@ void smq_opener_push_step(struct smqtt_opener *o, const uint8_t cid[SMQ_CID_LEN]
     entry->ev.step = *step;
 }
 
-void smq_opener_push_publish(struct smqtt_opener *o, char branch, smq_span id, smq_span payload)
+struct smq_evq_entry *smq_opener_push_publish(struct smqtt_opener *o, char branch, smq_span id, smq_span payload)
 {
     char topic[SMQ_OWN_TOPIC_MAX];
-    size_t len = smq_own_topic(o->config.identity->skid, branch, id, topic);
+    size_t len = smq_own_topic(o->config.prefix, o->config.identity->skid, branch, id, topic);
     struct smq_evq_entry *entry = smq_evq_push(&o->q, SMQTT_EV_PUBLISH);
     entry->ev.header = 1;
     smq_evq_set_topic(&o->q, entry, smq_span_of(topic, len));
     smq_evq_set_bytes(&o->q, entry, payload);
+    return entry;
 }
 
 void smq_opener_push_closed(struct smqtt_opener *o, const uint8_t cid[SMQ_CID_LEN], smqtt_err err, uint8_t status)
@@ -325,7 +338,7 @@ static smqtt_err receipts_seal(struct smqtt_opener *o, struct smq_peer *peer)
         smq_receipt_write(&peer->receipts[i], &wr);
     }
     smq_span cid = smq_span_of(peer->session->cid, SMQ_CID_LEN);
-    size_t topic_len = smq_own_topic(o->config.identity->skid, 's', cid, topic);
+    size_t topic_len = smq_own_topic(o->config.prefix, o->config.identity->skid, 's', cid, topic);
     SMQ_TRY(smq_evq_reserve(&o->q, 1, sizeof(record) + SMQ_OWN_TOPIC_MAX));
     struct smq_peer_ctx ctx = {o, peer};
     const struct smq_saver saver = smq_peer_saver(&ctx);

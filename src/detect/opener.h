@@ -101,6 +101,7 @@ struct smqtt_opener {
     struct smqtt_identity *known[SMQ_OPENER_KNOWN];
     enum smq_registering registering;
     uint8_t *client_id;
+    uint8_t *prefix;
     size_t client_id_len;
     uint8_t *packet;       /* SMQ_PACKET_MAX bytes */
     uint8_t *pt;           /* SMQ_PACKET_MAX bytes */
@@ -119,7 +120,7 @@ void smq_opener_push_detect(struct smqtt_opener *o, uint8_t header, const uint8_
 /** Pushes STEP. */
 void smq_opener_push_step(struct smqtt_opener *o, const uint8_t cid[SMQ_CID_LEN], const struct smqtt_step *step);
 /** Pushes a PUBLISH with QoS 1 on a topic of ours. */
-void smq_opener_push_publish(struct smqtt_opener *o, char branch, smq_span id, smq_span payload);
+struct smq_evq_entry *smq_opener_push_publish(struct smqtt_opener *o, char branch, smq_span id, smq_span payload);
 /** Pushes CLOSED. */
 void smq_opener_push_closed(struct smqtt_opener *o, const uint8_t cid[SMQ_CID_LEN], smqtt_err err, uint8_t status);
 /** The event belongs to a session, which stays in memory until it was pulled. */

@@ -16,13 +16,35 @@ static void register_push(struct smqtt_opener *o, const char *topic, smq_span pa
     smq_evq_set_bytes(&o->q, entry, payload);
 }
 
-smqtt_err smqtt_opener_connected(struct smqtt_opener *o, struct smqtt_span client_id, struct smqtt_now now)
+/** What clients of the tunnel send. */
+static void subscribe_push(struct smqtt_opener *o)
 {
-    (void)now;
+    char topic[SMQ_OWN_TOPIC_MAX];
+    size_t len = smq_own_topic(o->config.prefix, o->config.identity->skid, 'c', smq_span_of(NULL, 0), topic);
+    topic[len++] = '+';
+    smq_evq_set_topic(&o->q, smq_evq_push(&o->q, SMQTT_EV_SUBSCRIBE), smq_span_of(topic, len));
+}
+
+static void register_begin(struct smqtt_opener *o)
+{
     const struct smqtt_identity *id = o->config.identity;
     uint8_t payload[2 + SMQ_DESCRIPTOR_MAX] = {SMQ_DETECT_VER, 0x01};
+    memcpy(payload + 2, id->descriptor, id->len);
+    register_push(o, SMQ_REGISTER_TOPIC, smq_span_of(payload, 2 + id->len));
+    o->registering = SMQ_REGISTER_WAIT_CHALLENGE;
+}
+
+static void descriptor_push(struct smqtt_opener *o)
+{
+    const struct smqtt_identity *id = o->config.identity;
+    smq_opener_push_publish(o, 'd', smq_span_of(NULL, 0), smq_span_of(id->descriptor, id->len))->ev.retain = true;
+}
+
+smqtt_err smqtt_opener_connected(struct smqtt_opener *o, bool tunnel, struct smqtt_span client_id, struct smqtt_now now)
+{
+    (void)now;
     smq_opener_release_held(o);
-    SMQ_TRY(smq_evq_reserve(&o->q, 1, sizeof(payload) + SMQ_OWN_TOPIC_MAX));
+    SMQ_TRY(smq_evq_reserve(&o->q, 3, (size_t)3 * (2 + SMQ_DESCRIPTOR_MAX + SMQ_OWN_TOPIC_MAX)));
     uint8_t *copy = smq_mem_dup(o->mem, client_id);
     if (copy == NULL) {
         return SMQTT_E_NOMEM;
@@ -30,9 +52,15 @@ smqtt_err smqtt_opener_connected(struct smqtt_opener *o, struct smqtt_span clien
     smq_mem_free(o->mem, o->client_id);
     o->client_id = copy;
     o->client_id_len = client_id.len;
-    o->registering = SMQ_REGISTER_WAIT_CHALLENGE;
-    memcpy(payload + 2, id->descriptor, id->len);
-    register_push(o, SMQ_REGISTER_TOPIC, smq_span_of(payload, 2 + id->len));
+    o->config.tunnel = tunnel;
+    if (tunnel) {
+        subscribe_push(o);
+    } else {
+        register_begin(o);
+    }
+    if (!o->config.hidden) {
+        descriptor_push(o);
+    }
     return SMQTT_OK;
 }
 
@@ -83,9 +111,10 @@ static struct smq_evq_entry *refuse(struct smqtt_opener *o, smq_span topic, smqt
     return entry;
 }
 
-static bool is_reserved(smq_span topic)
+static bool is_reserved(const struct smqtt_opener *o, smq_span topic)
 {
-    return smq_span_starts(topic, smq_span_str("smqtt1/")) || smq_span_starts(topic, smq_span_str("$"));
+    return smqtt_opener_owns(o, topic) || smq_span_starts(topic, smq_span_str(SMQ_PREFIX "/")) ||
+           smq_span_starts(topic, smq_span_str("$"));
 }
 
 /** protocol.md 6.6: once in 10 s for a kid, 10 a second in all. */
@@ -319,7 +348,7 @@ static smqtt_err take_record(struct smqtt_opener *o, struct work *w)
         struct smq_evq_entry *entry = refuse(o, w->topic, err);
         entry->ev.kid = smq_kid_u32(w->record.kid);
         entry->ev.seq = w->record.seq;
-        if (err == SMQTT_E_NO_KEY && !is_reserved(w->topic) && smqtt_policy_requires(o->config.policy, w->topic)) {
+        if (err == SMQTT_E_NO_KEY && !is_reserved(o, w->topic) && smqtt_policy_requires(o->config.policy, w->topic)) {
             notice_push(o, w->record.kid, w->now);
         }
         return SMQTT_OK;
@@ -342,15 +371,34 @@ static smqtt_err take_record(struct smqtt_opener *o, struct work *w)
     return SMQTT_OK;
 }
 
-/** In the tunnel DETECT comes as PUBLISH on our branch 'c'. */
-static bool is_tunnel(const struct smqtt_opener *o, smq_span topic)
+bool smqtt_opener_owns(const struct smqtt_opener *o, struct smqtt_span topic)
 {
+    smq_span prefix = o->config.prefix.len != 0 ? o->config.prefix : smq_span_str(SMQ_PREFIX);
+    bool under = topic.len > prefix.len && topic.data[prefix.len] == '/' && smq_span_starts(topic, prefix);
+    return under || smq_span_starts(topic, smq_span_str(SMQ_REGISTER_TOPIC_PREFIX));
+}
+
+/** In the tunnel DETECT comes as PUBLISH on our branch 'c', which names the cid as the body does. What else stands
+ * under the prefix is said between others. */
+static smqtt_err take_tunnelled(struct smqtt_opener *o, smq_span topic, smq_span payload, bool retained,
+                                struct smqtt_now now)
+{
+    struct smq_relay_head head;
     char own[SMQ_OWN_TOPIC_MAX];
-    if (!o->config.tunnel) {
-        return false;
+    smq_span none = smq_span_of(NULL, 0);
+    size_t len = smq_own_topic(o->config.prefix, o->config.identity->skid, 'c', none, own);
+    if (!smq_span_starts(topic, smq_span_of(own, len))) {
+        return SMQTT_OK;
     }
-    size_t len = smq_own_topic(o->config.identity->skid, 'c', smq_span_of(NULL, 0), own);
-    return smq_span_starts(topic, smq_span_of(own, len));
+    bool read = o->config.tunnel && !retained && payload.len != 0 &&
+                smq_relay_head_read(payload.data[0], smq_span_from(payload, 1), &head) == SMQTT_OK;
+    len = read ? smq_own_topic(o->config.prefix, o->config.identity->skid, 'c', smq_span_of(head.cid, SMQ_CID_LEN), own)
+               : 0;
+    if (!read || !smq_span_equal(topic, smq_span_of(own, len))) {
+        o->counters.noise++;
+        return SMQTT_OK;
+    }
+    return smqtt_opener_detect(o, payload.data[0], smq_span_from(payload, 1), now);
 }
 
 smqtt_err smqtt_opener_message(struct smqtt_opener *o, struct smqtt_span topic, struct smqtt_span payload,
@@ -360,8 +408,8 @@ smqtt_err smqtt_opener_message(struct smqtt_opener *o, struct smqtt_span topic, 
     if (smq_span_starts(topic, smq_span_str(SMQ_REGISTER_TOPIC_PREFIX))) {
         return smq_opener_take_registration(o, topic, payload);
     }
-    if (is_tunnel(o, topic)) {
-        return payload.len != 0 ? smqtt_opener_detect(o, payload.data[0], smq_span_from(payload, 1), now) : SMQTT_OK;
+    if (smqtt_opener_owns(o, topic)) {
+        return take_tunnelled(o, topic, payload, retained, now);
     }
     struct work w = {.topic = topic, .retained = retained, .now = now, .index = -1};
     if (!smq_record_is(payload) || smq_record_read(payload, &w.record) != SMQTT_OK) {

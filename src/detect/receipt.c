@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Receipts, notices and the topics they travel on (protocol.md 6.5, 6.6). */
 #include "base/hex.h"
+#include "base/utf8.h"
+#include "codec/topic.h"
 #include "detect/channel.h"
 
 enum { NOTICE_MARK = 0x4E };
@@ -67,14 +69,31 @@ smqtt_err smq_notice_read(const struct smqtt_identity *server, const uint8_t kid
     return SMQTT_OK;
 }
 
-size_t smq_own_topic(const uint8_t skid[SMQTT_SKID_LEN], char branch, smq_span id, char out[SMQ_OWN_TOPIC_MAX])
+bool smq_prefix_ok(smq_span prefix)
 {
-    size_t at = strlen("smqtt1/");
-    memcpy(out, "smqtt1/", at);
+    size_t levels = 1;
+    for (size_t i = 0; i < prefix.len; i++) {
+        levels += prefix.data[i] == '/';
+    }
+    return prefix.len == 0 ||
+           (prefix.len <= SMQ_PREFIX_MAX && levels <= 2 && prefix.data[0] != '$' && prefix.data[0] != '/' &&
+            prefix.data[prefix.len - 1] != '/' && smq_utf8_ok(prefix, SMQ_TEXT_STRICT) && smq_topic_name_ok(prefix, 0));
+}
+
+size_t smq_own_topic(smq_span prefix, const uint8_t skid[SMQTT_SKID_LEN], char branch, smq_span id,
+                     char out[SMQ_OWN_TOPIC_MAX])
+{
+    const smq_span used = prefix.len != 0 ? prefix : smq_span_str(SMQ_PREFIX);
+    size_t at = used.len;
+    memcpy(out, used.data, at);
+    out[at++] = '/';
     smq_hex_encode(out + at, smq_span_of(skid, SMQTT_SKID_LEN));
     at += SMQ_HEX_LEN((size_t)SMQTT_SKID_LEN);
     out[at++] = '/';
     out[at++] = branch;
+    if (branch == 'd') {
+        return at;
+    }
     out[at++] = '/';
     smq_hex_encode(out + at, id);
     return at + SMQ_HEX_LEN(id.len);

@@ -12,7 +12,7 @@ enum { SKEW_MAX_MS = 30000, RTT_MAX_MS = 5000, WAIT_MS = 10000, STEP_EVENTS = 12
 static bool config_ok(const struct smqtt_sealer_config *c)
 {
     if (c->rng.fill == NULL || c->server == NULL || c->client_id.len > SMQ_CLIENT_ID_MAX ||
-        !smq_utf8_ok(c->client_id, SMQ_TEXT_STANDARD)) {
+        !smq_utf8_ok(c->client_id, SMQ_TEXT_STANDARD) || !smq_prefix_ok(c->prefix)) {
         return false;
     }
     if (c->identity != NULL && (!c->identity->has_private || c->identity->suite != c->server->suite)) {
@@ -57,7 +57,8 @@ static smqtt_err config_copy(struct smqtt_sealer *s, const struct smqtt_sealer_c
     smqtt_err id = span_copy(s->mem, &c->client_id);
     smqtt_err psk = span_copy(s->mem, &c->psk);
     smqtt_err psk_id = span_copy(s->mem, &c->psk_id);
-    return id != SMQTT_OK ? id : psk != SMQTT_OK ? psk : psk_id;
+    smqtt_err prefix = span_copy(s->mem, &c->prefix);
+    return id != SMQTT_OK ? id : psk != SMQTT_OK ? psk : psk_id != SMQTT_OK ? psk_id : prefix;
 }
 
 smqtt_err smqtt_sealer_new(const struct smqtt_sealer_config *config, struct smqtt_now now, struct smqtt_sealer **out)
@@ -113,6 +114,7 @@ void smqtt_sealer_free(struct smqtt_sealer *s)
     secret_free(mem, s->config.client_id);
     secret_free(mem, s->config.psk);
     secret_free(mem, s->config.psk_id);
+    secret_free(mem, s->config.prefix);
     smqtt_identity_free(s->config.server);
     smqtt_identity_free(s->config.identity);
     smq_wipe(s, sizeof(*s));
@@ -218,7 +220,7 @@ struct smq_evq_entry *smq_sealer_push(struct smqtt_sealer *s, enum smqtt_secure_
 void smq_sealer_push_topic(struct smqtt_sealer *s, enum smqtt_secure_event_type type, char branch, smq_span id)
 {
     char topic[SMQ_OWN_TOPIC_MAX];
-    size_t len = smq_own_topic(s->config.server->skid, branch, id, topic);
+    size_t len = smq_own_topic(s->config.prefix, s->config.server->skid, branch, id, topic);
     smq_evq_set_topic(&s->q, smq_evq_push(&s->q, type), smq_span_of(topic, len));
 }
 
@@ -229,7 +231,7 @@ void smq_sealer_push_detect(struct smqtt_sealer *s, uint8_t header, const uint8_
     smq_evq_set_bytes(&s->q, entry, body);
     if (s->config.tunnel) {
         char topic[SMQ_OWN_TOPIC_MAX];
-        size_t len = smq_own_topic(s->config.server->skid, 'c', smq_span_of(cid, SMQ_CID_LEN), topic);
+        size_t len = smq_own_topic(s->config.prefix, s->config.server->skid, 'c', smq_span_of(cid, SMQ_CID_LEN), topic);
         smq_evq_set_topic(&s->q, entry, smq_span_of(topic, len));
     }
 }
@@ -287,6 +289,11 @@ void smq_sealer_drop_session(struct smqtt_sealer *s)
 struct smq_channel *smq_sealer_target(const struct smqtt_sealer *s)
 {
     return s->session != NULL ? s->session : s->config.tunnel ? NULL : s->pending;
+}
+
+const struct smqtt_identity *smqtt_sealer_server(const struct smqtt_sealer *s)
+{
+    return s->config.server;
 }
 
 bool smqtt_sealer_is_open(const struct smqtt_sealer *s)

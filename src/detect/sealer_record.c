@@ -275,7 +275,7 @@ static smqtt_err take_notice(struct smqtt_sealer *s, smq_span payload, struct sm
 static bool is_own(const struct smqtt_sealer *s, smq_span topic, char branch, const uint8_t *id, size_t len)
 {
     char own[SMQ_OWN_TOPIC_MAX];
-    size_t own_len = smq_own_topic(s->config.server->skid, branch, smq_span_of(id, len), own);
+    size_t own_len = smq_own_topic(s->config.prefix, s->config.server->skid, branch, smq_span_of(id, len), own);
     return smq_span_equal(topic, smq_span_of(own, own_len));
 }
 
@@ -283,7 +283,7 @@ static bool is_own(const struct smqtt_sealer *s, smq_span topic, char branch, co
 static bool is_servers(const struct smqtt_sealer *s, smq_span topic, char branch)
 {
     char own[SMQ_OWN_TOPIC_MAX];
-    size_t len = smq_own_topic(s->config.server->skid, branch, smq_span_of(NULL, 0), own);
+    size_t len = smq_own_topic(s->config.prefix, s->config.server->skid, branch, smq_span_of(NULL, 0), own);
     return smq_span_starts(topic, smq_span_of(own, len));
 }
 

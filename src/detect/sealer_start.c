@@ -197,12 +197,14 @@ static void resend(struct smqtt_sealer *s, struct smqtt_now now)
     }
 }
 
-void smqtt_sealer_reconnected(struct smqtt_sealer *s, struct smqtt_now now)
+void smqtt_sealer_connected(struct smqtt_sealer *s, bool tunnel, struct smqtt_now now)
 {
+    s->config.tunnel = tunnel;
     if (smq_sealer_room(s) != SMQTT_OK) {
         s->resend_at = s->state != SMQ_SEALER_IDLE ? now.mono : SMQTT_NEVER;
         return;
     }
+    smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, 'd', smq_span_of(NULL, 0));
     if (s->session != NULL) {
         smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, 's', smq_span_of(s->session->cid, SMQ_CID_LEN));
         smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, 'n', smq_span_of(s->session->send.kid, SMQ_KID_LEN));

@@ -74,7 +74,7 @@ def test_server_offline(broker):
 
 
 def test_broker_without_detect():
-    """Debian's mosquitto: nothing is published, in plain or otherwise."""
+    """Debian's mosquitto, told to go natively: nothing is published, in plain or otherwise. By the tunnel it goes."""
     class Other:
         port = free_port()
     conf = os.path.join(folder(), "conf")
@@ -84,14 +84,18 @@ def test_broker_without_detect():
     mosquitto.wait_line(rb"running")
     private, public = identity(folder(), "server")
     watch = Sub(Other, "-t", "#", "-F", "%t %x")
-    for version in ("5", "311"):
-        _, err = pub(Other, public, "-m", TEXT, "-V", version, code=2)
-        assert "DETECT" in sentence(err)
-        _, err = smqtt("sub", *address(Other), "-t", "s/#", "--identity", private, "-V", version, code=1)
-        assert "DETECT" in sentence(err)
+    _, err = pub(Other, public, "-m", TEXT, "--native", code=2)
+    assert "DETECT" in sentence(err)
+    _, err = smqtt("sub", *address(Other), "-t", "s/#", "--identity", private, "--native", code=1)
+    assert "DETECT" in sentence(err)
     smqtt("pub", *address(Other), "-t", "mark", "-m", "x", "-q", "1")
     wait_until(lambda: b"mark 78\n" in watch.output(), 30, "the mark came")
     assert watch.output() == b"mark 78\n"
+    server = Sub(Other, "-t", "s/#", identity=private)
+    for version in ("5", "311"):
+        pub(Other, public, "-m", TEXT, "-V", version)
+    server.expect((TEXT + "\n" + TEXT + "\n").encode())
+    assert TEXT.encode().hex().encode() not in watch.output()
     mosquitto.stop()
 
 

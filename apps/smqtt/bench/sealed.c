@@ -215,7 +215,7 @@ bool sealed_open_all(struct bench *b)
     now = smq_clock_now();
     for (uint32_t i = 0; i < b->n_subs; i++) {
         struct client *c = b->subs[i].client;
-        if (smqtt_opener_connected(c->sealed->opener, smq_span_str(c->id), now) != SMQTT_OK) {
+        if (smqtt_opener_connected(c->sealed->opener, false, smq_span_str(c->id), now) != SMQTT_OK) {
             return false;
         }
         pump(c);

@@ -59,6 +59,7 @@ static void do_event(struct end *e, const struct smqtt_secure_event *ev)
     case SMQTT_EV_STEP:
     case SMQTT_EV_LOST:
     case SMQTT_EV_REFUSED:
+    case SMQTT_EV_DESCRIPTOR:
         break;
     }
 }
@@ -106,7 +107,7 @@ void server_begin(struct bed *bed, struct end *e, struct smqtt_identity *id, con
     struct smqtt_opener_config config = {.struct_size = sizeof config, .rng = smqtt_system_rng(), .identity = id};
     *e = (struct end){.c = client_connect(bed, version, client_id, true)};
     assert_int_equal(smqtt_opener_new(&config, bed->now, &e->opener), SMQTT_OK);
-    assert_int_equal(smqtt_opener_connected(e->opener, smq_span_str(client_id), bed->now), SMQTT_OK);
+    assert_int_equal(smqtt_opener_connected(e->opener, false, smq_span_str(client_id), bed->now), SMQTT_OK);
     struct end *one[] = {e};
     talk(one, 1);
 }

@@ -15,10 +15,11 @@ static struct rig *start_sealer(bool native)
 {
     struct rig *r = rig_new(SMQTT_V5);
     memset(&sealer, 0, sizeof(sealer));
+    r->announces = native;
     rig_make(r);
     assert_int_equal(smqtt_client_attach_sealer(r->c, &sealer), SMQTT_OK);
     assert_int_equal(smqtt_client_attach_sealer(r->c, &sealer), SMQTT_E_USAGE);
-    smqtt_client_assume_native(r->c, native);
+    smqtt_client_set_path(r->c, SMQTT_PATH_NATIVE);
     rig_connect(r, false);
     assert_int_equal(smqtt_client_attach_opener(r->c, &opener), SMQTT_E_USAGE); /* too late */
     if (native) {
@@ -33,9 +34,10 @@ static struct rig *start_opener(void)
     memset(&opener, 0, sizeof(opener));
     rig_make(r);
     assert_int_equal(smqtt_client_attach_opener(r->c, &opener), SMQTT_OK);
-    smqtt_client_assume_native(r->c, true);
+    r->announces = true;
     rig_connect(r, false);
     assert_int_equal(opener.connected, 1);
+    assert_false(opener.tunnel);
     return r;
 }
 
@@ -85,21 +87,89 @@ static void not_native_test(void **state)
     assert_int_equal(sealer.freed, 1);
 }
 
-static void announced_test(void **state)
+/** protocol.md 9.6: without an announcement DETECT is a PUBLISH, and goes before what waits. */
+static void tunnel_test(void **state)
 {
     (void)state;
     struct rig *r = rig_new(SMQTT_V5);
     memset(&sealer, 0, sizeof(sealer));
     rig_make(r);
     assert_int_equal(smqtt_client_attach_sealer(r->c, &sealer), SMQTT_OK);
-    assert_int_equal(smqtt_client_connect(r->c, r->now), SMQTT_OK);
-    rig_take(r, SMQ_CONNECT);
-    struct smq_packet connack = rig_connack(0, false);
-    static const char announced[] = "\x26\x00\x0Csmqtt-detect\x00\x01"
-                                    "1";
-    connack.connack.props.raw = smq_span_of(announced, sizeof(announced) - 1);
-    rig_give(r, connack);
-    assert_true(rig_event(r, SMQTT_CLIENT_CONNECTED).native_detect);
+    rig_connect(r, false);
+    rig_no_event(r);
+    assert_true(sealer.tunnel);
+    uint64_t token = seal(r, "secret");
+    assert_int_equal(sealer.started, 1);
+    sealer_says((struct smqtt_secure_event){.type = SMQTT_EV_SUBSCRIBE, .topic = smq_span_str("own/1")});
+    sealer_says((struct smqtt_secure_event){
+        .type = SMQTT_EV_DETECT, .header = 0x01, .topic = smq_span_str("c/1"), .bytes = smq_span_str("step0")});
+    rig_no_event(r);
+    rig_take(r, SMQ_SUBSCRIBE);
+    struct smq_packet pkt = rig_take(r, SMQ_PUBLISH);
+    assert_span(pkt.publish.topic, "c/1");
+    assert_span(pkt.publish.payload, "\001step0");
+    assert_int_equal(pkt.publish.qos, 1);
+    assert_false(pkt.publish.retain);
+    rig_give(r, rig_ack(SMQ_PUBACK, pkt.publish.id, 0));
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_PUBLISHED).token, 0); /* its own affair */
+    session_opens(r);
+    rig_give(r, rig_ack(SMQ_PUBACK, take_record(r, "001:secret"), 0));
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_PUBLISHED).token, token);
+    rig_break(r);
+    r->announces = true; /* another broker: natively, as it says */
+    rig_connect(r, false);
+    assert_false(sealer.tunnel);
+    rig_end(r);
+}
+
+/** Whom a message is for, of two servers: by the kid of its record; the first one gets what none knows. */
+static void two_openers_test(void **state)
+{
+    (void)state;
+    static struct smqtt_opener old;
+    struct rig *r = rig_new(SMQTT_V5);
+    memset(&opener, 0, sizeof(opener));
+    memset(&old, 0, sizeof(old));
+    old.kid = 0x61626364;
+    rig_make(r);
+    assert_int_equal(smqtt_client_attach_opener(r->c, &opener), SMQTT_OK);
+    assert_int_equal(smqtt_client_attach_opener(r->c, &old), SMQTT_OK);
+    rig_connect(r, false);
+    assert_true(opener.tunnel && old.tunnel);
+    static const char for_old[] = "\x80"
+                                  "abcd"
+                                  "\0"
+                                  "0123456789abcdefgh";
+    static const char for_none[] = "\x80"
+                                   "xxxx"
+                                   "\0"
+                                   "0123456789abcdefgh";
+    struct smq_packet pkt = rig_publish(0, 0, "t", "");
+    pkt.publish.payload = smq_span_of(for_old, sizeof(for_old) - 1);
+    rig_give(r, pkt);
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_MESSAGE).payload.data[1], 'a');
+    pkt.publish.payload = smq_span_of(for_none, sizeof(for_none) - 1);
+    rig_give(r, pkt);
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_MESSAGE).payload.data[1], 'x');
+    assert_int_equal(old.messages, 1);
+    assert_int_equal(opener.messages, 1);
+    rig_end(r);
+}
+
+static void announced_test(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(SMQTT_V5);
+    memset(&sealer, 0, sizeof(sealer));
+    r->announces = true;
+    rig_make(r);
+    assert_int_equal(smqtt_client_attach_sealer(r->c, &sealer), SMQTT_OK);
+    rig_connect(r, false);
+    assert_true(r->c->native && !r->c->tunnel && !sealer.tunnel);
+    rig_break(r);
+    smqtt_client_set_path(r->c, SMQTT_PATH_TUNNEL); /* the user knows better */
+    rig_connect(r, false);
+    assert_true(!r->c->native && r->c->tunnel && sealer.tunnel);
     rig_end(r);
 }
 
@@ -140,7 +210,7 @@ static void sealed_to_receipt_test(void **state)
     rig_break(r);
     rig_connect(r, false);
     rig_take(r, SMQ_SUBSCRIBE); /* the broker has forgotten it */
-    assert_int_equal(sealer.reconnected, 2);
+    assert_int_equal(sealer.connected, 2);
     rig_break(r);
     rig_connect(r, true);
     rig_silent(r);
@@ -344,13 +414,17 @@ static void opener_publishes_test(void **state)
                                                           .header = 0,
                                                           .topic = smq_span_str("$SMQTT/register"),
                                                           .bytes = smq_span_str("proof")});
-    fake_push(&opener.events, (struct smqtt_secure_event){
-                                  .type = SMQTT_EV_PUBLISH, .topic = smq_span_str("own"), .bytes = smq_span_str("r")});
+    fake_push(&opener.events, (struct smqtt_secure_event){.type = SMQTT_EV_PUBLISH,
+                                                          .header = 1,
+                                                          .retain = true,
+                                                          .topic = smq_span_str("own"),
+                                                          .bytes = smq_span_str("r")});
     fake_push(&opener.events, (struct smqtt_secure_event){.type = SMQTT_EV_REGISTERED});
     assert_int_equal(rig_event(r, SMQTT_CLIENT_SECURE).secure.type, SMQTT_EV_REGISTERED);
     assert_int_equal(rig_take(r, SMQ_PUBLISH).publish.qos, 0);
     struct smq_packet pkt = rig_take(r, SMQ_PUBLISH);
     assert_int_equal(pkt.publish.qos, 1);
+    assert_true(pkt.publish.retain);
     struct smqtt_client_event event;
     rig_give(r, rig_ack(SMQ_PUBACK, pkt.publish.id, 0));
     while (smqtt_client_next(r->c, &event)) {
@@ -396,6 +470,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(not_native_test),
         cmocka_unit_test(announced_test),
+        cmocka_unit_test(tunnel_test),
+        cmocka_unit_test(two_openers_test),
         cmocka_unit_test(sealed_to_receipt_test),
         cmocka_unit_test(sealed_anew_test),
         cmocka_unit_test(step_3_before_records_test),

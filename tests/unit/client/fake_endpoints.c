@@ -55,10 +55,11 @@ smqtt_err smqtt_sealer_message(struct smqtt_sealer *s, struct smqtt_span topic, 
     return SMQTT_OK;
 }
 
-void smqtt_sealer_reconnected(struct smqtt_sealer *s, struct smqtt_now now)
+void smqtt_sealer_connected(struct smqtt_sealer *s, bool tunnel, struct smqtt_now now)
 {
     (void)now;
-    s->reconnected++;
+    s->connected++;
+    s->tunnel = tunnel;
 }
 
 void smqtt_sealer_tick(struct smqtt_sealer *s, struct smqtt_now now)
@@ -125,12 +126,30 @@ void smqtt_opener_free(struct smqtt_opener *o)
     (void)o;
 }
 
-smqtt_err smqtt_opener_connected(struct smqtt_opener *o, struct smqtt_span client_id, struct smqtt_now now)
+smqtt_err smqtt_opener_connected(struct smqtt_opener *o, bool tunnel, struct smqtt_span client_id, struct smqtt_now now)
 {
     (void)client_id;
     (void)now;
     o->connected++;
+    o->tunnel = tunnel;
     return SMQTT_OK;
+}
+
+const struct smqtt_identity *smqtt_opener_identity(const struct smqtt_opener *o)
+{
+    return o->identity;
+}
+
+/** Its own are those under "c/" and "$SMQTT/". */
+bool smqtt_opener_owns(const struct smqtt_opener *o, struct smqtt_span topic)
+{
+    (void)o;
+    return smq_span_starts(topic, smq_span_str("c/")) || smq_span_starts(topic, smq_span_str("$SMQTT/"));
+}
+
+bool smqtt_opener_knows(const struct smqtt_opener *o, uint32_t kid)
+{
+    return kid == o->kid;
 }
 
 smqtt_err smqtt_opener_detect(struct smqtt_opener *o, uint8_t header, struct smqtt_span body, struct smqtt_now now)

@@ -14,8 +14,8 @@ struct fake_queue {
 
 struct smqtt_sealer {
     struct fake_queue events;
-    bool open;
-    unsigned started, reconnected, freed, detects;
+    bool open, tunnel;
+    unsigned started, connected, freed, detects;
     smqtt_err seal_err, plain_err;
     uint64_t seq;
     smqtt_ms deadline;
@@ -23,6 +23,9 @@ struct smqtt_sealer {
 struct smqtt_opener {
     struct fake_queue events;
     unsigned connected, messages, detects;
+    bool tunnel;
+    uint32_t kid; /* of its session */
+    const struct smqtt_identity *identity;
     smqtt_ms deadline;
 };
 

@@ -27,7 +27,11 @@ void rig_connect(struct rig *r, bool session_present)
     r->from = r->to = 0;
     assert_int_equal(smqtt_client_connect(r->c, r->now), SMQTT_OK);
     rig_take(r, SMQ_CONNECT);
-    rig_give(r, rig_connack(0, session_present));
+    static const char announced[] = "\x26\x00\x0Csmqtt-detect\x00\x01"
+                                    "1";
+    struct smq_packet connack = rig_connack(0, session_present);
+    connack.connack.props.raw = smq_span_of(announced, r->announces ? sizeof(announced) - 1 : 0);
+    rig_give(r, connack);
     assert_int_equal(rig_event(r, SMQTT_CLIENT_CONNECTED).session_present, session_present);
 }
 

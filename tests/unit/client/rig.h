@@ -18,7 +18,8 @@ struct rig {
     struct smq_codec codec;   /* the broker's */
     uint8_t bytes[RIG_BYTES]; /* what the client sent and the test has not looked at: views of rig_take point into it */
     size_t from, to;
-    bool held; /* rig_give gathers instead of feeding */
+    bool announces; /* rig_connect: the broker announces DETECT */
+    bool held;      /* rig_give gathers instead of feeding */
     uint8_t held_bytes[RIG_BYTES];
     size_t n_held;
 };

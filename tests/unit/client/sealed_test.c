@@ -23,7 +23,7 @@ struct world {
     struct end end[ENDS];
     struct smqtt_now now;
     struct smqtt_identity *server;
-    bool native, bytewise, hold_fails, server_away;
+    bool native, forced, bytewise, hold_fails, server_away;
     size_t published; /* by the client, outside its own topics */
     struct smqtt_client_event log[ENDS][LOG_MAX];
     size_t n_log[ENDS];
@@ -221,7 +221,15 @@ static void start_end(int end)
         assert_int_equal(smqtt_opener_new(&open, w.now, &opener), SMQTT_OK);
         assert_int_equal(smqtt_client_attach_opener(w.end[end].c, opener), SMQTT_OK);
     }
+    smqtt_client_set_path(w.end[end].c, w.forced ? SMQTT_PATH_NATIVE : SMQTT_PATH_AUTO);
     assert_int_equal(smqtt_client_connect(w.end[end].c, w.now), SMQTT_OK);
+}
+
+static void start_ends(void)
+{
+    start_end(SERVER);
+    start_end(CLIENT);
+    settle();
 }
 
 static void start(const char *suite, bool native, bool bytewise)
@@ -232,9 +240,7 @@ static void start(const char *suite, bool native, bool bytewise)
     w.bytewise = bytewise;
     struct smqtt_rng rng = smqtt_system_rng();
     assert_int_equal(smqtt_identity_new(NULL, &rng, suite, "server", 0, 1, 0, &w.server), SMQTT_OK);
-    start_end(SERVER);
-    start_end(CLIENT);
-    settle();
+    start_ends();
 }
 
 static void end(void)
@@ -303,12 +309,33 @@ static void not_native_test(void **state)
 {
     (void)state;
     start("x25519", false, false);
+    smqtt_client_free(w.end[CLIENT].c);
+    smqtt_client_free(w.end[SERVER].c);
+    w.forced = true;
+    start_ends();
     assert_int_equal(count(SMQTT_EV_CLOSED, 0), 1);
     seal("secret");
     wait_ms(60000);
     assert_int_equal(w.published, 0);
     assert_int_equal(delivered("secret"), 0);
     end();
+}
+
+/** protocol.md 9.6: a broker that knows nothing of DETECT carries it as ordinary messages. */
+static void tunnel_test(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        start(i == 0 ? "x25519" : "p256", false, false);
+        uint64_t one = seal("one");
+        assert_int_equal(count(SMQTT_EV_RECEIPT, one), 1);
+        assert_int_equal(delivered("one"), 1);
+        assert_int_equal(count(SMQTT_EV_CLOSED, 0), 0);
+        uint64_t two = seal("two");
+        assert_int_equal(count(SMQTT_EV_RECEIPT, two), 1);
+        assert_int_equal(smqtt_client_unfinished(w.end[CLIENT].c), 0);
+        end();
+    }
 }
 
 static void mojibake_test(void **state)
@@ -375,6 +402,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(delivered_and_confirmed_test),
         cmocka_unit_test(not_native_test),
+        cmocka_unit_test(tunnel_test),
         cmocka_unit_test(mojibake_test),
         cmocka_unit_test(server_forgets_test),
         cmocka_unit_test(nobody_answers_test),

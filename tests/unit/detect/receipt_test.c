@@ -67,13 +67,30 @@ static void test_topics(void **state)
     (void)state;
     static const uint8_t skid[] = {0x01, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF};
     char out[SMQ_OWN_TOPIC_MAX];
-    size_t len = smq_own_topic(skid, 's', smq_span_of(skid, 8), out);
+    size_t len = smq_own_topic(smq_span_of(NULL, 0), skid, 's', smq_span_of(skid, 8), out);
     assert_int_equal(len, 42);
     assert_memory_equal(out, "smqtt1/0123456789abcdef/s/0123456789abcdef", len);
-    len = smq_own_topic(skid, 'n', smq_span_of(skid, 4), out);
+    len = smq_own_topic(smq_span_of(NULL, 0), skid, 'n', smq_span_of(skid, 4), out);
     assert_int_equal(len, 34);
     assert_memory_equal(out, "smqtt1/0123456789abcdef/n/01234567", len);
+    len = smq_own_topic(smq_span_str("plant/s1"), skid, 'd', smq_span_of(NULL, 0), out);
+    assert_int_equal(len, 27);
+    assert_memory_equal(out, "plant/s1/0123456789abcdef/d", len);
     assert_int_equal(smq_kid_u32(skid), 0x01234567);
+}
+
+/** protocol.md 9.6: at most 24 bytes and two levels, no wildcards, no `$`. */
+static void test_prefixes(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"", "s", "plant/s1", "123456789012345678901234"};
+    static const char *const bad[] = {"1234567890123456789012345", "a/b/c", "$SYS", "/a", "a/", "a/+", "#", "a\xff"};
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(good); i++) {
+        assert_true(smq_prefix_ok(smq_span_str(good[i])));
+    }
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(bad); i++) {
+        assert_false(smq_prefix_ok(smq_span_str(bad[i])));
+    }
 }
 
 int main(void)
@@ -82,6 +99,7 @@ int main(void)
         cmocka_unit_test(test_receipts),
         cmocka_unit_test(test_notice),
         cmocka_unit_test(test_topics),
+        cmocka_unit_test(test_prefixes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

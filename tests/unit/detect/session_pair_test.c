@@ -143,20 +143,20 @@ static void test_reconnects(void **state)
     pair_pull(p);
     struct packet step0 = packet_copy(&p->to_server.list[0]);
     queue_clear(&p->to_server);
-    smqtt_sealer_reconnected(p->sealer, p->now);
+    smqtt_sealer_connected(p->sealer, p->tunnel, p->now);
     pair_pull(p);
     assert_memory_equal(step0.bytes, p->to_server.list[0].bytes, step0.len);
     pair_give_server(p);
     struct packet step2 = packet_copy(&p->to_client.list[0]);
     queue_clear(&p->to_client);
-    smqtt_sealer_reconnected(p->sealer, p->now);
+    smqtt_sealer_connected(p->sealer, p->tunnel, p->now);
     pair_pull(p);
     pair_give_server(p);
     assert_int_equal(p->to_client.n, 1);
     assert_memory_equal(step2.bytes, p->to_client.list[0].bytes, step2.len);
     pair_give_client(p);
     queue_clear(&p->to_server);
-    smqtt_sealer_reconnected(p->sealer, p->now);
+    smqtt_sealer_connected(p->sealer, p->tunnel, p->now);
     pair_run(p);
     assert_true(told_last(p->of_sealer, p->n_sealer, SMQTT_EV_OPEN)->ev.confirmed);
     packet_free(&step0);
@@ -472,9 +472,11 @@ static void test_registration(void **state)
     pair_open(p);
     uint8_t challenge[SMQ_CHALLENGE_LEN] = {7}, out[SMQ_REGISTER_MAX];
     smq_span client_id = smq_span_str("server-client");
-    assert_int_equal(smqtt_opener_connected(p->opener, client_id, p->now), SMQTT_OK);
+    assert_int_equal(smqtt_opener_connected(p->opener, false, client_id, p->now), SMQTT_OK);
     pair_pull(p);
-    assert_int_equal(p->to_client.n, 1);
+    assert_int_equal(p->to_client.n, 2); /* and the descriptor for everybody */
+    assert_true(smq_span_equal(smq_span_of(p->to_client.list[1].bytes, p->to_client.list[1].len),
+                               smqtt_identity_descriptor(smqtt_opener_identity(p->opener))));
     struct smqtt_identity *id = NULL;
     smq_span sent = smq_span_of(p->to_client.list[0].bytes, p->to_client.list[0].len);
     assert_int_equal(smq_register_read(NULL, sent, p->now.wall, &id), SMQTT_OK);
