@@ -17,40 +17,43 @@
 extern "C" {
 #endif
 
+/** A client: opaque, made by smqtt_client_new. */
 struct smqtt_client;
 
 /** A will; payload and topic are copied. */
 struct smqtt_will {
-    struct smqtt_span topic, payload;
-    uint8_t qos;
-    bool retain;
-    uint32_t delay_s;        /**< version 5 */
-    struct smqtt_span props; /**< version 5: more properties of the will in wire form; empty: none; copied */
+    struct smqtt_span topic, payload; /**< where and what the broker publishes when the connection breaks */
+    uint8_t qos;                      /**< 0, 1 or 2 */
+    bool retain;                      /**< publish it retained */
+    uint32_t delay_s;                 /**< version 5: seconds that the broker waits */
+    struct smqtt_span props;          /**< version 5: more properties of the will in wire form; empty: none; copied */
 };
 
+/** What smqtt_client_new is given. Zero everything, set `struct_size` and what is wanted. */
 struct smqtt_client_config {
-    uint32_t struct_size;        /**< sizeof(struct smqtt_client_config) */
-    const struct smqtt_mem *mem; /**< NULL: malloc */
-    enum smqtt_version version;  /**< 0 = SMQTT_V5 */
-    struct smqtt_span client_id; /**< may be empty where the version allows; copied, as all spans here */
-    bool clean_start;
-    uint16_t keep_alive_s;         /**< 0: none */
-    uint32_t session_expiry_s;     /**< version 5 */
-    uint16_t receive_maximum;      /**< 0 = 65,535 */
-    uint32_t max_packet;           /**< largest packet taken; 0: no limit of ours */
-    const struct smqtt_will *will; /**< NULL: none */
-    bool has_user, has_password;
-    struct smqtt_span user, password;
-    uint16_t max_inflight; /**< messages of QoS 1 and 2 under way at once; 0: as many as the broker takes */
-    uint32_t max_queued;   /**< messages waiting to be sent; 0 = 1,000: then smqtt_client_publish gives SMQTT_E_FULL */
+    uint32_t struct_size;             /**< sizeof(struct smqtt_client_config) */
+    const struct smqtt_mem *mem;      /**< NULL: malloc */
+    enum smqtt_version version;       /**< 0 = SMQTT_V5 */
+    struct smqtt_span client_id;      /**< may be empty where the version allows; copied, as all spans here */
+    bool clean_start;                 /**< the broker shall forget the last session (3.x: clean session) */
+    uint16_t keep_alive_s;            /**< seconds; 0: none */
+    uint32_t session_expiry_s;        /**< version 5: seconds that the broker keeps the session */
+    uint16_t receive_maximum;         /**< 0 = 65,535 */
+    uint32_t max_packet;              /**< largest packet taken; 0: no limit of ours */
+    const struct smqtt_will *will;    /**< NULL: none */
+    bool has_user, has_password;      /**< are there any? An empty one is not the same as none */
+    struct smqtt_span user, password; /**< copied; the copy of the password is wiped */
+    uint16_t max_inflight;            /**< messages of QoS 1 and 2 under way at once; 0: as many as the broker takes */
+    uint32_t max_queued; /**< messages waiting to be sent; 0 = 1,000: then smqtt_client_publish gives SMQTT_E_FULL */
     bool lax_text; /**< take any string that MQTT does not forbid from the broker (default: refuse also what it advises
                       against) */
     struct smqtt_span props; /**< extra CONNECT properties in wire form (version 5); empty: none. With a topic alias
                                 maximum among them the broker may send aliases: events show the topic itself */
 };
 
+/** What happened, and which fields of smqtt_client_event say more. */
 enum smqtt_client_event_type {
-    SMQTT_CLIENT_NONE = 0,
+    SMQTT_CLIENT_NONE = 0,     /**< nothing */
     SMQTT_CLIENT_CONNECTED,    /**< CONNACK with success; `session_present`, `reason`, `text` (assigned client id or
                                   empty), `native_detect` (that path is taken) */
     SMQTT_CLIENT_REFUSED,      /**< CONNACK with a failure: `reason`; the connection ends */
@@ -64,23 +67,30 @@ enum smqtt_client_event_type {
                                   REFUSED, REGISTERED, DESCRIPTOR) */
 };
 
+/** One event of smqtt_client_next. Fields that its type does not name are zero. */
 struct smqtt_client_event {
-    enum smqtt_client_event_type type;
-    smqtt_err err;
-    uint8_t reason;
-    uint8_t qos;
-    bool retain, dup, session_present, native_detect;
-    uint16_t packet_id; /**< MESSAGE with qos above 0, except sealed ones */
-    uint64_t token;
-    struct smqtt_span topic, payload, text, codes;
-    struct smqtt_span props; /**< version 5: properties of a message in wire form, without their length */
+    enum smqtt_client_event_type type; /**< what happened */
+    smqtt_err err;                     /**< why the connection ended, or a message was not delivered */
+    uint8_t reason;                    /**< reason code of the broker's packet */
+    uint8_t qos;                       /**< of a message */
+    bool retain, dup;                  /**< of a message, as its PUBLISH had them */
+    bool session_present;              /**< CONNECTED: the broker still had the session */
+    bool native_detect;                /**< CONNECTED: DETECT travels natively */
+    uint16_t packet_id;                /**< MESSAGE with qos above 0, except sealed ones */
+    uint64_t token;                    /**< of the call that this is the outcome of */
+    struct smqtt_span topic, payload;  /**< of a message; opened, if it was sealed */
+    struct smqtt_span text;            /**< CONNECTED: the client id that the broker assigned */
+    struct smqtt_span codes;           /**< one reason code for each filter */
+    struct smqtt_span props;           /**< version 5: properties of a message in wire form, without their length */
     struct smqtt_secure_event
         secure; /**< MESSAGE: type SMQTT_EV_MESSAGE if it was sealed, NONE if plain; SECURE: the event */
 };
 
-/** SMQTT_E_USAGE, SMQTT_E_BAD_TEXT, SMQTT_E_BAD_TOPIC (will), SMQTT_E_NOMEM. */
+/** Makes a client; nothing is sent before smqtt_client_connect. Free it with smqtt_client_free. SMQTT_E_USAGE,
+ * SMQTT_E_BAD_TEXT, SMQTT_E_BAD_TOPIC (will), SMQTT_E_NOMEM. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_new(const struct smqtt_client_config *config,
                                                     struct smqtt_client **out);
+/** Frees a client with what is attached to it; nothing is sent. NULL allowed. */
 SMQTT_API void smqtt_client_free(struct smqtt_client *c);
 
 /** S-MQTT: seal for this server what smqtt_client_publish_sealed is given. The client owns and frees the sealer. Before
@@ -92,7 +102,9 @@ SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_attach_sealer(struct smqtt_clien
  * SMQTT_E_USAGE.
  */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_attach_opener(struct smqtt_client *c, struct smqtt_opener *opener);
-enum { SMQTT_OPENERS_MAX = 4 };
+enum {
+    SMQTT_OPENERS_MAX = 4 /**< openers that one client takes */
+};
 /** How DETECT travels (protocol.md 9.6). No choice makes anything weaker: the bytes are the same. */
 enum smqtt_path {
     SMQTT_PATH_AUTO = 0, /**< natively where CONNACK announces it, else by the tunnel */
@@ -100,7 +112,7 @@ enum smqtt_path {
                             does not, S-MQTT ends with SMQTT_E_REFUSED */
     SMQTT_PATH_TUNNEL    /**< by the tunnel, whatever the broker announces */
 };
-/** Before the connection. */
+/** Chooses the path of DETECT, before the connection. */
 SMQTT_API void smqtt_client_set_path(struct smqtt_client *c, enum smqtt_path path);
 
 /** The transport is connected: CONNECT is put into the output; unacknowledged messages follow after CONNACK.
@@ -111,6 +123,7 @@ SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_connect(struct smqtt_client *c, 
 SMQTT_API void smqtt_client_feed(struct smqtt_client *c, struct smqtt_span bytes, struct smqtt_now now);
 /** The transport is gone. */
 SMQTT_API void smqtt_client_lost(struct smqtt_client *c, smqtt_err err, struct smqtt_now now);
+/** Time passes: keep-alive, timers of S-MQTT. Call at or after smqtt_client_deadline. */
 SMQTT_API void smqtt_client_tick(struct smqtt_client *c, struct smqtt_now now);
 /** Monotonic time of the next tick, or SMQTT_NEVER. */
 SMQTT_API smqtt_ms smqtt_client_deadline(const struct smqtt_client *c);
@@ -124,9 +137,10 @@ SMQTT_API bool smqtt_client_wants_close(const struct smqtt_client *c);
 /** The next event; false when there is none. */
 SMQTT_API bool smqtt_client_next(struct smqtt_client *c, struct smqtt_client_event *event);
 
+/** How smqtt_client_publish and smqtt_client_publish_sealed publish. */
 struct smqtt_publish_options {
-    uint8_t qos;
-    bool retain;
+    uint8_t qos;             /**< 0, 1 or 2 */
+    bool retain;             /**< plain: the broker keeps it */
     bool text;               /**< sealed: check it as text */
     bool receipt;            /**< sealed: the server shall confirm it */
     struct smqtt_span props; /**< version 5, in wire form; empty: none */
@@ -140,7 +154,8 @@ SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_publish(struct smqtt_client *c, 
                                                         struct smqtt_now now);
 /** Seals, then publishes; runs the handshake first when there is no session, sealing when it is open. A message whose
  * session was lost before its receipt is sealed anew. Retained messages are refused (SMQTT_E_USAGE). Events: PUBLISHED
- * (the broker has it) and SECURE/RECEIPT, in which `token` is this message's. Errors as above. */
+ * (the broker has it) and SECURE/RECEIPT, in which `token` is this message's. SMQTT_E_BAD_TOPIC, SMQTT_E_BAD_TEXT,
+ * SMQTT_E_TOO_LARGE, SMQTT_E_FULL, SMQTT_E_NOMEM, SMQTT_E_USAGE. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_publish_sealed(struct smqtt_client *c, struct smqtt_span topic,
                                                                struct smqtt_span payload,
                                                                const struct smqtt_publish_options *options,
@@ -149,17 +164,19 @@ SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_publish_sealed(struct smqtt_clie
 /** One filter with its options byte (bits 1-0 QoS, 2 no local, 3 retain as published, 5-4 retain handling; 3.x: QoS
  * only). */
 struct smqtt_subscription {
-    struct smqtt_span filter;
-    uint8_t options;
+    struct smqtt_span filter; /**< topic filter */
+    uint8_t options;          /**< options byte */
 };
-/** SMQTT_E_BAD_FILTER, SMQTT_E_BAD_TEXT, SMQTT_E_STATE (not connected), SMQTT_E_FULL, SMQTT_E_NOMEM, SMQTT_E_USAGE
+/** Subscribes to n filters with one packet; event SUBSCRIBED follows. *token names it there; may be NULL.
+ * SMQTT_E_BAD_FILTER, SMQTT_E_BAD_TEXT, SMQTT_E_STATE (not connected), SMQTT_E_FULL, SMQTT_E_NOMEM, SMQTT_E_USAGE
  * (`$share` with an opener). */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_subscribe(struct smqtt_client *c, const struct smqtt_subscription *list,
                                                           size_t n, uint64_t *token, struct smqtt_now now);
+/** Ends n subscriptions with one packet; event UNSUBSCRIBED follows. Errors as for smqtt_client_subscribe. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_unsubscribe(struct smqtt_client *c, const struct smqtt_span *filters,
                                                             size_t n, uint64_t *token, struct smqtt_now now);
-/** As smqtt_client_subscribe, with properties of the packet in wire form (version 5; ignored in 3.x). Errors as there,
- * and SMQTT_E_USAGE for properties that do not belong into a SUBSCRIBE. */
+/** As smqtt_client_subscribe, with properties of the packet in wire form (version 5; ignored in 3.x). Errors as for
+ * that, and SMQTT_E_USAGE for properties that do not belong into a SUBSCRIBE. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_subscribe_props(struct smqtt_client *c,
                                                                 const struct smqtt_subscription *list, size_t n,
                                                                 struct smqtt_span props, uint64_t *token,

@@ -13,7 +13,7 @@ extern "C" {
 
 /** Result of every function that can fail: SMQTT_OK (0) or one of SMQTT_E_…. */
 typedef enum smqtt_err {
-    SMQTT_OK = 0,
+    SMQTT_OK = 0, /**< it worked */
 #define ERR(name, cls, reason, text) SMQTT_E_##name,
 #include <smqtt/error.def>
 #undef ERR
@@ -22,16 +22,16 @@ typedef enum smqtt_err {
 
 /** What kind of error it is, and so what the caller does next (see error.def). */
 enum smqtt_err_class {
-    SMQTT_CLASS_OK,
-    SMQTT_CLASS_AGAIN,
-    SMQTT_CLASS_PEER,
-    SMQTT_CLASS_CRYPTO,
-    SMQTT_CLASS_DETECT,
-    SMQTT_CLASS_LIMIT,
-    SMQTT_CLASS_NOMEM,
-    SMQTT_CLASS_IO,
-    SMQTT_CLASS_USAGE,
-    SMQTT_CLASS_BUG
+    SMQTT_CLASS_OK,     /**< no error */
+    SMQTT_CLASS_AGAIN,  /**< give more bytes, or try later */
+    SMQTT_CLASS_PEER,   /**< the other side broke MQTT: answer with smqtt_err_reason, then close */
+    SMQTT_CLASS_CRYPTO, /**< a cryptographic check failed */
+    SMQTT_CLASS_DETECT, /**< a rule of S-MQTT refused it */
+    SMQTT_CLASS_LIMIT,  /**< a ceiling of the library: make room, then try again */
+    SMQTT_CLASS_NOMEM,  /**< there is no memory */
+    SMQTT_CLASS_IO,     /**< the system or the store failed */
+    SMQTT_CLASS_USAGE,  /**< the caller's mistake */
+    SMQTT_CLASS_BUG     /**< the library's mistake: please report it */
 };
 
 /** One sentence for people; never NULL, static storage, also for values out of range. */

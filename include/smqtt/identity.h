@@ -16,8 +16,8 @@ extern "C" {
 struct smqtt_identity;
 
 enum {
-    SMQTT_SKID_LEN = 8,
-    SMQTT_DID_LEN = 32,
+    SMQTT_SKID_LEN = 8,            /**< bytes of what finds a server */
+    SMQTT_DID_LEN = 32,            /**< bytes of what names a descriptor */
     SMQTT_NAME_MAX = 63,           /**< bytes of a name */
     SMQTT_FINGERPRINT_SIZE = 40,   /**< eight groups of four, seven dashes, a zero */
     SMQTT_IDENTITY_TEXT_MAX = 4096 /**< no text form is longer */
@@ -44,7 +44,8 @@ SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_identity_new(const struct smqtt_mem *me
  */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_identity_read(const struct smqtt_mem *mem, struct smqtt_span text,
                                                        struct smqtt_identity **out);
-/** As above from the binary descriptor; public half only. The descriptor must fill the span. */
+/** Reads the binary descriptor: the public half only. The descriptor must fill the span. Errors as for
+ * smqtt_identity_read. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_identity_read_descriptor(const struct smqtt_mem *mem,
                                                                   struct smqtt_span descriptor,
                                                                   struct smqtt_identity **out);
@@ -53,32 +54,36 @@ SMQTT_API struct smqtt_identity *smqtt_identity_ref(struct smqtt_identity *id);
 /** Drops a reference; the last one wipes. NULL allowed. */
 SMQTT_API void smqtt_identity_free(struct smqtt_identity *id);
 
-/** The public line, without line feed, zero-terminated. SMQTT_E_FULL when cap is too small (SMQTT_IDENTITY_TEXT_MAX
- * always does). */
+/** Writes the public line, without line feed, zero-terminated. SMQTT_E_FULL when cap is too small
+ * (SMQTT_IDENTITY_TEXT_MAX always does). */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_identity_public_text(const struct smqtt_identity *id, char *out, size_t cap);
-/** The private file's text. SMQTT_E_USAGE without private keys; SMQTT_E_FULL. Wipe it after use. */
+/** Writes the private file's text, zero-terminated. SMQTT_E_USAGE without private keys; SMQTT_E_FULL. Wipe it after
+ * use. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_identity_private_text(const struct smqtt_identity *id, char *out, size_t cap);
-/** For people to compare: "ABCD-EFGH-…". */
+/** Writes the fingerprint, which is for people to compare: "ABCD-EFGH-…", zero-terminated. */
 SMQTT_API void smqtt_identity_fingerprint(const struct smqtt_identity *id, char out[SMQTT_FINGERPRINT_SIZE]);
-/** Zero-terminated, valid as long as the identity. */
+/** Its name, zero-terminated, valid as long as the identity. */
 SMQTT_API const char *smqtt_identity_name(const struct smqtt_identity *id);
-/** "x25519" or "p256". */
+/** The name of its suite, "x25519" or "p256". */
 SMQTT_API const char *smqtt_identity_suite(const struct smqtt_identity *id);
+/** Are the private keys there, or only the public half? */
 SMQTT_API bool smqtt_identity_has_private(const struct smqtt_identity *id);
 /** Valid at this wall-clock time? */
 SMQTT_API bool smqtt_identity_valid_at(const struct smqtt_identity *id, smqtt_ms wall);
+/** Its flags: bit 0, as a server it opens no session with a client without credential. */
 SMQTT_API uint8_t smqtt_identity_flags(const struct smqtt_identity *id);
-/** 8 bytes, valid as long as the identity. */
+/** What finds it as a server: 8 bytes (SMQTT_SKID_LEN), valid as long as the identity. */
 SMQTT_API const uint8_t *smqtt_identity_skid(const struct smqtt_identity *id);
-/** 32 bytes, H(core), valid as long as the identity. */
+/** What names its descriptor, H(core): 32 bytes (SMQTT_DID_LEN), valid as long as the identity. */
 SMQTT_API const uint8_t *smqtt_identity_did(const struct smqtt_identity *id);
 /** The binary descriptor, valid as long as the identity. */
 SMQTT_API struct smqtt_span smqtt_identity_descriptor(const struct smqtt_identity *id);
 
 /** Counts up with each descriptor of the same keys, and from predecessor to successor. */
 SMQTT_API uint32_t smqtt_identity_version(const struct smqtt_identity *id);
-/** Wall-clock milliseconds; not_after 0: no end. */
+/** In force from here on: wall-clock milliseconds. */
 SMQTT_API smqtt_ms smqtt_identity_not_before(const struct smqtt_identity *id);
+/** In force until here: wall-clock milliseconds; 0: no end. */
 SMQTT_API smqtt_ms smqtt_identity_not_after(const struct smqtt_identity *id);
 
 /* ---------------------------------------------------------------- renewal, succession (protocol.md 3.1) */
@@ -122,14 +127,17 @@ SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_identity_supersedes(const struct smqtt_
 
 /* ---------------------------------------------------------------- revocation (protocol.md 3.1) */
 
-enum { SMQTT_REVOCATION_LEN = 84, SMQTT_REVOCATION_TEXT_MAX = 160 };
+enum {
+    SMQTT_REVOCATION_LEN = 84,      /**< bytes of a statement */
+    SMQTT_REVOCATION_TEXT_MAX = 160 /**< its text with the zero is not longer */
+};
 
 /** Why keys were given up. */
 enum smqtt_revocation_reason {
-    SMQTT_REVOKED_UNSPECIFIED = 0,
-    SMQTT_REVOKED_STOLEN = 1,
-    SMQTT_REVOKED_SUPERSEDED = 2,
-    SMQTT_REVOKED_UNUSED = 3
+    SMQTT_REVOKED_UNSPECIFIED = 0, /**< not said */
+    SMQTT_REVOKED_STOLEN = 1,      /**< lost or stolen */
+    SMQTT_REVOKED_SUPERSEDED = 2,  /**< others have taken their place */
+    SMQTT_REVOKED_UNUSED = 3       /**< out of use */
 };
 
 /** Makes the statement that these keys are void, as one line of text, zero-terminated. SMQTT_E_USAGE without private
@@ -147,6 +155,7 @@ struct smqtt_revocations;
 /** Reads the text of a list. On SMQTT_E_USAGE *line is the number of the bad line. SMQTT_E_NOMEM. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_revocations_read(const struct smqtt_mem *mem, struct smqtt_span text,
                                                           struct smqtt_revocations **out, unsigned *line);
+/** Frees a list. NULL allowed. */
 SMQTT_API void smqtt_revocations_free(struct smqtt_revocations *list);
 /** Is it on the list (by fingerprint, or by a statement that its keys have signed)? NULL list: no. A statement that
  * cannot be verified for want of memory counts. `reason` and `at` (0: by fingerprint) may be NULL. */
@@ -157,9 +166,10 @@ SMQTT_API bool smqtt_revocations_have(const struct smqtt_revocations *list, cons
 
 /** Argon2id, from whoever has it (libargon2); the library itself carries none. False: it failed. */
 struct smqtt_kdf {
+    /** Fills out_len bytes of out; `kib` is memory in KiB. */
     bool (*argon2id)(void *ctx, struct smqtt_span passphrase, struct smqtt_span salt, uint32_t passes, uint32_t kib,
                      uint32_t lanes, uint8_t *out, size_t out_len);
-    void *ctx;
+    void *ctx;                   /**< given to argon2id */
     uint32_t passes, kib, lanes; /**< for writing; 0: 3, 65,536 and 1 */
 };
 /** As smqtt_identity_private_text, with the keys locked under a passphrase (not empty: SMQTT_E_USAGE). SMQTT_E_RNG,

@@ -30,7 +30,7 @@ enum smqtt_protection {
     SMQTT_PEER = 2,           /**< sealed by a client whose identity was verified */
     SMQTT_RETAINED_REPLAY = 3 /**< sealed and verified as PEER or PEER_ANON, but delivered before: a retained copy */
 };
-/** "PLAIN", "PEER_ANON", …; never NULL. */
+/** Its name: "PLAIN", "PEER_ANON", …; never NULL. */
 SMQTT_API const char *smqtt_protection_name(enum smqtt_protection cls);
 
 /** Status codes of the protocol (smqtt/status.def), e.g. 0x01 MOJIBAKE. */
@@ -53,6 +53,7 @@ struct smqtt_policy;
  * requires sealing. SMQTT_E_NOMEM. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_policy_read(const struct smqtt_mem *mem, struct smqtt_span text,
                                                      struct smqtt_policy **out, unsigned *line);
+/** Frees a policy. NULL allowed. */
 SMQTT_API void smqtt_policy_free(struct smqtt_policy *policy);
 /** Must messages on this topic be sealed? NULL policy: yes. */
 SMQTT_API bool smqtt_policy_requires(const struct smqtt_policy *policy, struct smqtt_span topic);
@@ -67,13 +68,14 @@ SMQTT_API bool smqtt_policy_logical(const struct smqtt_policy *policy, struct sm
  * power cut. Values hold secrets: keep them 0600.
  */
 struct smqtt_store {
+    /** Keeps a value, in place of one that is there. */
     smqtt_err (*put)(void *ctx, struct smqtt_span key, struct smqtt_span value);
-    smqtt_err (*del)(void *ctx, struct smqtt_span key);
-    smqtt_err (*sync)(void *ctx);
+    smqtt_err (*del)(void *ctx, struct smqtt_span key); /**< forgets a value; one that is not there is no error */
+    smqtt_err (*sync)(void *ctx);                       /**< all before it is durable when it returns SMQTT_OK */
     /** Calls fn for every value whose key starts with prefix; fn must not call the store. */
     smqtt_err (*each)(void *ctx, struct smqtt_span prefix,
                       void (*fn)(void *arg, struct smqtt_span key, struct smqtt_span value), void *arg);
-    void *ctx;
+    void *ctx; /**< given to each of them */
 };
 
 /**
@@ -83,24 +85,26 @@ struct smqtt_store {
  * conversion failed: that is flag 0, too. A NULL pipeline holds UTF-8 as it is.
  */
 struct smqtt_text {
+    /** Converts to and fro; NULL: UTF-8 is held as it is. */
     bool (*hold)(void *ctx, struct smqtt_span utf8, struct smqtt_span *held, struct smqtt_span *back);
-    void *ctx;
+    void *ctx; /**< given to hold */
 };
 
 /* ---------------------------------------------------------------- events */
 
+/** What is to be done, or happened, and which fields of smqtt_secure_event say more. */
 enum smqtt_secure_event_type {
-    SMQTT_EV_NONE = 0,
+    SMQTT_EV_NONE = 0,  /**< nothing */
     SMQTT_EV_DETECT,    /**< send DETECT: `header` (0x01 for step 0, also natively) and `bytes` as body; in the tunnel
                            (`topic` is not empty then) publish header ‖ bytes on `topic` with QoS 1 */
     SMQTT_EV_PUBLISH,   /**< publish `bytes` on `topic` with QoS `header` and `retain` (receipts, notices, descriptors;
                            registration) */
     SMQTT_EV_SUBSCRIBE, /**< subscribe to `topic` with QoS 1, before the DETECT or record that follows */
-    SMQTT_EV_UNSUBSCRIBE,
-    SMQTT_EV_STEP,    /**< for display: a step was taken; see `step` */
-    SMQTT_EV_OPEN,    /**< sealer: records may be sealed now (`confirmed`: the acknowledgement is there). opener: a
-                         client's session opened */
-    SMQTT_EV_CLOSED,  /**< session or attempt ended: `err` says why, `status` what the other side said */
+    SMQTT_EV_UNSUBSCRIBE, /**< unsubscribe from `topic` */
+    SMQTT_EV_STEP,        /**< for display: a step was taken; see `step` */
+    SMQTT_EV_OPEN,        /**< sealer: records may be sealed now (`confirmed`: the acknowledgement is there). opener: a
+                             client's session opened */
+    SMQTT_EV_CLOSED,      /**< session or attempt ended: `err` says why, `status` what the other side said */
     SMQTT_EV_LOST,    /**< sealer: the server lost the session (notice): start again, seal anew what has no receipt */
     SMQTT_EV_RECEIPT, /**< sealer: record `kid`/`seq` was judged: `status`, `flag` */
     SMQTT_EV_MESSAGE, /**< opener: deliver `bytes` (in the application's character set if text) that came on `topic` */
@@ -117,36 +121,40 @@ struct smqtt_step {
     bool sent;              /**< by this endpoint; else received */
     uint32_t size;          /**< bytes of the body */
     smqtt_ms ts1, ts2, ts3; /**< as far as known, 0 else */
-    uint32_t rtt_ms;
-    uint8_t flag, verdict, status;
-    uint8_t hash[32]; /**< hM where known, zeros else */
+    uint32_t rtt_ms;        /**< milliseconds between step 0 and step 2, where measured */
+    uint8_t flag, verdict;  /**< 1: the text survived; 1: the client confirms */
+    uint8_t status;         /**< SMQTT_STATUS_… of step 2, an acknowledgement or a close */
+    uint8_t hash[32];       /**< hM where known, zeros else */
 };
 
+/** One event of smqtt_sealer_next or smqtt_opener_next. Fields that its type does not name say nothing. */
 struct smqtt_secure_event {
-    enum smqtt_secure_event_type type;
-    uint8_t header;
-    uint8_t status;
-    uint8_t flag;
-    bool confirmed;
-    bool text;
-    bool retain;
-    smqtt_err err;
-    enum smqtt_protection protection;
-    uint8_t cid[8];
-    uint8_t session_id[4];
-    uint32_t kid;
-    uint64_t seq;
-    struct smqtt_span topic;
-    struct smqtt_span bytes;
+    enum smqtt_secure_event_type type; /**< what is to be done, or happened */
+    uint8_t header;                    /**< DETECT: its header byte; PUBLISH: the QoS */
+    uint8_t status;                    /**< SMQTT_STATUS_…: what the other side said */
+    uint8_t flag;                      /**< RECEIPT: 1, the server holds exactly what was sealed */
+    bool confirmed;                    /**< OPEN: the acknowledgement is there */
+    bool text;                         /**< MESSAGE: it was sealed as text */
+    bool retain;                       /**< PUBLISH: publish it retained */
+    smqtt_err err;                     /**< why; SMQTT_OK where nothing failed */
+    enum smqtt_protection protection;  /**< MESSAGE: how it was protected */
+    uint8_t cid[8];                    /**< the handshake, and the session that came of it */
+    uint8_t session_id[4];             /**< for display: names the session */
+    uint32_t kid;                      /**< key of the record */
+    uint64_t seq;                      /**< number of the record under that key */
+    struct smqtt_span topic;           /**< to publish on, to subscribe to, or of the message */
+    struct smqtt_span bytes;           /**< body, payload or message */
     const char *peer_name;             /**< PEER: the verified name; else NULL */
     const struct smqtt_identity *peer; /**< PEER: the verified identity, valid until the next call; else NULL */
-    struct smqtt_step step;
+    struct smqtt_step step;            /**< STEP: what was taken */
 };
 
 /* ---------------------------------------------------------------- the client's side */
 
+/** The client's endpoint: opaque, made by smqtt_sealer_new. */
 struct smqtt_sealer;
 
+/** What smqtt_sealer_new is given. Zero everything, set `struct_size` and what is wanted. */
 struct smqtt_sealer_config {
     uint32_t struct_size;                    /**< sizeof(struct smqtt_sealer_config) */
     const struct smqtt_mem *mem;             /**< NULL: malloc */
@@ -166,11 +174,12 @@ struct smqtt_sealer_config {
     uint32_t wait_ms;         /**< for step 2 and for the acknowledgement; 0 = 10,000 */
 };
 
-/** SMQTT_E_USAGE (missing or mismatching parts, a bad prefix), SMQTT_E_REVOKED (server or own identity),
- * SMQTT_E_IO (the store cannot be read), SMQTT_E_NOMEM. If the store holds an open session it is resumed:
- * smqtt_sealer_is_open tells. */
+/** Makes a sealer. If the store holds an open session it is resumed: smqtt_sealer_is_open tells. Free it with
+ * smqtt_sealer_free. SMQTT_E_USAGE (missing or mismatching parts, a bad prefix), SMQTT_E_REVOKED (server or own
+ * identity), SMQTT_E_IO (the store cannot be read), SMQTT_E_NOMEM. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_sealer_new(const struct smqtt_sealer_config *config, struct smqtt_now now,
                                                     struct smqtt_sealer **out);
+/** Wipes and frees a sealer; its session stays in the store. NULL allowed. */
 SMQTT_API void smqtt_sealer_free(struct smqtt_sealer *s);
 /**
  * Starts a handshake (protocol.md 4.1): events SUBSCRIBE (twice where needed) and DETECT follow. A session that is open
@@ -203,6 +212,7 @@ SMQTT_API void smqtt_sealer_tick(struct smqtt_sealer *s, struct smqtt_now now);
 SMQTT_API smqtt_ms smqtt_sealer_deadline(const struct smqtt_sealer *s);
 /** The next event; false (type NONE) when there is none. */
 SMQTT_API bool smqtt_sealer_next(struct smqtt_sealer *s, struct smqtt_secure_event *event);
+/** Is there a session, so that smqtt_seal works? */
 SMQTT_API bool smqtt_sealer_is_open(const struct smqtt_sealer *s);
 
 /** Options of one record. */
@@ -234,18 +244,21 @@ SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_sealer_check_plain(const struct smqtt_s
 
 /* ---------------------------------------------------------------- the server's side */
 
+/** The server's endpoint: opaque, made by smqtt_opener_new. */
 struct smqtt_opener;
 
 /** One line of the journal of step 1. */
 struct smqtt_journal_entry {
-    uint8_t cid[8];
-    smqtt_ms ts1, ts2; /**< as in the packets; ts2 0 when not answered */
-    struct smqtt_span client_id, topic;
-    const struct smqtt_identity *peer; /**< claimed at first, verified with verdict 1; NULL: anonymous */
-    struct smqtt_span ciphertext;      /**< ct1; empty in the second call */
-    uint8_t flag, status, verdict;
+    uint8_t cid[8];                     /**< of the handshake */
+    smqtt_ms ts1, ts2;                  /**< as in the packets; ts2 0 when not answered */
+    struct smqtt_span client_id, topic; /**< as step 0 says: who, and where it is about to publish */
+    const struct smqtt_identity *peer;  /**< claimed at first, verified with verdict 1; NULL: anonymous */
+    struct smqtt_span ciphertext;       /**< ct1; empty in the second call */
+    uint8_t flag, status;               /**< what step 2 answers: 1, the text survived; SMQTT_STATUS_… */
+    uint8_t verdict;                    /**< 0xFF none yet, 0 or 1 the client's, 0xFE none in time */
 };
 
+/** What smqtt_opener_new is given. Zero everything, set `struct_size` and what is wanted. */
 struct smqtt_opener_config {
     uint32_t struct_size;              /**< sizeof(struct smqtt_opener_config) */
     const struct smqtt_mem *mem;       /**< NULL: malloc */
@@ -280,9 +293,11 @@ struct smqtt_opener_config {
     uint32_t idle_max_s;   /**< a session without record ends; 0 = 86,400 */
 };
 
-/** SMQTT_E_USAGE, SMQTT_E_IO (the store cannot be read), SMQTT_E_RNG, SMQTT_E_NOMEM. Sessions in the store live on. */
+/** Makes an opener; sessions in the store live on. Free it with smqtt_opener_free. SMQTT_E_USAGE, SMQTT_E_IO (the store
+ * cannot be read), SMQTT_E_RNG, SMQTT_E_NOMEM. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_new(const struct smqtt_opener_config *config, struct smqtt_now now,
                                                     struct smqtt_opener **out);
+/** Wipes and frees an opener; its sessions stay in the store. NULL allowed. */
 SMQTT_API void smqtt_opener_free(struct smqtt_opener *o);
 /** CONNACK came for `client_id`. Natively it registers (event PUBLISH, then REGISTERED), in the tunnel it subscribes to
  * what clients send (event SUBSCRIBE); the descriptor is published, retained (protocol.md 9.6). SMQTT_E_NOMEM. */
@@ -309,16 +324,32 @@ SMQTT_API bool smqtt_opener_owns(const struct smqtt_opener *o, struct smqtt_span
 /** Ends the session of a cid with an authenticated close. SMQTT_E_NO_KEY when there is none. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_close(struct smqtt_opener *o, const uint8_t cid[8],
                                                       enum smqtt_status status, struct smqtt_now now);
+/** Time passes; call at or after smqtt_opener_deadline. */
 SMQTT_API void smqtt_opener_tick(struct smqtt_opener *o, struct smqtt_now now);
+/** Monotonic time of the next tick, or SMQTT_NEVER. */
 SMQTT_API smqtt_ms smqtt_opener_deadline(const struct smqtt_opener *o);
+/** The next event; false (type NONE) when there is none. */
 SMQTT_API bool smqtt_opener_next(struct smqtt_opener *o, struct smqtt_secure_event *event);
 
 /** How often each thing happened; both endpoints count. */
 struct smqtt_secure_counters {
-    uint64_t handshakes_opened, handshakes_refused, noise, opened, plain_dropped, replays, outside_window, rollbacks,
-        bad_tag, unknown_key, expired, mojibake, gaps;
+    uint64_t handshakes_opened;  /**< that ended in a session */
+    uint64_t handshakes_refused; /**< that an authenticated answer ended */
+    uint64_t noise;              /**< packets that did not fit or did not authenticate, ignored */
+    uint64_t opened;             /**< records that opened */
+    uint64_t plain_dropped;      /**< messages in plain where sealing is required */
+    uint64_t replays;            /**< records that had come before */
+    uint64_t outside_window;     /**< records too old to be told from replays */
+    uint64_t rollbacks;          /**< retained records older than one already seen */
+    uint64_t bad_tag;            /**< records that did not open */
+    uint64_t unknown_key;        /**< records of no session */
+    uint64_t expired;            /**< records that came after their expiry */
+    uint64_t mojibake;           /**< texts that did not survive */
+    uint64_t gaps;               /**< numbers that have not come when later ones had */
 };
+/** Copies the counters of an opener. */
 SMQTT_API void smqtt_opener_counters(const struct smqtt_opener *o, struct smqtt_secure_counters *out);
+/** Copies the counters of a sealer. */
 SMQTT_API void smqtt_sealer_counters(const struct smqtt_sealer *s, struct smqtt_secure_counters *out);
 
 #ifdef __cplusplus

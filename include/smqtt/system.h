@@ -9,11 +9,12 @@
 extern "C" {
 #endif
 
+/** The version of these headers. */
 #define SMQTT_VERSION "0.1.0"
 
 /** The generator of the cryptographic library; safe to use from several threads. */
 SMQTT_API struct smqtt_rng smqtt_system_rng(void);
-/** SMQTT_VERSION of the library that is linked. */
+/** The version (SMQTT_VERSION) of the library that is linked. */
 SMQTT_API const char *smqtt_version_text(void);
 
 #ifdef __cplusplus

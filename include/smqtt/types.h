@@ -38,18 +38,22 @@ struct smqtt_mem {
     void *(*alloc)(void *ctx, size_t size);             /**< returns NULL when there is none; never called with 0 */
     void *(*resize)(void *ctx, void *ptr, size_t size); /**< as realloc; the old block stays valid on NULL */
     void (*release)(void *ctx, void *ptr);              /**< as free; ptr may be NULL */
-    void *ctx;
+    void *ctx;                                          /**< given to each of them */
 };
 
 /** Where randomness comes from: must be cryptographically strong except in simulations. */
 struct smqtt_rng {
     bool (*fill)(void *ctx, uint8_t *out,
                  size_t len); /**< fills all of out, or returns false: then nothing may be sealed */
-    void *ctx;
+    void *ctx;                /**< given to fill */
 };
 
 /** MQTT protocol level as CONNECT carries it. */
-enum smqtt_version { SMQTT_V31 = 3, SMQTT_V311 = 4, SMQTT_V5 = 5 };
+enum smqtt_version {
+    SMQTT_V31 = 3,  /**< MQTT 3.1 */
+    SMQTT_V311 = 4, /**< MQTT 3.1.1 */
+    SMQTT_V5 = 5    /**< MQTT 5.0 */
+};
 
 #ifdef __cplusplus
 }
