@@ -28,6 +28,7 @@ static int on_event(const struct smqtt_client_event *event)
             return 1;
         }
         return -1;
+    case SMQTT_CLIENT_QUARANTINED:
     case SMQTT_CLIENT_NONE:
     case SMQTT_CLIENT_CONNECTED:
     case SMQTT_CLIENT_MESSAGE:

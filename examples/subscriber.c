@@ -42,6 +42,7 @@ static int on_event(struct smqtt_client *c, const struct smqtt_client_event *eve
     case SMQTT_CLIENT_CLOSED:
         die("connection", smqtt_strerror(event->err));
         return 0;
+    case SMQTT_CLIENT_QUARANTINED:
     case SMQTT_CLIENT_NONE:
     case SMQTT_CLIENT_PUBLISHED:
     case SMQTT_CLIENT_SUBSCRIBED:

@@ -31,7 +31,7 @@ struct opts {
     uint8_t qos, will_qos;
     bool clean, debug, progress, quiet, stdin_line, stdin_file, null_message, retain, verbose, pretty, end_of_line,
         no_retained, retained_only, remove_retained, retain_as_published, exit_subscribed, will_retain, binary, native,
-        tunnel, require_clients, srv, nodelay, insecure, tls_use_os_certs, help, show_version;
+        tunnel, require_clients, strict, srv, nodelay, insecure, tls_use_os_certs, help, show_version;
     bool qos_given, session_expiry_given, port_given;
     unsigned messages;               /* how many of -m -f -l -s -n were given */
     const char *args[OPTS_ARGS_MAX]; /* what is no flag */

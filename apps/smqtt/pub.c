@@ -207,6 +207,7 @@ static void on_event(struct run *run, const struct smqtt_client_event *event)
     case SMQTT_CLIENT_MESSAGE:
     case SMQTT_CLIENT_SUBSCRIBED:
     case SMQTT_CLIENT_UNSUBSCRIBED:
+    case SMQTT_CLIENT_QUARANTINED:
     case SMQTT_CLIENT_NONE:
         break;
     }

@@ -112,6 +112,17 @@ static void pull_events(struct run *run)
     while (smqtt_client_next(run->client, &event)) {
         run->connected = run->connected || event.type == SMQTT_CLIENT_CONNECTED;
         trace_output(&run->trace, smqtt_client_output(run->client));
+        if (event.type == SMQTT_CLIENT_QUARANTINED) {
+            aside_note(&run->aside, run->opts, &event);
+            continue;
+        }
+        if (event.type == SMQTT_CLIENT_CLOSED && run->opts->strict && aside_is_reason(event.err) && !run->stop) {
+            say("the broker sent a string that MQTT does not allow (%s): the connection was ended, as --strict wants "
+                "it; without that flag such messages are put aside.",
+                smqtt_strerror(event.err));
+            run->stop = true;
+            run->exit_code = EXIT_FAILED;
+        }
         run->hooks->event(run, &event);
     }
 }
@@ -291,6 +302,7 @@ int run(struct run *run)
         }
     }
     smq_bytebuf_deinit(&run->raw);
+    aside_sum(run->client);
     smqtt_client_free(run->client);
     run->client = NULL;
     return run->exit_code;

@@ -6,6 +6,7 @@
 
 #include <smqtt/client.h>
 
+#include "aside.h"
 #include "base/bytebuf.h"
 #include "trace.h"
 #include "transport.h"
@@ -26,6 +27,7 @@ struct run {
     struct smqtt_client *client;
     struct transport transport;
     struct trace trace;
+    struct aside aside;     /* messages with bad strings */
     struct smq_bytebuf raw; /* with -d: what came and is not a whole packet yet */
     enum smqtt_version version;
     struct smqtt_span client_id;

@@ -106,6 +106,7 @@ static smqtt_err make(struct run *run, const struct opts *o, bool secure)
     config.client_id = run->client_id;
     config.keep_alive_s = o->keep_alive;
     config.lax_text = true; /* what a foreign broker lets through is printed, not a reason to part */
+    config.bad_strings = o->strict ? SMQTT_BAD_STRINGS_STRICT : SMQTT_BAD_STRINGS_QUARANTINE;
     config.has_user = o->user != NULL;
     config.has_password = o->password != NULL;
     config.user = smq_span_str(o->user);

@@ -238,6 +238,7 @@ static void on_event(struct run *run, const struct smqtt_client_event *event)
         }
         break;
     case SMQTT_CLIENT_UNSUBSCRIBED:
+    case SMQTT_CLIENT_QUARANTINED:
     case SMQTT_CLIENT_NONE:
         break;
     }

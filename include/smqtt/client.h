@@ -29,6 +29,18 @@ struct smqtt_will {
     struct smqtt_span props;          /**< version 5: more properties of the will in wire form; empty: none; copied */
 };
 
+/** What is done about a string of the broker that MQTT does not allow (MQTT 5.0 section 1.5.4, topic names: 4.7), in a
+ * packet that is sound otherwise. */
+enum smqtt_bad_strings {
+    /** The default: a PUBLISH that holds one is acknowledged, so that it is not sent again, but no MESSAGE: event
+     * QUARANTINED. A topic alias that was given to a bad topic stands for it from then on. In other packets such
+     * strings are ignored, except an assigned client identifier: that ends the connection. */
+    SMQTT_BAD_STRINGS_QUARANTINE = 0,
+    /** It ends the connection, as the standard has it [MQTT-1.5.4-1] [MQTT-1.5.4-2]: whoever may publish one such
+     * message keeps every such client away for as long as a broker delivers it. */
+    SMQTT_BAD_STRINGS_STRICT
+};
+
 /** What smqtt_client_new is given. Zero everything, set `struct_size` and what is wanted. */
 struct smqtt_client_config {
     uint32_t struct_size;             /**< sizeof(struct smqtt_client_config) */
@@ -49,6 +61,7 @@ struct smqtt_client_config {
                       against) */
     struct smqtt_span props; /**< extra CONNECT properties in wire form (version 5); empty: none. With a topic alias
                                 maximum among them the broker may send aliases: events show the topic itself */
+    enum smqtt_bad_strings bad_strings; /**< what is done about strings of the broker that MQTT does not allow */
 };
 
 /** What happened, and which fields of smqtt_client_event say more. */
@@ -63,8 +76,11 @@ enum smqtt_client_event_type {
     SMQTT_CLIENT_PUBLISHED,    /**< message `token` was sent (QoS 0) or acknowledged by the broker (`reason`) */
     SMQTT_CLIENT_SUBSCRIBED,   /**< SUBACK of `token`: `codes` */
     SMQTT_CLIENT_UNSUBSCRIBED, /**< UNSUBACK of `token`: `codes` (empty in 3.x) */
-    SMQTT_CLIENT_SECURE        /**< something of S-MQTT that is no message: `secure` (STEP, OPEN, CLOSED, RECEIPT, LOST,
+    SMQTT_CLIENT_SECURE,       /**< something of S-MQTT that is no message: `secure` (STEP, OPEN, CLOSED, RECEIPT, LOST,
                                   REFUSED, REGISTERED, DESCRIPTOR) */
+    SMQTT_CLIENT_QUARANTINED   /**< a message with a bad string, put aside: `field` and `err` (BAD_TEXT, BAD_TOPIC,
+                                  BAD_PAYLOAD) tell which is the first and what it is, `text` is that string (empty: the
+                                  payload); the others as of MESSAGE, as they came: none may be taken for text */
 };
 
 /** One event of smqtt_client_next. Fields that its type does not name are zero. */
@@ -82,6 +98,7 @@ struct smqtt_client_event {
     struct smqtt_span text;            /**< CONNECTED: the client id that the broker assigned */
     struct smqtt_span codes;           /**< one reason code for each filter */
     struct smqtt_span props;           /**< version 5: properties of a message in wire form, without their length */
+    enum smqtt_field field;            /**< QUARANTINED: where the bad string stands */
     struct smqtt_secure_event
         secure; /**< MESSAGE: type SMQTT_EV_MESSAGE if it was sealed, NONE if plain; SECURE: the event */
 };
@@ -195,6 +212,15 @@ SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_disconnect(struct smqtt_client *
  * DISCONNECT), SMQTT_E_NOMEM. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_disconnect_props(struct smqtt_client *c, uint8_t reason,
                                                                  struct smqtt_span props, struct smqtt_now now);
+/** What came of bad strings since smqtt_client_new, over all connections. */
+struct smqtt_client_counters {
+    uint64_t quarantined;     /**< messages put aside; one of QoS 2 once, however often it was repeated */
+    uint64_t ignored_strings; /**< packets other than PUBLISH in which a string was ignored */
+};
+SMQTT_API void smqtt_client_get_counters(const struct smqtt_client *c, struct smqtt_client_counters *out);
+/** "topic name", "content type" …: what a field is called; "none" for SMQTT_FIELD_NONE and out of range. Static. */
+SMQTT_API const char *smqtt_field_name(enum smqtt_field field);
+
 /** Messages of the application that are not through: plain ones that the broker has not acknowledged, sealed ones
  * that wait to be sealed, or for the broker, or for the server's receipt. Each counts once. */
 SMQTT_API size_t smqtt_client_unfinished(const struct smqtt_client *c);

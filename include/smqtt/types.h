@@ -48,6 +48,22 @@ struct smqtt_rng {
     void *ctx;                /**< given to fill */
 };
 
+/** A string of a packet, or a payload that its format indicator calls text. */
+enum smqtt_field {
+    SMQTT_FIELD_NONE = 0,
+    SMQTT_FIELD_TOPIC,
+    SMQTT_FIELD_PAYLOAD, /**< with payload format indicator 1 */
+    SMQTT_FIELD_CONTENT_TYPE,
+    SMQTT_FIELD_RESPONSE_TOPIC,
+    SMQTT_FIELD_USER_PROPERTY_NAME,
+    SMQTT_FIELD_USER_PROPERTY_VALUE,
+    SMQTT_FIELD_REASON_STRING,
+    SMQTT_FIELD_SERVER_REFERENCE,
+    SMQTT_FIELD_RESPONSE_INFORMATION,
+    SMQTT_FIELD_ASSIGNED_CLIENT_ID,
+    SMQTT_FIELD_AUTH_METHOD
+};
+
 /** MQTT protocol level as CONNECT carries it. */
 enum smqtt_version {
     SMQTT_V31 = 3,  /**< MQTT 3.1 */

@@ -53,7 +53,7 @@ static bool is_allowed(uint32_t cp, enum smq_text_policy policy)
 
 bool smq_utf8_ok_scalar(smq_span s, enum smq_text_policy policy)
 {
-    size_t i = 0;
+    size_t i = policy == SMQ_TEXT_ANY ? s.len : 0;
     while (i < s.len) {
         if (s.len - i >= 8 && smq_utf8_plain8(s.data + i)) {
             i += 8;

@@ -8,9 +8,10 @@
 enum smq_text_policy {
     SMQ_TEXT_STRICT = 0, /* refuses also what MQTT 1.5.4 only advises against: U+0001..U+001F, U+007F..U+009F and the 66
                             non-characters (U+FDD0..U+FDEF, U+xxFFFE, U+xxFFFF) */
-    SMQ_TEXT_STANDARD,  /* refuses what MQTT forbids: ill-formed UTF-8, surrogates [MQTT-1.5.4-1], U+0000 [MQTT-1.5.4-2]
-                         */
-    SMQ_TEXT_WELLFORMED /* RFC 3629 only: payloads marked as text may hold any character, U+0000 included */
+    SMQ_TEXT_STANDARD, /* refuses what MQTT forbids: ill-formed UTF-8, surrogates [MQTT-1.5.4-1], U+0000 [MQTT-1.5.4-2]
+                        */
+    SMQ_TEXT_WELLFORMED, /* RFC 3629 only: payloads marked as text may hold any character, U+0000 included */
+    SMQ_TEXT_ANY         /* any bytes: for taking apart, or making, packets whose strings are bad */
 };
 
 /** True when `s` is allowed. Byte-order mark, private use and unassigned characters are; the empty string is. Runs the

@@ -94,6 +94,8 @@ bool smq_utf8_ok_neon(smq_span s, enum smq_text_policy policy)
         return ok16(s.data, end, SMQ_TEXT_STANDARD);
     case SMQ_TEXT_WELLFORMED:
         return ok16(s.data, end, SMQ_TEXT_WELLFORMED);
+    case SMQ_TEXT_ANY:
+        return true;
     case SMQ_TEXT_STRICT:
         break;
     }

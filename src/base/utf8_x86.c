@@ -111,6 +111,8 @@ bool smq_utf8_ok_sse2(smq_span s, enum smq_text_policy policy)
         return ok16(s.data, end, SMQ_TEXT_STANDARD);
     case SMQ_TEXT_WELLFORMED:
         return ok16(s.data, end, SMQ_TEXT_WELLFORMED);
+    case SMQ_TEXT_ANY:
+        return true;
     case SMQ_TEXT_STRICT:
         break;
     }
@@ -254,6 +256,8 @@ AVX2 bool smq_utf8_ok_avx2(smq_span s, enum smq_text_policy policy)
         return ok32(s.data, end, SMQ_TEXT_STANDARD);
     case SMQ_TEXT_WELLFORMED:
         return ok32(s.data, end, SMQ_TEXT_WELLFORMED);
+    case SMQ_TEXT_ANY:
+        return true;
     case SMQ_TEXT_STRICT:
         break;
     }

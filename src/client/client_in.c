@@ -28,12 +28,16 @@ static smqtt_err on_connack(struct smqtt_client *c, const struct smq_packet *pkt
     event->reason = connack->reason;
     if (connack->reason != 0) {
         event->type = SMQTT_CLIENT_REFUSED;
-        event->text = smq_props_bytes(&connack->props, SMQ_PROP_REASON_STRING);
+        event->text = smq_client_sound(c, smq_props_bytes(&connack->props, SMQ_PROP_REASON_STRING));
         c->state = CLIENT_ENDING;
         c->closed_event = true;
         c->close_err = SMQTT_E_REFUSED;
         c->close_reason = connack->reason;
         return SMQTT_OK;
+    }
+    smq_span assigned = smq_props_bytes(&connack->props, SMQ_PROP_ASSIGNED_CLIENT_ID);
+    if (c->faulty.err != SMQTT_OK && smq_client_sound(c, assigned).len != assigned.len) {
+        return SMQTT_E_BAD_TEXT; /* who would we be? */
     }
     if (connack->session_present && c->config.clean_start) {
         return SMQTT_E_PROTOCOL; /* [MQTT-3.2.2-2]: only what the client remembers can be present */
@@ -52,7 +56,7 @@ static smqtt_err on_connack(struct smqtt_client *c, const struct smq_packet *pkt
         c->takes.max_qos = (uint8_t)smq_props_num(props, SMQ_PROP_MAXIMUM_QOS, 2);
         c->takes.no_retain = smq_props_num(props, SMQ_PROP_RETAIN_AVAILABLE, 1) == 0;
         c->takes.max_alias = (uint16_t)smq_props_num(props, SMQ_PROP_TOPIC_ALIAS_MAXIMUM, 0);
-        event->text = smq_props_bytes(props, SMQ_PROP_ASSIGNED_CLIENT_ID);
+        event->text = assigned;
         announced = announces_detect(props);
     }
     if (c->config.max_inflight != 0 && c->config.max_inflight < c->send_max) {
@@ -85,6 +89,7 @@ static smqtt_err keep_alias(struct smqtt_client *c, uint16_t alias, smq_span top
         return SMQTT_E_NOMEM;
     }
     kept->alias = alias;
+    kept->err = c->faulty.field == SMQTT_FIELD_TOPIC ? c->faulty.err : SMQTT_OK;
     kept->len = topic.len;
     memcpy(kept->topic, topic.data, topic.len);
     struct client_alias **at = &c->aliases;
@@ -114,6 +119,9 @@ static smqtt_err resolve_alias(struct smqtt_client *c, struct smq_publish *publi
     for (const struct client_alias *known = c->aliases; known != NULL; known = known->next) {
         if (known->alias == alias) {
             publish->topic = smq_span_of(known->topic, known->len);
+            if (known->err != SMQTT_OK) {
+                c->faulty = (struct smq_faulty){known->err, SMQTT_FIELD_TOPIC, publish->topic};
+            }
             return SMQTT_OK;
         }
     }
@@ -145,6 +153,10 @@ static smqtt_err on_publish(struct smqtt_client *c, const struct smq_packet *pkt
     bool deliver = false;
     SMQ_TRY(acknowledge(c, publish, &deliver));
     if (!deliver) {
+        return SMQTT_OK;
+    }
+    if (c->faulty.err != SMQTT_OK) {
+        smq_client_quarantine(c, publish, event);
         return SMQTT_OK;
     }
     bool taken = false;
@@ -276,7 +288,11 @@ static const handler handlers[16] = {
 static smqtt_err handle(struct smqtt_client *c, const struct smq_frame *frame, struct smqtt_client_event *event)
 {
     struct smq_packet pkt;
-    SMQ_TRY(smq_packet_read(&c->read_codec, frame, &pkt));
+    c->faulty = (struct smq_faulty){SMQTT_OK, SMQTT_FIELD_NONE, {NULL, 0}};
+    smqtt_err err = smq_packet_read(&c->read_codec, frame, &pkt);
+    if (err != SMQTT_OK) {
+        SMQ_TRY(smq_client_read_faulty(c, frame, err, &pkt));
+    }
     if (handlers[pkt.type] == NULL || (c->state == CLIENT_WAIT_CONNACK && pkt.type != SMQ_CONNACK)) {
         return SMQTT_E_PROTOCOL; /* the first packet is CONNACK [MQTT-3.2.0-1] */
     }

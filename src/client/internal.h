@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef SMQTT_CLIENT_INTERNAL_H
 #define SMQTT_CLIENT_INTERNAL_H
-/* The client's inside, shared by its four files: client.c (life, time, output), client_in.c (packets that came),
- * client_out.c (what is to be sent), client_secure.c (sealer and opener). */
+/* The client's inside, shared by its files: client.c (life, time, output), client_in.c (packets that came),
+ * client_faulty.c (those with strings that MQTT does not allow), client_out.c (what is to be sent), client_secure.c
+ * (sealer and opener). */
 #include <smqtt/client.h>
 
 #include "base/bytebuf.h"
 #include "base/list.h"
+#include "codec/faulty.h"
 #include "codec/packet.h"
 #include "session/inflight.h"
 
@@ -66,6 +68,7 @@ struct client_opener {
 struct client_alias {
     struct client_alias *next;
     uint16_t alias;
+    smqtt_err err; /* what is wrong with the topic, SMQTT_OK for a good one */
     size_t len;
     uint8_t topic[];
 };
@@ -130,6 +133,8 @@ struct smqtt_client {
     struct client_alias *aliases; /* what the broker's aliases stand for, on this connection */
     uint16_t alias_max;           /* as our CONNECT offers */
     size_t pending_n;             /* of all openers */
+    struct smq_faulty faulty; /* the first bad string of the packet that is handled; err is SMQTT_OK: there is none */
+    struct smqtt_client_counters counters;
 };
 
 /* client.c */
@@ -143,6 +148,17 @@ smqtt_err smq_client_put(struct smqtt_client *c, const struct smq_packet *pkt);
 void smq_client_forget_aliases(struct smqtt_client *c);
 /** Reads the next packets from `in`: true when *event was filled in. */
 bool smq_client_read(struct smqtt_client *c, struct smqtt_client_event *event);
+
+/* client_faulty.c */
+/** A packet was refused with `err`. When it is because of a string, and such packets are to be taken, it is read
+ * without looking at strings, and c->faulty says which one was meant. Else, and for what is wrong with it besides, the
+ * error. */
+smqtt_err smq_client_read_faulty(struct smqtt_client *c, const struct smq_frame *frame, smqtt_err err,
+                                 struct smq_packet *pkt);
+/** Tells of a PUBLISH whose faulty string is c->faulty. */
+void smq_client_quarantine(struct smqtt_client *c, const struct smq_publish *publish, struct smqtt_client_event *event);
+/** A string of a packet that was read with a faulty one: itself, or the empty one where it is bad. */
+smq_span smq_client_sound(const struct smqtt_client *c, smq_span text);
 
 /* client_out.c */
 /** A message with its own copies; NULL when there is no memory. */

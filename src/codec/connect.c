@@ -73,7 +73,7 @@ static smqtt_err read_will(const struct smq_codec *codec, struct smq_rd *rd, str
         return SMQTT_E_MALFORMED;
     }
     SMQ_TRY(smq_codec_check_topic(codec, will->topic));
-    return smq_codec_check_payload(&will->props, will->payload);
+    return smq_codec_check_payload(codec, &will->props, will->payload);
 }
 
 static smqtt_err read_login(const struct smq_codec *codec, struct smq_rd *rd, struct smq_connect *c)
@@ -143,7 +143,7 @@ static smqtt_err check_will(const struct smq_codec *codec, const struct smq_will
         return SMQTT_E_USAGE;
     }
     SMQ_TRY(smq_codec_check_topic(codec, will->topic));
-    return smq_codec_is_v5(codec) ? smq_codec_check_payload(&will->props, will->payload) : SMQTT_OK;
+    return smq_codec_is_v5(codec) ? smq_codec_check_payload(codec, &will->props, will->payload) : SMQTT_OK;
 }
 
 smqtt_err smq_connect_check(const struct smq_codec *codec, const struct smq_packet *pkt)

@@ -59,6 +59,9 @@ smqtt_err smq_codec_check_text(const struct smq_codec *codec, smq_span text)
 
 smqtt_err smq_codec_check_topic(const struct smq_codec *codec, smq_span topic)
 {
+    if (codec->text == SMQ_TEXT_ANY) {
+        return topic.len <= UINT16_MAX ? SMQTT_OK : SMQTT_E_USAGE;
+    }
     if (!smq_utf8_ok(topic, codec->text)) {
         return SMQTT_E_BAD_TEXT;
     }
@@ -67,15 +70,18 @@ smqtt_err smq_codec_check_topic(const struct smq_codec *codec, smq_span topic)
 
 smqtt_err smq_codec_check_filter(const struct smq_codec *codec, smq_span filter)
 {
+    if (codec->text == SMQ_TEXT_ANY) {
+        return filter.len <= UINT16_MAX ? SMQTT_OK : SMQTT_E_USAGE;
+    }
     if (!smq_utf8_ok(filter, codec->text)) {
         return SMQTT_E_BAD_TEXT;
     }
     return smq_topic_filter_ok(filter, codec->max_topic_levels) ? SMQTT_OK : SMQTT_E_BAD_FILTER;
 }
 
-smqtt_err smq_codec_check_payload(const struct smq_props *props, smq_span payload)
+smqtt_err smq_codec_check_payload(const struct smq_codec *codec, const struct smq_props *props, smq_span payload)
 {
-    bool is_text = smq_props_num(props, SMQ_PROP_PAYLOAD_FORMAT, 0) == 1;
+    bool is_text = codec->text != SMQ_TEXT_ANY && smq_props_num(props, SMQ_PROP_PAYLOAD_FORMAT, 0) == 1;
     return !is_text || smq_utf8_ok(payload, SMQ_TEXT_WELLFORMED) ? SMQTT_OK : SMQTT_E_BAD_PAYLOAD;
 }
 

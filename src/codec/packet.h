@@ -36,7 +36,8 @@ enum smq_role { SMQ_FROM_CLIENT, SMQ_FROM_SERVER, SMQ_FROM_ANY };
 struct smq_codec {
     enum smqtt_version version : 8; /* ignored for CONNECT, which carries its own */
     enum smq_role from : 4;
-    enum smq_text_policy text : 4; /* what strings may hold; see base/utf8.h */
+    enum smq_text_policy text : 4; /* what strings may hold; see base/utf8.h. SMQ_TEXT_ANY: no string, topic, filter or
+                                      payload format is checked, only the form of the packet */
     uint16_t max_topic_levels;     /* 0 = 200 */
     uint32_t max_packet;           /* whole packets larger than this are SMQTT_E_TOO_LARGE; 0 = 268,435,460 */
     uint32_t max_detect;           /* Remaining Length ceiling of DETECT; 0 = 8,192 */

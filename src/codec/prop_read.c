@@ -51,7 +51,9 @@ static smqtt_err check_value(enum smq_prop which, enum smq_text_policy text, uni
             return SMQTT_E_BAD_TEXT;
         }
         /* [MQTT-3.3.2-14] no wildcards; it is the name of a later PUBLISH, so it has to be one */
-        return which == SMQ_PROP_RESPONSE_TOPIC && !smq_topic_name_ok(value.bytes, 0) ? SMQTT_E_BAD_TOPIC : SMQTT_OK;
+        return which == SMQ_PROP_RESPONSE_TOPIC && text != SMQ_TEXT_ANY && !smq_topic_name_ok(value.bytes, 0)
+                   ? SMQTT_E_BAD_TOPIC
+                   : SMQTT_OK;
     case SMQ_WIRE_PAIR:
         return smq_utf8_ok(value.bytes, text) && smq_utf8_ok(second, text) ? SMQTT_OK : SMQTT_E_BAD_TEXT;
     case SMQ_WIRE_BINARY:

@@ -34,7 +34,7 @@ static smqtt_err check_values(enum smq_prop_place place, enum smq_text_policy te
         if (smq_prop_row(which)->wire == SMQ_WIRE_STRING && !smq_utf8_ok(p->value[which].bytes, text)) {
             return SMQTT_E_BAD_TEXT;
         }
-        if (which == SMQ_PROP_RESPONSE_TOPIC && !smq_topic_name_ok(p->value[which].bytes, 0)) {
+        if (which == SMQ_PROP_RESPONSE_TOPIC && text != SMQ_TEXT_ANY && !smq_topic_name_ok(p->value[which].bytes, 0)) {
             return SMQTT_E_BAD_TOPIC;
         }
     }
@@ -61,7 +61,7 @@ static smqtt_err check_raw(enum smq_prop_place place, enum smq_text_policy text,
         if (is_text && (!smq_utf8_ok(value.bytes, text) || !smq_utf8_ok(second, text))) {
             return SMQTT_E_BAD_TEXT;
         }
-        if (which == SMQ_PROP_RESPONSE_TOPIC && !smq_topic_name_ok(value.bytes, 0)) {
+        if (which == SMQ_PROP_RESPONSE_TOPIC && text != SMQ_TEXT_ANY && !smq_topic_name_ok(value.bytes, 0)) {
             return SMQTT_E_BAD_TOPIC;
         }
         seen |= 1u << which;

@@ -34,7 +34,7 @@ smqtt_err smq_publish_read(const struct smq_codec *codec, const struct smq_frame
     if (codec->from == SMQ_FROM_CLIENT && smq_props_has(&p->props, SMQ_PROP_SUBSCRIPTION_ID)) {
         return SMQTT_E_PROTOCOL; /* [MQTT-3.3.4-6] */
     }
-    return smq_codec_check_payload(&p->props, p->payload);
+    return smq_codec_check_payload(codec, &p->props, p->payload);
 }
 
 smqtt_err smq_publish_check(const struct smq_codec *codec, const struct smq_packet *pkt)
@@ -44,7 +44,7 @@ smqtt_err smq_publish_check(const struct smq_codec *codec, const struct smq_pack
         return SMQTT_E_USAGE; /* [MQTT-3.3.1-4] [MQTT-3.3.1-2] [MQTT-2.2.1-3] */
     }
     SMQ_TRY(check_topic(codec, p));
-    return smq_codec_is_v5(codec) ? smq_codec_check_payload(&p->props, p->payload) : SMQTT_OK;
+    return smq_codec_is_v5(codec) ? smq_codec_check_payload(codec, &p->props, p->payload) : SMQTT_OK;
 }
 
 smqtt_err smq_publish_write(const struct smq_codec *codec, const struct smq_packet *pkt, struct smq_wr *wr)

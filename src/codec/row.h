@@ -84,7 +84,8 @@ SMQ_MUST_USE smqtt_err smq_codec_check_topic(const struct smq_codec *codec, smq_
 /** Text, and a topic filter: SMQTT_E_BAD_TEXT, SMQTT_E_BAD_FILTER. */
 SMQ_MUST_USE smqtt_err smq_codec_check_filter(const struct smq_codec *codec, smq_span filter);
 /** SMQTT_E_BAD_PAYLOAD when the properties say text and the payload is not well-formed UTF-8. */
-SMQ_MUST_USE smqtt_err smq_codec_check_payload(const struct smq_props *props, smq_span payload);
+SMQ_MUST_USE smqtt_err smq_codec_check_payload(const struct smq_codec *codec, const struct smq_props *props,
+                                               smq_span payload);
 /** Properties where the version has them, else the empty set. Errors of smq_props_read. */
 SMQ_MUST_USE smqtt_err smq_codec_read_props(const struct smq_codec *codec, struct smq_rd *rd, enum smq_prop_place place,
                                             struct smq_props *props);

@@ -302,6 +302,7 @@ static void on_event(struct sim *s, struct actor *a, const struct smqtt_client_e
     case SMQTT_CLIENT_SECURE:
         secure_event(s, a, ev);
         break;
+    case SMQTT_CLIENT_QUARANTINED:
     case SMQTT_CLIENT_NONE:
         break;
     }

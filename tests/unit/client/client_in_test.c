@@ -142,6 +142,7 @@ static void text_policy_test(void **state)
     for (int lax = 0; lax < 2; lax++) {
         struct rig *r = rig_new(SMQTT_V5);
         r->config.lax_text = lax != 0;
+        r->config.bad_strings = SMQTT_BAD_STRINGS_STRICT;
         rig_start(r);
         rig_give(r, rig_publish(0, 0, "a\x01", "x"));
         if (lax) {

@@ -244,6 +244,7 @@ static void malformed_test(void **state)
     };
     for (size_t i = 0; i < SMQ_ARRAY_LEN(rows); i++) {
         struct rig *r = rig_new(SMQTT_V5);
+        r->config.bad_strings = SMQTT_BAD_STRINGS_STRICT;
         rig_start(r);
         rig_feed(r, rows[i].bytes, rows[i].len);
         struct smqtt_client_event event = rig_event(r, SMQTT_CLIENT_CLOSED);
