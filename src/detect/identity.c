@@ -19,7 +19,27 @@ static bool times_ok(smqtt_ms not_before, smqtt_ms not_after)
     return not_after == 0 || not_after > not_before;
 }
 
-/** Reads the fields of the core up to its TLV list; rd stands behind that then. */
+/** Reads the TLV list; makes rd bad when it is refused. */
+static void tlvs_read(struct smq_rd *rd, struct smqtt_identity *id)
+{
+    struct smq_tlvs list = smq_tlv_list(rd);
+    uint8_t type = 0;
+    smq_span value;
+    while (smq_tlv_next(&list, &type, &value)) {
+        if (type != SMQ_TLV_PREDECESSOR) {
+            smq_tlv_unknown(&list, type);
+        } else if (value.len == SMQ_PREDECESSOR_LEN) {
+            id->predecessor = value.data;
+        } else {
+            smq_rd_fail(&list.rd);
+        }
+    }
+    if (!smq_tlv_done(&list)) {
+        smq_rd_fail(rd);
+    }
+}
+
+/** Reads the fields of the core; rd stands behind it then. */
 static smqtt_err core_read(struct smq_rd *rd, struct smqtt_identity *id)
 {
     uint8_t form = smq_rd_u8(rd);
@@ -38,7 +58,7 @@ static smqtt_err core_read(struct smq_rd *rd, struct smqtt_identity *id)
     smq_span name = smq_rd_blob8(rd);
     smq_span kem = smq_rd_bytes(rd, id->suite->npk);
     smq_span sig = smq_rd_bytes(rd, id->suite->nspk);
-    smq_tlv_skip(rd);
+    tlvs_read(rd, id);
     if (!smq_rd_ok(rd) || reserved != 0 || (id->flags & ~SMQ_FLAG_CREDENTIAL) != 0 || !name_ok(name) ||
         !times_ok(id->not_before, id->not_after)) {
         return SMQTT_E_BAD_IDENTITY;
@@ -60,6 +80,14 @@ static smqtt_err ids_derive(struct smqtt_identity *id, smq_span core)
     return smq_schedule_hash(&core, 1, id->did);
 }
 
+/** protocol.md 3.1: the grace time ends, and nobody succeeds himself. */
+static bool predecessor_ok(const struct smqtt_identity *id)
+{
+    uint8_t skid[SMQTT_SKID_LEN];
+    smqtt_ms until = 0;
+    return !smqtt_identity_predecessor(id, skid, &until) || (until != 0 && memcmp(skid, id->skid, sizeof(skid)) != 0);
+}
+
 /** Reads and checks what id->descriptor holds. */
 static smqtt_err fill_in(struct smqtt_identity *id, bool verify)
 {
@@ -67,11 +95,15 @@ static smqtt_err fill_in(struct smqtt_identity *id, bool verify)
     struct smq_rd rd = smq_rd_of(smq_span_of(id->descriptor, id->len));
     SMQ_TRY(core_read(&rd, id));
     smq_span core = smq_span_of(id->descriptor, id->len - smq_rd_left(&rd));
+    id->core_len = core.len;
     smq_span sig = smq_rd_bytes(&rd, SMQ_SIG_LEN);
     if (!smq_rd_done(&rd)) {
         return SMQTT_E_BAD_IDENTITY;
     }
     SMQ_TRY(ids_derive(id, core));
+    if (!predecessor_ok(id)) {
+        return SMQTT_E_BAD_IDENTITY;
+    }
     if (!verify) {
         return SMQTT_OK;
     }
@@ -127,8 +159,30 @@ smqtt_err smq_identity_set_private(struct smqtt_identity *id, const uint8_t sk_k
     return SMQTT_OK;
 }
 
+/** TLV 1, signed with the old keys over the core with zeros in place of that signature. */
+static smqtt_err predecessor_write(const struct smqtt_identity *old, smqtt_ms until, struct smq_wr *wr)
+{
+    static const uint8_t zeros[SMQ_SIG_LEN];
+    uint8_t sig[SMQ_SIG_LEN];
+    uint8_t hash[SMQ_HASH_LEN];
+    smq_wr_u16(wr, SMQ_TLV_HEAD + SMQ_PREDECESSOR_LEN);
+    smq_wr_u8(wr, SMQ_TLV_PREDECESSOR);
+    smq_wr_u16(wr, SMQ_PREDECESSOR_LEN);
+    smq_wr_bytes(wr, old->skid, SMQTT_SKID_LEN);
+    smq_wr_u64(wr, until);
+    smq_wr_bytes(wr, zeros, SMQ_SIG_LEN);
+    const smq_span core = smq_wr_span(wr);
+    SMQ_TRY(smq_schedule_hash(&core, 1, hash));
+    const smq_span content = smq_span_of(hash, SMQ_HASH_LEN);
+    SMQ_TRY(smq_schedule_sign(old->suite, old->sk_sig, SMQ_SIGN_SUCCESSOR, &content, 1, sig));
+    wr->len -= SMQ_SIG_LEN;
+    smq_wr_bytes(wr, sig, SMQ_SIG_LEN);
+    return SMQTT_OK;
+}
+
 /** The descriptor of a plan, signed. */
-static smqtt_err descriptor_write(const struct smq_identity_plan *plan, struct smq_wr *wr)
+static smqtt_err descriptor_write(const struct smq_identity_plan *plan, const struct smqtt_identity *old,
+                                  smqtt_ms until, struct smq_wr *wr)
 {
     const struct smq_crypto_lib *lib = smq_schedule_lib();
     uint8_t pk[SMQ_PK_MAX];
@@ -144,7 +198,11 @@ static smqtt_err descriptor_write(const struct smq_identity_plan *plan, struct s
     smq_wr_bytes(wr, pk, plan->suite->npk);
     SMQ_TRY(lib->sign_public(plan->suite->sign, plan->sk_sig, pk));
     smq_wr_bytes(wr, pk, plan->suite->nspk);
-    smq_wr_u16(wr, 0);
+    if (old != NULL) {
+        SMQ_TRY(predecessor_write(old, until, wr));
+    } else {
+        smq_wr_u16(wr, 0);
+    }
     uint8_t did[SMQ_HASH_LEN];
     uint8_t sig[SMQ_SIG_LEN];
     const smq_span core = smq_wr_span(wr);
@@ -155,8 +213,8 @@ static smqtt_err descriptor_write(const struct smq_identity_plan *plan, struct s
     return smq_wr_ok(wr) ? SMQTT_OK : SMQTT_E_BUG;
 }
 
-smqtt_err smq_identity_make(const struct smqtt_mem *mem, const struct smq_identity_plan *plan,
-                            struct smqtt_identity **out)
+smqtt_err smq_identity_make_successor(const struct smqtt_mem *mem, const struct smq_identity_plan *plan,
+                                      const struct smqtt_identity *old, smqtt_ms until, struct smqtt_identity **out)
 {
     if (plan->name == NULL || !name_ok(smq_span_str(plan->name)) || !times_ok(plan->not_before, plan->not_after) ||
         (plan->flags & ~SMQ_FLAG_CREDENTIAL) != 0) {
@@ -164,7 +222,7 @@ smqtt_err smq_identity_make(const struct smqtt_mem *mem, const struct smq_identi
     }
     uint8_t bytes[512];
     struct smq_wr wr = smq_wr_of(bytes, sizeof(bytes));
-    SMQ_TRY(descriptor_write(plan, &wr));
+    SMQ_TRY(descriptor_write(plan, old, until, &wr));
     struct smqtt_identity *id = NULL;
     SMQ_TRY(smq_identity_parse(mem, smq_wr_span(&wr), true, &id));
     smqtt_err err = smq_identity_set_private(id, plan->sk_kem, plan->sk_sig);
@@ -174,6 +232,12 @@ smqtt_err smq_identity_make(const struct smqtt_mem *mem, const struct smq_identi
     }
     *out = id;
     return SMQTT_OK;
+}
+
+smqtt_err smq_identity_make(const struct smqtt_mem *mem, const struct smq_identity_plan *plan,
+                            struct smqtt_identity **out)
+{
+    return smq_identity_make_successor(mem, plan, NULL, 0, out);
 }
 
 smqtt_err smqtt_identity_new(const struct smqtt_mem *mem, const struct smqtt_rng *rng, const char *suite,

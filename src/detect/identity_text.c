@@ -17,7 +17,7 @@ static void text_put(struct smq_wr *wr, const char *text)
     smq_wr_put(wr, smq_span_str(text));
 }
 
-static void base64_put(struct smq_wr *wr, smq_span bytes)
+void smq_text_base64(struct smq_wr *wr, smq_span bytes)
 {
     char text[SMQ_BASE64URL_LEN(SMQ_DESCRIPTOR_MAX) + 1];
     smq_base64url_encode(text, bytes);
@@ -30,7 +30,7 @@ static void public_put(struct smq_wr *wr, const struct smqtt_identity *id)
     text_put(wr, PUBLIC_PREFIX);
     text_put(wr, id->suite->name);
     text_put(wr, " ");
-    base64_put(wr, smq_span_of(id->descriptor, id->len));
+    smq_text_base64(wr, smq_span_of(id->descriptor, id->len));
 }
 
 smqtt_err smqtt_identity_public_text(const struct smqtt_identity *id, char *out, size_t cap)
@@ -41,18 +41,24 @@ smqtt_err smqtt_identity_public_text(const struct smqtt_identity *id, char *out,
     return smq_wr_ok(&wr) ? SMQTT_OK : SMQTT_E_FULL;
 }
 
+void smq_text_private_head(struct smq_wr *wr, const struct smqtt_identity *id)
+{
+    text_put(wr, PRIVATE_FIRST "\npublic: ");
+    public_put(wr, id);
+    text_put(wr, "\n");
+}
+
 smqtt_err smqtt_identity_private_text(const struct smqtt_identity *id, char *out, size_t cap)
 {
     if (!id->has_private) {
         return SMQTT_E_USAGE;
     }
     struct smq_wr wr = smq_wr_of((uint8_t *)out, cap);
-    text_put(&wr, PRIVATE_FIRST "\npublic: ");
-    public_put(&wr, id);
-    text_put(&wr, "\nkem: ");
-    base64_put(&wr, smq_span_of(id->sk_kem, SMQ_SK_LEN));
+    smq_text_private_head(&wr, id);
+    text_put(&wr, "kem: ");
+    smq_text_base64(&wr, smq_span_of(id->sk_kem, SMQ_SK_LEN));
     text_put(&wr, "\nsign: ");
-    base64_put(&wr, smq_span_of(id->sk_sig, SMQ_SK_LEN));
+    smq_text_base64(&wr, smq_span_of(id->sk_sig, SMQ_SK_LEN));
     text_put(&wr, "\n");
     smq_wr_u8(&wr, 0);
     if (!smq_wr_ok(&wr)) {
@@ -78,14 +84,16 @@ void smqtt_identity_fingerprint(const struct smqtt_identity *id, char out[SMQTT_
 
 /* ---------------------------------------------------------------- reading */
 
-/** Takes the next line that is no comment and not empty off the text; false when there is none. */
-static bool line_take(smq_span *text, smq_span *line)
+bool smq_text_line(smq_span *text, smq_span *line, unsigned *number)
 {
     while (text->len > 0) {
         const uint8_t *end = memchr(text->data, '\n', text->len);
         size_t len = end != NULL ? (size_t)(end - text->data) : text->len;
         *line = smq_span_of(text->data, len);
         *text = smq_span_from(*text, len + 1);
+        if (number != NULL) {
+            ++*number;
+        }
         if (line->len > 0 && line->data[line->len - 1] == '\r') {
             line->len--;
         }
@@ -105,8 +113,7 @@ static bool prefix_take(smq_span *s, smq_span prefix)
     return true;
 }
 
-/** Splits at the first space; without one the rest is empty. */
-static smq_span word_take(smq_span *s)
+smq_span smq_text_word(smq_span *s)
 {
     const uint8_t *space = s->len != 0 ? memchr(s->data, ' ', s->len) : NULL;
     smq_span word = smq_span_of(s->data, space != NULL ? (size_t)(space - s->data) : s->len);
@@ -122,8 +129,8 @@ static smqtt_err public_read(const struct smqtt_mem *mem, smq_span line, struct 
     if (!prefix_take(&line, smq_span_str(PUBLIC_PREFIX))) {
         return SMQTT_E_BAD_IDENTITY;
     }
-    smq_span suite = word_take(&line);
-    if (smq_base64url_decode(bytes, sizeof(bytes), word_take(&line), &len) != SMQTT_OK) {
+    smq_span suite = smq_text_word(&line);
+    if (smq_base64url_decode(bytes, sizeof(bytes), smq_text_word(&line), &len) != SMQTT_OK) {
         return SMQTT_E_BAD_IDENTITY;
     }
     struct smqtt_identity *id = NULL;
@@ -136,9 +143,9 @@ static smqtt_err public_read(const struct smqtt_mem *mem, smq_span line, struct 
     return SMQTT_OK;
 }
 
-/** The three lines of a private file, without their names. */
+/** The lines of a private file, without their names. */
 struct private_lines {
-    smq_span of_public, kem, sign;
+    smq_span of_public, kem, sign, locked;
 };
 
 static smqtt_err lines_read(smq_span text, struct private_lines *out)
@@ -148,9 +155,10 @@ static smqtt_err lines_read(smq_span text, struct private_lines *out)
         smq_span *value;
     } names[] = {{smq_span_str("public: "), &out->of_public},
                  {smq_span_str("kem: "), &out->kem},
-                 {smq_span_str("sign: "), &out->sign}};
+                 {smq_span_str("sign: "), &out->sign},
+                 {smq_span_str("locked: "), &out->locked}};
     smq_span line;
-    while (line_take(&text, &line)) {
+    while (smq_text_line(&text, &line, NULL)) {
         size_t i = 0;
         while (i < SMQ_ARRAY_LEN(names) && !prefix_take(&line, names[i].prefix)) {
             i++;
@@ -160,7 +168,8 @@ static smqtt_err lines_read(smq_span text, struct private_lines *out)
         }
         *names[i].value = line;
     }
-    bool whole = out->of_public.data != NULL && out->kem.data != NULL && out->sign.data != NULL;
+    bool locked = out->locked.data != NULL;
+    bool whole = out->of_public.data != NULL && (out->kem.data == NULL) == locked && (out->sign.data == NULL) == locked;
     return whole ? SMQTT_OK : SMQTT_E_BAD_IDENTITY;
 }
 
@@ -171,20 +180,26 @@ static smqtt_err key_read(smq_span text, uint8_t out[SMQ_SK_LEN])
     return err == SMQTT_OK && len == SMQ_SK_LEN ? SMQTT_OK : SMQTT_E_BAD_IDENTITY;
 }
 
-static smqtt_err private_read(const struct smqtt_mem *mem, smq_span text, struct smqtt_identity **out)
+static smqtt_err keys_read(const struct private_lines *lines, const struct smqtt_identity *id,
+                           const struct smq_unlock *unlock, uint8_t kem[SMQ_SK_LEN], uint8_t sign[SMQ_SK_LEN])
 {
-    struct private_lines lines = {{NULL, 0}, {NULL, 0}, {NULL, 0}};
+    if (lines->locked.data != NULL) {
+        return smq_identity_lock_open(id, lines->locked, unlock, kem, sign);
+    }
+    SMQ_TRY(key_read(lines->kem, kem));
+    return key_read(lines->sign, sign);
+}
+
+static smqtt_err private_read(const struct smqtt_mem *mem, smq_span text, const struct smq_unlock *unlock,
+                              struct smqtt_identity **out)
+{
+    struct private_lines lines = {{NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}};
     struct smqtt_identity *id = NULL;
     uint8_t kem[SMQ_SK_LEN] = {0};
     uint8_t sign[SMQ_SK_LEN] = {0};
     SMQ_TRY(lines_read(text, &lines));
-    smqtt_err err = key_read(lines.kem, kem);
-    if (err == SMQTT_OK) {
-        err = key_read(lines.sign, sign);
-    }
-    if (err == SMQTT_OK) {
-        err = public_read(mem, lines.of_public, &id);
-    }
+    SMQ_TRY(public_read(mem, lines.of_public, &id));
+    smqtt_err err = keys_read(&lines, id, unlock, kem, sign);
     if (err == SMQTT_OK) {
         err = smq_identity_set_private(id, kem, sign);
     }
@@ -198,18 +213,25 @@ static smqtt_err private_read(const struct smqtt_mem *mem, smq_span text, struct
     return SMQTT_OK;
 }
 
-smqtt_err smqtt_identity_read(const struct smqtt_mem *mem, struct smqtt_span text, struct smqtt_identity **out)
+smqtt_err smq_identity_read_text(const struct smqtt_mem *mem, smq_span text, const struct smq_unlock *unlock,
+                                 struct smqtt_identity **out)
 {
     smq_span line;
-    if (!line_take(&text, &line)) {
+    if (!smq_text_line(&text, &line, NULL)) {
         return SMQTT_E_BAD_IDENTITY;
     }
     if (smq_span_equal(line, smq_span_str(PRIVATE_FIRST))) {
-        return private_read(mem, text, out);
+        return private_read(mem, text, unlock, out);
     }
     smq_span more;
-    if (line_take(&text, &more)) {
+    if (smq_text_line(&text, &more, NULL)) {
         return SMQTT_E_BAD_IDENTITY;
     }
     return public_read(mem, line, out);
+}
+
+smqtt_err smqtt_identity_read(const struct smqtt_mem *mem, struct smqtt_span text, struct smqtt_identity **out)
+{
+    const struct smq_unlock nothing = {{NULL, 0}, NULL};
+    return smq_identity_read_text(mem, text, &nothing, out);
 }

@@ -13,6 +13,8 @@
 #define SMQ_SIGN_STEP3      "step 3"
 #define SMQ_SIGN_NOTICE     "notice"
 #define SMQ_SIGN_REGISTER   "register"
+#define SMQ_SIGN_SUCCESSOR  "successor"
+#define SMQ_SIGN_REVOCATION "revocation"
 
 /* Labels of expand(). */
 #define SMQ_LABEL_STEP2    "s hs"
