@@ -141,7 +141,7 @@ static void on_connected(struct run *run, const struct smqtt_client_event *event
     struct smqtt_publish_options options = {.qos = 1, .receipt = true, .text = smq_utf8_ok(text, SMQ_TEXT_WELLFORMED)};
     smqtt_err err =
         smqtt_client_publish_sealed(run->client, smq_span_str(topic), text, &options, NULL, smq_clock_now());
-    if (err != SMQTT_OK && event->native_detect) {
+    if (err != SMQTT_OK && (event->native_detect || event->tunnel)) {
         say("the handshake cannot start: %s.", smqtt_strerror(err));
         run_stop(run, EXIT_FAILED);
     }
@@ -155,7 +155,7 @@ static void on_secure(struct run *run, const struct smqtt_client_event *event)
         on_step(p, &ev->step);
     } else if (ev->type == SMQTT_EV_CLOSED) {
         printf("%snot confirmed%s: nothing was published\n", paint(p, "\033[1;31m"), paint(p, "\033[0m"));
-        endpoint_say_failure(ev->err, ev->status);
+        endpoint_say_failure(ev->err, ev->status, event->reason);
         run_stop(run, EXIT_NOT_CONFIRMED);
     } else if (ev->type == SMQTT_EV_RECEIPT) {
         bool good = ev->status == SMQTT_STATUS_OK && ev->flag == 1;

@@ -8,6 +8,7 @@
 #include "base/span.h"
 #include "charset.h"
 #include "clients.h"
+#include "codec/reason.h"
 #include "net/clock.h"
 #include "say.h"
 #include "state.h"
@@ -21,6 +22,8 @@ bool endpoint_read_file(const char *path, size_t max, bool secret, struct smq_fi
     }
     return err == SMQTT_OK;
 }
+
+enum { REASON_NO_SUBSCRIBERS = 0x10, REASON_REFUSED = 0x80 };
 
 /* ---------------------------------------------------------------- identities */
 
@@ -174,13 +177,20 @@ void endpoint_close(void)
     policy_in_use = NULL;
 }
 
-void endpoint_say_failure(smqtt_err err, uint8_t status)
+void endpoint_say_failure(smqtt_err err, uint8_t status, uint8_t reason)
 {
     if (status != SMQTT_STATUS_OK) {
         say("not confirmed: %s.", smqtt_status_text(status));
     } else if (err == SMQTT_E_REFUSED) {
         say("not confirmed: this broker does not announce DETECT: leave --native out, then it goes through the "
             "tunnel.");
+    } else if (reason >= REASON_REFUSED) {
+        say("not confirmed: the broker does not let this client use the topics of S-MQTT (%s): allow it to write "
+            "smqtt1/+/c/+ and to read smqtt1/+/s/+, smqtt1/+/n/+ and smqtt1/+/d.",
+            smq_reason_text(reason));
+    } else if (reason == REASON_NO_SUBSCRIBERS && err == SMQTT_E_DELAY) {
+        say("not confirmed: no server with this identity is connected to this broker: start it, or look whether it is "
+            "on another broker.");
     } else if (err == SMQTT_E_DELAY) {
         say("not confirmed: no answer came in time, or clocks differ by more than 30 s: is the server running, and is "
             "the clock set?");

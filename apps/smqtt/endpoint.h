@@ -23,7 +23,8 @@ struct smqtt_opener *endpoint_opener(const struct opts *o);
 enum smqtt_path endpoint_path(const struct opts *o);
 /** Ends what endpoint_opener opened (state, charset). */
 void endpoint_close(void);
-/** One sentence on why a sealed message or handshake failed, from error and status. */
-void endpoint_say_failure(smqtt_err err, uint8_t status);
+/** One sentence on why a sealed message or handshake failed, from error and status, and what the broker said
+ * (reason, 0: nothing). */
+void endpoint_say_failure(smqtt_err err, uint8_t status, uint8_t reason);
 
 #endif

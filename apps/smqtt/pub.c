@@ -100,7 +100,7 @@ static void publish_next(struct run *run)
 static void on_connected(struct run *run, const struct smqtt_client_event *event)
 {
     struct pub *p = run->ctx;
-    if (p->sealed && !event->native_detect) {
+    if (p->sealed && !event->native_detect && !event->tunnel) {
         return; /* the client says so itself: event SECURE */
     }
     if (p->opts.stdin_line) {
@@ -132,14 +132,14 @@ static void on_secure(struct run *run, const struct smqtt_client_event *event)
         return; /* what went wrong has been said */
     }
     if (ev->type == SMQTT_EV_CLOSED) {
-        endpoint_say_failure(ev->err, ev->status);
+        endpoint_say_failure(ev->err, ev->status, event->reason);
         run_stop(run, EXIT_NOT_CONFIRMED);
     } else if (ev->type == SMQTT_EV_RECEIPT && event->token != 0) {
         if (ev->status == SMQTT_STATUS_OK && ev->flag == 1) {
             p->confirmed++;
             one_done(run);
         } else {
-            endpoint_say_failure(SMQTT_E_REFUSED, ev->status);
+            endpoint_say_failure(SMQTT_E_REFUSED, ev->status, 0);
             run_stop(run, EXIT_NOT_CONFIRMED);
         }
     } else if (ev->type == SMQTT_EV_OPEN) {

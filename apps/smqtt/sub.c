@@ -168,12 +168,17 @@ static void on_secure(struct run *run, const struct smqtt_client_event *event)
     const struct smqtt_secure_event *ev = &event->secure;
     switch (ev->type) {
     case SMQTT_EV_REGISTERED:
-        if (ev->status != 0) {
+        if (ev->status != 0 && event->tunnel) {
+            say("the broker does not let this server subscribe to what its clients send (%s): allow it to read "
+                "smqtt1/+/c/+ and to write smqtt1/+/s/+, smqtt1/+/n/+ and smqtt1/+/d.",
+                run_reason(run->version, ev->status));
+            run_stop(run, EXIT_FAILED);
+        } else if (ev->status != 0) {
             say("the broker did not register this server: another one with the same identity is connected, or the "
                 "identity is not valid now.");
             run_stop(run, EXIT_FAILED);
         } else if (s->opts.progress) {
-            fprintf(stderr, "registered as server\n");
+            fprintf(stderr, "registered as server%s\n", event->tunnel ? " (tunnel)" : "");
         }
         break;
     case SMQTT_EV_CLOSED:

@@ -68,7 +68,7 @@ struct smqtt_client_config {
 enum smqtt_client_event_type {
     SMQTT_CLIENT_NONE = 0,     /**< nothing */
     SMQTT_CLIENT_CONNECTED,    /**< CONNACK with success; `session_present`, `reason`, `text` (assigned client id or
-                                  empty), `native_detect` (that path is taken) */
+                                  empty), `native_detect` or `tunnel`: the path that DETECT takes */
     SMQTT_CLIENT_REFUSED,      /**< CONNACK with a failure: `reason`; the connection ends */
     SMQTT_CLIENT_CLOSED,       /**< the connection is over: `err`, `reason` (DISCONNECT of the broker, 0 else); queued
                                   messages stay for the next connection */
@@ -76,11 +76,14 @@ enum smqtt_client_event_type {
     SMQTT_CLIENT_PUBLISHED,    /**< message `token` was sent (QoS 0) or acknowledged by the broker (`reason`) */
     SMQTT_CLIENT_SUBSCRIBED,   /**< SUBACK of `token`: `codes` */
     SMQTT_CLIENT_UNSUBSCRIBED, /**< UNSUBACK of `token`: `codes` (empty in 3.x) */
-    SMQTT_CLIENT_SECURE,       /**< something of S-MQTT that is no message: `secure` (STEP, OPEN, CLOSED, RECEIPT, LOST,
-                                  REFUSED, REGISTERED, DESCRIPTOR) */
-    SMQTT_CLIENT_QUARANTINED   /**< a message with a bad string, put aside: `field` and `err` (BAD_TEXT, BAD_TOPIC,
-                                  BAD_PAYLOAD) tell which is the first and what it is, `text` is that string (empty: the
-                                  payload); the others as of MESSAGE, as they came: none may be taken for text */
+    SMQTT_CLIENT_SECURE,     /**< something of S-MQTT that is no message: `secure`. REGISTERED comes in the tunnel, too
+                               (`tunnel` is set then): the broker took or refused what clients shall reach us by.
+                               CLOSED: `reason` says why the broker refused something of S-MQTT's own on this
+                               connection, or 0x10 (nobody was subscribed to it), 0 else (STEP, OPEN, CLOSED, RECEIPT, LOST,
+                               REFUSED, REGISTERED, DESCRIPTOR) */
+    SMQTT_CLIENT_QUARANTINED /**< a message with a bad string, put aside: `field` and `err` (BAD_TEXT, BAD_TOPIC,
+                                BAD_PAYLOAD) tell which is the first and what it is, `text` is that string (empty: the
+                                payload); the others as of MESSAGE, as they came: none may be taken for text */
 };
 
 /** One event of smqtt_client_next. Fields that its type does not name are zero. */
@@ -92,6 +95,7 @@ struct smqtt_client_event {
     bool retain, dup;                  /**< of a message, as its PUBLISH had them */
     bool session_present;              /**< CONNECTED: the broker still had the session */
     bool native_detect;                /**< CONNECTED: DETECT travels natively */
+    bool tunnel;                       /**< CONNECTED, SECURE: it travels by the tunnel */
     uint16_t packet_id;                /**< MESSAGE with qos above 0, except sealed ones */
     uint64_t token;                    /**< of the call that this is the outcome of */
     struct smqtt_span topic, payload;  /**< of a message; opened, if it was sealed */

@@ -234,6 +234,7 @@ smqtt_err smqtt_client_connect(struct smqtt_client *c, struct smqtt_now now)
     c->n_requests = 0;
     c->ping_waits = false;
     c->native = c->tunnel = false;
+    c->own_reason = 0;
     c->no_native_event = false;
     c->closed_event = false;
     c->close_reason = 0;

@@ -66,6 +66,7 @@ static smqtt_err on_connack(struct smqtt_client *c, const struct smq_packet *pkt
     event->type = SMQTT_CLIENT_CONNECTED;
     event->session_present = connack->session_present;
     event->native_detect = c->native;
+    event->tunnel = c->tunnel;
     /* CONNACK of 3.1 cannot tell: what was begun goes on, else identifiers would mean one thing here, another there. */
     bool goes_on = connack->session_present || (c->config.version == SMQTT_V31 && !c->config.clean_start);
     smq_client_resend(c, goes_on);
@@ -200,6 +201,9 @@ static smqtt_err on_ack(struct smqtt_client *c, const struct smq_packet *pkt, st
     case SMQ_OUT_FAILED: {
         struct client_msg *msg = slot->msg;
         msg->reason = pkt->ack.reason;
+        if (msg->token == 0) {
+            smq_client_secure_published(c, msg->reason);
+        }
         smq_inflight_remove(&c->inflight, c->mem, slot);
         smq_list_push_back(&c->done, &msg->node);
         smq_client_pump(c);
@@ -239,6 +243,8 @@ static smqtt_err on_suback(struct smqtt_client *c, const struct smq_packet *pkt,
             event->type = unsubscribe ? SMQTT_CLIENT_UNSUBSCRIBED : SMQTT_CLIENT_SUBSCRIBED;
             event->token = request->token;
             event->codes = pkt->suback.codes;
+        } else if (!unsubscribe) {
+            smq_client_secure_subscribed(c, request, pkt->suback.codes.data[0], event);
         }
         *request = c->requests[--c->n_requests];
         return SMQTT_OK;

@@ -61,7 +61,33 @@ static struct client_topic *find_topic(struct smqtt_client *c, smq_span topic)
     return NULL;
 }
 
-static smqtt_err add_topic(struct smqtt_client *c, smq_span topic)
+static smqtt_err subscribe_topic(struct smqtt_client *c, const struct client_topic *topic)
+{
+    struct smq_filter filter = {topic->topic, 1};
+    SMQ_TRY(smq_client_request(c, false, &filter, 1, (smq_span){NULL, 0}, 0));
+    c->requests[c->n_requests - 1].of_server = topic->of_server;
+    return SMQTT_OK;
+}
+
+void smq_client_secure_subscribed(struct smqtt_client *c, const struct client_request *request, uint8_t code,
+                                  struct smqtt_client_event *event)
+{
+    uint8_t refused = code >= CLIENT_REFUSED ? code : 0;
+    c->own_reason = refused != 0 ? refused : c->own_reason;
+    if (request->of_server) {
+        event->type = SMQTT_CLIENT_SECURE;
+        event->tunnel = true;
+        event->secure.type = SMQTT_EV_REGISTERED;
+        event->secure.status = refused;
+    }
+}
+
+void smq_client_secure_published(struct smqtt_client *c, uint8_t reason)
+{
+    c->own_reason = c->own_reason >= CLIENT_REFUSED ? c->own_reason : reason;
+}
+
+static smqtt_err add_topic(struct smqtt_client *c, smq_span topic, bool of_server)
 {
     if (find_topic(c, topic) != NULL) {
         return SMQTT_OK;
@@ -73,9 +99,9 @@ static smqtt_err add_topic(struct smqtt_client *c, smq_span topic)
     smq_list_init(&added->node);
     memcpy(added + 1, topic.data, topic.len);
     added->topic = smq_span_of(added + 1, topic.len);
+    added->of_server = of_server;
     smq_list_push_back(&c->topics, &added->node);
-    struct smq_filter filter = {added->topic, 1};
-    return c->state == CLIENT_UP ? smq_client_request(c, false, &filter, 1, (smq_span){NULL, 0}, 0) : SMQTT_OK;
+    return c->state == CLIENT_UP ? subscribe_topic(c, added) : SMQTT_OK;
 }
 
 static smqtt_err drop_topic(struct smqtt_client *c, smq_span topic)
@@ -98,8 +124,7 @@ smqtt_err smq_client_secure_connected(struct smqtt_client *c, bool session_prese
         SMQ_TRY(smqtt_opener_connected(c->openers[i].opener, c->tunnel, c->config.client_id, c->now));
     }
     for (struct smq_list *node = c->topics.next; node != &c->topics && !session_present; node = node->next) {
-        struct smq_filter filter = {SMQ_CONTAINER_OF(node, struct client_topic, node)->topic, 1};
-        SMQ_TRY(smq_client_request(c, false, &filter, 1, (smq_span){NULL, 0}, 0));
+        SMQ_TRY(subscribe_topic(c, SMQ_CONTAINER_OF(node, struct client_topic, node)));
     }
     if (c->sealer != NULL && carried) {
         smqtt_sealer_connected(c->sealer, c->tunnel, c->now);
@@ -344,6 +369,7 @@ static void note_sealer(struct smqtt_client *c, const struct smqtt_secure_event 
         c->retry_ms = 0;
     } else if (ev->type == SMQTT_EV_CLOSED) {
         event->token = take_failure(c);
+        event->reason = c->own_reason;
     } else if (ev->type == SMQTT_EV_LOST) {
         seal_again(c);
     } else if (ev->type == SMQTT_EV_RECEIPT) {
@@ -352,7 +378,7 @@ static void note_sealer(struct smqtt_client *c, const struct smqtt_secure_event 
 }
 
 /** Does what an endpoint asks for; *asked is false for what only tells. */
-static smqtt_err act(struct smqtt_client *c, const struct smqtt_secure_event *ev, bool *asked)
+static smqtt_err act(struct smqtt_client *c, const struct smqtt_secure_event *ev, bool of_server, bool *asked)
 {
     *asked = true;
     switch (ev->type) {
@@ -361,7 +387,7 @@ static smqtt_err act(struct smqtt_client *c, const struct smqtt_secure_event *ev
     case SMQTT_EV_PUBLISH:
         return send_own(c, ev);
     case SMQTT_EV_SUBSCRIBE:
-        return add_topic(c, ev->topic);
+        return add_topic(c, ev->topic, of_server);
     case SMQTT_EV_UNSUBSCRIBE:
         return drop_topic(c, ev->topic);
     case SMQTT_EV_NONE:
@@ -434,7 +460,7 @@ bool smq_client_secure_next(struct smqtt_client *c, struct smqtt_client_event *e
     struct client_opener *of = NULL;
     while (next_of_endpoints(c, &ev, &of)) {
         bool asked = false;
-        smqtt_err err = act(c, &ev, &asked);
+        smqtt_err err = act(c, &ev, of != NULL, &asked);
         if (err != SMQTT_OK) {
             smq_client_fail(c, err);
         }

@@ -24,6 +24,7 @@ enum {
     CLIENT_CONNACK_WAIT_MS = 30000, /* for CONNACK, and for PINGRESP */
     CLIENT_SEND_MAX_V3 = 20,        /* in flight where the broker cannot say how many it takes: more QoS 2 messages than
                                        this are held back by Mosquitto 2.0.11 */
+    CLIENT_REFUSED = 0x80,          /* reason codes from here on are refusals */
     CLIENT_RETRY_MS = 1000,         /* first pause after a failed handshake; doubles */
     CLIENT_RETRY_MAX_MS = 60000,
     CLIENT_REQUESTS_MAX = 256 /* SUBSCRIBE and UNSUBSCRIBE under way */
@@ -48,6 +49,7 @@ struct client_request {
     uint32_t n;
     uint16_t id;
     bool unsubscribe;
+    bool of_server; /* the opener's own, in the tunnel */
 };
 
 /** What is kept of a PUBLISH while the opener has its payload. */
@@ -73,10 +75,11 @@ struct client_alias {
     uint8_t topic[];
 };
 
-/** A topic to which the sealer wants to be subscribed. */
+/** A topic to which sealer or opener want to be subscribed. */
 struct client_topic {
     struct smq_list node;
     smq_span topic;
+    bool of_server; /* clients send there: a client in the tunnel */
 };
 
 struct smqtt_client {
@@ -124,6 +127,7 @@ struct smqtt_client {
     enum smqtt_path path;
     bool native, tunnel; /* how DETECT travels on this connection; neither: not at all */
     bool no_native_event, handshake;
+    uint8_t own_reason;     /* what the broker said to S-MQTT's own packets; a refusal stays */
     bool sealer_speaks;     /* it may have events that come before anything is sealed */
     struct smq_list sealed; /* client_msg: to be sealed, or waiting for a receipt */
     uint64_t handshake_token;
@@ -182,6 +186,11 @@ smqtt_err smq_client_secure_connected(struct smqtt_client *c, bool session_prese
 bool smq_client_secure_next(struct smqtt_client *c, struct smqtt_client_event *event);
 /** A DETECT packet came. */
 smqtt_err smq_client_secure_detect(struct smqtt_client *c, const struct smq_detect_pkt *pkt);
+/** The broker answered a SUBSCRIBE of S-MQTT's own. */
+void smq_client_secure_subscribed(struct smqtt_client *c, const struct client_request *request, uint8_t code,
+                                  struct smqtt_client_event *event);
+/** The broker acknowledged a PUBLISH of S-MQTT's own with this reason. */
+void smq_client_secure_published(struct smqtt_client *c, uint8_t reason);
 /** A PUBLISH came; *taken: it is the sealer's or the opener's. */
 smqtt_err smq_client_secure_message(struct smqtt_client *c, const struct smq_publish *publish, bool *taken);
 /** Seals what waits and may be sealed; starts a handshake where one is needed. */
