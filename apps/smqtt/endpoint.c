@@ -87,6 +87,8 @@ struct smqtt_sealer *endpoint_sealer(const struct opts *o, struct smqtt_span cli
     struct smqtt_sealer_config config = {
         .struct_size = sizeof(config), .rng = smqtt_system_rng(), .client_id = client_id};
     config.wait_ms = o->receipt_timeout;
+    config.skew_max_ms = o->max_skew;
+    config.rtt_max_ms = o->max_rtt;
     config.server = endpoint_identity(o->to, false);
     if (config.server == NULL || !read_policy(o->policy, &policy_in_use)) {
         smqtt_identity_free(config.server);
@@ -145,6 +147,8 @@ struct smqtt_opener *endpoint_opener(const struct opts *o)
     if (config.store != NULL) {
         config.policy = policy_in_use;
         config.pipeline = pipeline;
+        config.skew_max_ms = o->max_skew;
+        config.rekey = o->rekey;
         config.journal = state_journal;
         if (clients_in_use != NULL) {
             config.allow = clients_allow;

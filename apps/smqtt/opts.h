@@ -25,7 +25,7 @@ struct opts {
         *tls_engine, *tls_engine_kpass;
     struct opts_list topics, filter_out, unsubscribe;
     struct props props[PROPS_PACKETS]; /* of -D, by packet */
-    uint32_t session_expiry, repeat, repeat_delay, count, timeout, receipt_timeout, days;
+    uint32_t session_expiry, repeat, repeat_delay, count, timeout, receipt_timeout, max_skew, max_rtt, rekey, days;
     uint32_t random_filter; /* tenths of a percent */
     uint16_t port, keep_alive, max_inflight;
     uint8_t qos, will_qos;

@@ -12,7 +12,8 @@
 #include "net/clock.h"
 #include "say.h"
 
-enum { CONNECT_WAIT_MS = 10000, READ_SIZE = 65536, PAUSE_MS = 1000, PAUSE_MAX_MS = 30000 };
+/* BAD_VERSION: what the library makes of the refusal of a broker that knows 3.x only. */
+enum { BAD_VERSION = 0x84, CONNECT_WAIT_MS = 10000, READ_SIZE = 65536, PAUSE_MS = 1000, PAUSE_MAX_MS = 30000 };
 
 static volatile sig_atomic_t interrupted;
 static int wake[2] = {-1, -1}; /* a pipe: the signal may come between a look at `interrupted` and poll */
@@ -78,7 +79,10 @@ const char *run_reason(enum smqtt_version version, uint8_t reason)
 
 void run_refused(struct run *run, const struct smqtt_client_event *event)
 {
-    say("the broker refused the connection: %s.", run_reason(run->version, event->reason));
+    run->older = run->steps_down && event->reason == BAD_VERSION;
+    if (!run->older) {
+        say("the broker refused the connection: %s.", run_reason(run->version, event->reason));
+    }
     run->exit_code = event->reason != 0 ? event->reason : EXIT_FAILED;
     run->stop = true;
 }
@@ -290,6 +294,12 @@ int run(struct run *run)
     smq_bytebuf_init(&run->raw, NULL, SIZE_MAX / 4);
     run->exit_code = EXIT_FAILED;
     bool connected = connect_and_turn(run);
+    if (connected && run->older && smqtt_client_set_version(run->client, SMQTT_V311) == SMQTT_OK) {
+        run->version = SMQTT_V311;
+        run->stop = run->steps_down = run->older = false;
+        run->exit_code = EXIT_FAILED;
+        connected = connect_and_turn(run);
+    }
     if (connected && run->reconnect && !run->connected && !run->stop && tls_is_wanted(run->opts)) {
         say("the broker ended the first connection before it let us in: it may want a certificate, --cert and --key.");
         connected = false; /* a broker that refuses our certificate will do so again */

@@ -37,6 +37,8 @@ struct run {
     bool reconnect;   /* a lost connection is made again, after pauses that grow */
     bool graceful;    /* SIGINT and SIGTERM end it in good order */
     bool connected;   /* CONNACK came on this connection */
+    bool steps_down;  /* a broker that does not know version 5 is spoken to in 3.1.1 */
+    bool older;       /* it is such a broker */
     smqtt_ms at;      /* monotonic time of hooks->deadline, or SMQTT_NEVER */
 };
 

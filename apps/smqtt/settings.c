@@ -131,6 +131,7 @@ bool settings_client(struct run *run, const struct opts *o, bool secure, enum sm
 {
     run->opts = o;
     run->version = version;
+    run->steps_down = secure && o->version == NULL && version == SMQTT_V5;
     if ((o->version != NULL && !read_version(o->version, &run->version)) || !check_flags(o, run->version) ||
         !transport_prepare(o)) {
         return false;

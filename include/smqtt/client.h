@@ -136,6 +136,11 @@ enum smqtt_path {
 /** Chooses the path of DETECT, before the connection. */
 SMQTT_API void smqtt_client_set_path(struct smqtt_client *c, enum smqtt_path path);
 
+/** Speaks another version from the next connection on: a broker of 3.x refuses version 5 with reason 0x84. What waits
+ * to be sent stays, properties are left out in 3.x. SMQTT_E_STATE when connected, or when events wait to be taken;
+ * otherwise what smqtt_client_new gives for a configuration that this version does not allow, and nothing changes. */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_set_version(struct smqtt_client *c, enum smqtt_version version);
+
 /** The transport is connected: CONNECT is put into the output; unacknowledged messages follow after CONNACK.
  * SMQTT_E_STATE when already connected, or when events of the last connection wait to be taken. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_connect(struct smqtt_client *c, struct smqtt_now now);

@@ -99,6 +99,19 @@ static uint16_t alias_maximum(smq_span props)
     return 0;
 }
 
+/** The codecs of the version. */
+static void set_codecs(struct smqtt_client *c)
+{
+    c->read_codec = (struct smq_codec){.version = c->config.version,
+                                       .from = SMQ_FROM_SERVER,
+                                       .text = c->config.lax_text ? SMQ_TEXT_STANDARD : SMQ_TEXT_STRICT,
+                                       .max_packet = c->config.max_packet};
+    c->write_codec = c->read_codec;
+    c->write_codec.from = SMQ_FROM_CLIENT;
+    c->write_codec.max_packet = 0;
+    c->alias_max = c->config.version == SMQTT_V5 ? alias_maximum(c->config.props) : 0;
+}
+
 /** Would this CONNECT be legal? The codec knows. */
 static smqtt_err check_config(const struct smqtt_client *c)
 {
@@ -133,17 +146,8 @@ smqtt_err smqtt_client_new(const struct smqtt_client_config *config, struct smqt
     if (err == SMQTT_OK) {
         c->config.version = config->version != 0 ? config->version : SMQTT_V5;
         c->config.max_queued = config->max_queued != 0 ? config->max_queued : 1000;
-        c->read_codec = (struct smq_codec){.version = c->config.version,
-                                           .from = SMQ_FROM_SERVER,
-                                           .text = config->lax_text ? SMQ_TEXT_STANDARD : SMQ_TEXT_STRICT,
-                                           .max_packet = config->max_packet};
-        c->write_codec = c->read_codec;
-        c->write_codec.from = SMQ_FROM_CLIENT;
-        c->write_codec.max_packet = 0;
+        set_codecs(c);
         err = check_config(c);
-    }
-    if (err == SMQTT_OK && c->config.version == SMQTT_V5) {
-        c->alias_max = alias_maximum(c->config.props);
     }
     if (err != SMQTT_OK) {
         smqtt_client_free(c);
@@ -151,6 +155,22 @@ smqtt_err smqtt_client_new(const struct smqtt_client_config *config, struct smqt
     }
     *out = c;
     return SMQTT_OK;
+}
+
+smqtt_err smqtt_client_set_version(struct smqtt_client *c, enum smqtt_version version)
+{
+    enum smqtt_version before = c->config.version;
+    if (c->state != CLIENT_DOWN || c->pending_n != 0) {
+        return SMQTT_E_STATE;
+    }
+    c->config.version = version;
+    set_codecs(c);
+    smqtt_err err = check_config(c);
+    if (err != SMQTT_OK) {
+        c->config.version = before;
+        set_codecs(c);
+    }
+    return err;
 }
 
 static void free_list(struct smqtt_client *c, struct smq_list *list)

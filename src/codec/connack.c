@@ -19,9 +19,22 @@ static smqtt_err check_content(const struct smq_codec *codec, const struct smq_c
     return alone ? SMQTT_E_PROTOCOL : SMQTT_OK;
 }
 
+/** A server of 3.x answers a client of 5.0 in its own words: two bytes, the second one a refusal of 3.x, which no
+ * CONNACK of 5.0 bears [MQTT-3.2.2-8]. 0: it is not that. */
+static uint8_t refusal_of_v3(const struct smq_codec *codec, smq_span body)
+{
+    static const uint8_t reasons[] = {0, 0x84, 0x85, 0x88, 0x86, 0x87};
+    bool is_short = smq_codec_is_v5(codec) && body.len == 2 && body.data[0] == 0;
+    return is_short && body.data[1] <= RETURN_CODE_MAX_V3 ? reasons[body.data[1]] : 0;
+}
+
 smqtt_err smq_connack_read(const struct smq_codec *codec, const struct smq_frame *frame, struct smq_packet *pkt)
 {
     struct smq_connack *c = &pkt->connack;
+    c->reason = refusal_of_v3(codec, frame->body);
+    if (c->reason != 0) {
+        return SMQTT_OK;
+    }
     struct smq_rd rd = smq_rd_of(frame->body);
     uint8_t flags = smq_rd_u8(&rd);
     c->reason = smq_rd_u8(&rd);

@@ -83,6 +83,34 @@ static void refused_test(void **state)
     }
 }
 
+/* A broker of 3.x says so in its own words; the same client then speaks 3.1.1, and what waited is sent. */
+static void older_broker_test(void **state)
+{
+    (void)state;
+    static const uint8_t reasons[] = {0x84, 0x85, 0x88, 0x86, 0x87};
+    for (uint8_t code = 1; code <= 5; code++) {
+        struct rig *r = rig_new(SMQTT_V5);
+        rig_make(r);
+        struct smqtt_publish_options options = {.qos = 1, .props = smq_span_of("\x01\x01", 2)};
+        assert_int_equal(smqtt_client_publish(r->c, smq_span_str("t"), smq_span_str("p"), &options, NULL, r->now),
+                         SMQTT_OK);
+        assert_int_equal(smqtt_client_connect(r->c, r->now), SMQTT_OK);
+        rig_take(r, SMQ_CONNECT);
+        assert_int_equal(smqtt_client_set_version(r->c, SMQTT_V311), SMQTT_E_STATE);
+        uint8_t connack[4] = {0x20, 2, 0, code};
+        rig_feed(r, connack, sizeof(connack));
+        assert_int_equal(rig_event(r, SMQTT_CLIENT_REFUSED).reason, reasons[code - 1]);
+        rig_event(r, SMQTT_CLIENT_CLOSED);
+        smqtt_client_lost(r->c, SMQTT_OK, r->now);
+        assert_int_equal(smqtt_client_set_version(r->c, SMQTT_V311), SMQTT_OK);
+        r->codec.version = SMQTT_V311;
+        rig_connect(r, false);
+        struct smq_packet pkt = rig_take(r, SMQ_PUBLISH);
+        assert_span(pkt.publish.payload, "p");
+        rig_end(r);
+    }
+}
+
 static void connack_first_test(void **state)
 {
     (void)state;
@@ -434,6 +462,7 @@ int main(void)
         cmocka_unit_test(config_test),
         cmocka_unit_test(connect_says_all_test),
         cmocka_unit_test(refused_test),
+        cmocka_unit_test(older_broker_test),
         cmocka_unit_test(connack_first_test),
         cmocka_unit_test(session_not_ours_test),
         cmocka_unit_test(connack_never_comes_test),
