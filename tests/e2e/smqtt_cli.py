@@ -33,8 +33,8 @@ def sentence(err):
 
 
 class Sub:
-    """`smqtt sub` (or another program of the same form) that is subscribed, its output in files. `registers`: natively, a
-    server is known to the broker before it is ready."""
+    """`smqtt sub` (or another program of the same form) that is subscribed, its output in files. `registers`:
+    natively, a server is known to the broker before it is ready."""
 
     def __init__(self, broker, *args, argv=None, identity=None, registers=True):
         self.folder = folder()
