@@ -110,6 +110,15 @@ static bool write_out(struct run *run)
     return true;
 }
 
+/** DISCONNECT goes behind what the last events asked for, as the receipt of the last message. */
+static void leave(struct run *run)
+{
+    run->leaves = false;
+    smqtt_err err = smqtt_client_disconnect_props(run->client, run->leave_reason,
+                                                  props_span(&run->opts->props[PROPS_DISCONNECT]), smq_clock_now());
+    (void)err; /* not connected any more: then there is nothing to say goodbye to */
+}
+
 static void pull_events(struct run *run)
 {
     struct smqtt_client_event event;
@@ -128,6 +137,9 @@ static void pull_events(struct run *run)
             run->exit_code = EXIT_FAILED;
         }
         run->hooks->event(run, &event);
+    }
+    if (run->leaves) {
+        leave(run);
     }
 }
 
@@ -177,9 +189,8 @@ static void stop(struct run *run, int exit_code, uint8_t reason)
     }
     run->stop = true;
     run->exit_code = exit_code;
-    smqtt_err err = smqtt_client_disconnect_props(run->client, reason, props_span(&run->opts->props[PROPS_DISCONNECT]),
-                                                  smq_clock_now());
-    (void)err; /* not connected any more: then there is nothing to say goodbye to */
+    run->leaves = true;
+    run->leave_reason = reason;
 }
 
 void run_stop(struct run *run, int exit_code)
