@@ -9,6 +9,7 @@
 #include "charset.h"
 #include "clients.h"
 #include "codec/reason.h"
+#include "detect/channel.h"
 #include "net/clock.h"
 #include "say.h"
 #include "state.h"
@@ -76,6 +77,17 @@ static bool read_policy(const char *path, struct smqtt_policy **out)
     return err == SMQTT_OK;
 }
 
+/** Takes --topic-prefix; false after a sentence. */
+static bool take_prefix(const struct opts *o, struct smqtt_span *out)
+{
+    *out = smq_span_str(o->topic_prefix);
+    if (!smq_prefix_ok(*out)) {
+        say("'%s' cannot be a prefix of topics: take at most 24 bytes and two levels, without + # and $.",
+            o->topic_prefix);
+    }
+    return smq_prefix_ok(*out);
+}
+
 /* ---------------------------------------------------------------- endpoints */
 
 static struct smqtt_policy *policy_in_use; /* borrowed by the endpoint until the program ends */
@@ -86,6 +98,9 @@ struct smqtt_sealer *endpoint_sealer(const struct opts *o, struct smqtt_span cli
 {
     struct smqtt_sealer_config config = {
         .struct_size = sizeof(config), .rng = smqtt_system_rng(), .client_id = client_id};
+    if (!take_prefix(o, &config.prefix)) {
+        return NULL;
+    }
     config.wait_ms = o->receipt_timeout;
     config.skew_max_ms = o->max_skew;
     config.rtt_max_ms = o->max_rtt;
@@ -134,7 +149,7 @@ static bool read_clients(const char *path)
 struct smqtt_opener *endpoint_opener(const struct opts *o)
 {
     struct smqtt_opener_config config = {.struct_size = sizeof(config), .rng = smqtt_system_rng()};
-    if (!read_policy(o->policy, &policy_in_use) || !read_clients(o->clients) ||
+    if (!take_prefix(o, &config.prefix) || !read_policy(o->policy, &policy_in_use) || !read_clients(o->clients) ||
         (o->charset != NULL && !charset_open(o->charset, &pipeline))) {
         return NULL;
     }

@@ -22,7 +22,7 @@ struct opts {
         *format, *will_topic, *will_payload, *response_topic, *to, *identity, *clients, *policy, *charset, *state,
         *output, *suite;
     const char *cafile, *capath, *cert, *key, *keyform, *ciphers, *tls_version, *tls_alpn, *psk, *psk_identity,
-        *tls_engine, *tls_engine_kpass;
+        *tls_engine, *tls_engine_kpass, *topic_prefix;
     struct opts_list topics, filter_out, unsubscribe;
     struct props props[PROPS_PACKETS]; /* of -D, by packet */
     uint32_t session_expiry, repeat, repeat_delay, count, timeout, receipt_timeout, max_skew, max_rtt, rekey, days;
