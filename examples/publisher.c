@@ -49,7 +49,7 @@ int main(int argc, char **argv)
     struct smqtt_sealer_config seal = {.struct_size = sizeof(seal)};
     seal.rng = smqtt_system_rng();
     seal.server = load_identity(argv[3]);
-    seal.client_id = span("example-publisher");
+    seal.client_id = smqtt_str("example-publisher");
     struct smqtt_sealer *sealer = NULL;
     must("sealer", smqtt_sealer_new(&seal, now(), &sealer));
     smqtt_identity_free(seal.server); /* the sealer keeps a reference */
@@ -64,7 +64,7 @@ int main(int argc, char **argv)
 
     /* The message may be given at once: it waits for the connection and for the handshake. */
     struct smqtt_publish_options options = {.qos = 1, .text = true, .receipt = true};
-    must(argv[4], smqtt_client_publish_sealed(c, span(argv[4]), span(argv[5]), &options, NULL, now()));
+    must(argv[4], smqtt_client_publish_sealed(c, smqtt_str(argv[4]), smqtt_str(argv[5]), &options, NULL, now()));
 
     int fd = dial(argv[1], argv[2]);
     must("connect", smqtt_client_connect(c, now()));

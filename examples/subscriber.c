@@ -7,7 +7,7 @@
 
 static void subscribe(struct smqtt_client *c, const char *filter)
 {
-    struct smqtt_subscription list = {span(filter), 1};
+    struct smqtt_subscription list = {smqtt_str(filter), 1};
     must(filter, smqtt_client_subscribe(c, &list, 1, NULL, now()));
 }
 
@@ -65,7 +65,7 @@ int main(int argc, char **argv)
     smqtt_identity_free(open.identity); /* the opener keeps a reference */
 
     struct smqtt_client_config config = {.struct_size = sizeof(config)};
-    config.client_id = span("example-subscriber");
+    config.client_id = smqtt_str("example-subscriber");
     config.clean_start = true;
     config.keep_alive_s = 60;
     struct smqtt_client *c = NULL;

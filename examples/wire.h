@@ -1,31 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef SMQTT_EXAMPLES_WIRE_H
 #define SMQTT_EXAMPLES_WIRE_H
-/* What the two examples share: a blocking socket, the clocks, a file. */
+/* What the two examples share: a blocking socket and an end. */
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <smqtt/smqtt.h>
+#include <smqtt/posix.h>
 
 static inline struct smqtt_now now(void)
 {
-    struct timespec wall;
-    struct timespec mono;
-    clock_gettime(CLOCK_REALTIME, &wall);
-    clock_gettime(CLOCK_MONOTONIC, &mono);
-    return (struct smqtt_now){(smqtt_ms)wall.tv_sec * 1000 + (smqtt_ms)wall.tv_nsec / 1000000,
-                              (smqtt_ms)mono.tv_sec * 1000 + (smqtt_ms)mono.tv_nsec / 1000000};
-}
-
-static inline struct smqtt_span span(const char *text)
-{
-    return (struct smqtt_span){(const uint8_t *)text, strlen(text)};
+    return smqtt_posix_now();
 }
 
 static inline void die(const char *what, const char *why)
@@ -43,17 +32,8 @@ static inline void must(const char *what, smqtt_err err)
 
 static inline struct smqtt_identity *load_identity(const char *path)
 {
-    static char text[SMQTT_IDENTITY_TEXT_MAX];
-    FILE *f = fopen(path, "r");
-    if (f == NULL) {
-        die(path, "cannot be opened");
-        return NULL;
-    }
-    size_t len = fread(text, 1, sizeof(text), f);
-    fclose(f);
     struct smqtt_identity *id = NULL;
-    must(path, smqtt_identity_read(NULL, (struct smqtt_span){(const uint8_t *)text, len}, &id));
-    memset(text, 0, sizeof(text));
+    must(path, smqtt_posix_read_identity(NULL, path, &id));
     return id;
 }
 

@@ -73,6 +73,8 @@ want_test() {
     need openssl has openssl
     need spin has spin
     need eprover has eprover
+    need libmosquitto-dev has_library libmosquitto
+    need libpaho-mqtt-dev test -e /usr/include/MQTTClient.h
     need mosquitto test -x /usr/sbin/mosquitto
     need nats-server test -x /usr/sbin/nats-server
     need mosquitto-clients has mosquitto_pub

@@ -226,6 +226,7 @@ struct smqtt_client_counters {
     uint64_t quarantined;     /**< messages put aside; one of QoS 2 once, however often it was repeated */
     uint64_t ignored_strings; /**< packets other than PUBLISH in which a string was ignored */
 };
+/** Copies the counters of a client. */
 SMQTT_API void smqtt_client_get_counters(const struct smqtt_client *c, struct smqtt_client_counters *out);
 /** "topic name", "content type" …: what a field is called; "none" for SMQTT_FIELD_NONE and out of range. Static. */
 SMQTT_API const char *smqtt_field_name(enum smqtt_field field);

@@ -149,6 +149,32 @@ struct smqtt_secure_event {
     struct smqtt_step step;            /**< STEP: what was taken */
 };
 
+/** What an event asks of the MQTT client that carries the endpoint. */
+enum smqtt_request_type {
+    SMQTT_ASK_PUBLISH = 1, /**< publish `payload` on `topic` */
+    SMQTT_ASK_SUBSCRIBE,   /**< subscribe to `topic` */
+    SMQTT_ASK_UNSUBSCRIBE  /**< unsubscribe from `topic` */
+};
+
+/** One thing that an MQTT client does for an endpoint, in the words of any client's API. */
+struct smqtt_request {
+    enum smqtt_request_type type; /**< which */
+    const char *topic;            /**< zero-terminated; valid as long as the event */
+    struct smqtt_span payload;    /**< PUBLISH: whole, the header byte of DETECT included; valid as long as the event */
+    uint8_t qos;                  /**< to publish or to subscribe with */
+    bool retain;                  /**< PUBLISH: retained */
+};
+
+/**
+ * Puts an event into the words of any MQTT client, for an endpoint that speaks through the tunnel over a client which
+ * is not smqtt_client. Do it at once and in order.
+ * @param event  as smqtt_sealer_next or smqtt_opener_next gave it, not a copy with other spans
+ * @param[out] out  what is to be done
+ * @return false when the event asks for nothing that such a client can do (a message, a receipt, …; DETECT natively):
+ * *out is as it was
+ */
+SMQTT_API bool smqtt_secure_event_request(const struct smqtt_secure_event *event, struct smqtt_request *out);
+
 /* ---------------------------------------------------------------- the client's side */
 
 /** The client's endpoint: opaque, made by smqtt_sealer_new. */

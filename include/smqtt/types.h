@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -26,6 +27,15 @@ struct smqtt_span {
     const uint8_t *data; /**< may be NULL when len is 0 */
     size_t len;          /**< bytes */
 };
+
+/** The bytes of a zero-terminated string, without the zero; borrowed. NULL: empty. */
+static inline struct smqtt_span smqtt_str(const char *text)
+{
+    struct smqtt_span span;
+    span.data = (const uint8_t *)text;
+    span.len = text != NULL ? strlen(text) : 0;
+    return span;
+}
 
 /** Milliseconds. Wall-clock values count from 1970-01-01 UTC; monotonic values from any fixed start. */
 typedef uint64_t smqtt_ms;
@@ -50,18 +60,18 @@ struct smqtt_rng {
 
 /** A string of a packet, or a payload that its format indicator calls text. */
 enum smqtt_field {
-    SMQTT_FIELD_NONE = 0,
-    SMQTT_FIELD_TOPIC,
-    SMQTT_FIELD_PAYLOAD, /**< with payload format indicator 1 */
-    SMQTT_FIELD_CONTENT_TYPE,
-    SMQTT_FIELD_RESPONSE_TOPIC,
-    SMQTT_FIELD_USER_PROPERTY_NAME,
-    SMQTT_FIELD_USER_PROPERTY_VALUE,
-    SMQTT_FIELD_REASON_STRING,
-    SMQTT_FIELD_SERVER_REFERENCE,
-    SMQTT_FIELD_RESPONSE_INFORMATION,
-    SMQTT_FIELD_ASSIGNED_CLIENT_ID,
-    SMQTT_FIELD_AUTH_METHOD
+    SMQTT_FIELD_NONE = 0,             /**< none */
+    SMQTT_FIELD_TOPIC,                /**< the topic of a PUBLISH */
+    SMQTT_FIELD_PAYLOAD,              /**< with payload format indicator 1 */
+    SMQTT_FIELD_CONTENT_TYPE,         /**< property content type */
+    SMQTT_FIELD_RESPONSE_TOPIC,       /**< property response topic */
+    SMQTT_FIELD_USER_PROPERTY_NAME,   /**< the name of a user property */
+    SMQTT_FIELD_USER_PROPERTY_VALUE,  /**< its value */
+    SMQTT_FIELD_REASON_STRING,        /**< property reason string */
+    SMQTT_FIELD_SERVER_REFERENCE,     /**< property server reference */
+    SMQTT_FIELD_RESPONSE_INFORMATION, /**< property response information */
+    SMQTT_FIELD_ASSIGNED_CLIENT_ID,   /**< property assigned client identifier */
+    SMQTT_FIELD_AUTH_METHOD           /**< property authentication method */
 };
 
 /** MQTT protocol level as CONNECT carries it. */

@@ -3,7 +3,12 @@
 
 #include "base/mem.h"
 
-enum { ENTRIES_FIRST = 16, BYTES_FIRST = 1024, BYTES_KEPT = 1 << 20 };
+enum {
+    ENTRIES_FIRST = 16,
+    BYTES_FIRST = 1024,
+    BYTES_KEPT = 1 << 20,
+    EXTRA = SMQ_EVQ_TOPIC_END + 1 /* a header byte */
+};
 
 void smq_evq_init(struct smq_evq *q, const struct smqtt_mem *mem, size_t max_entries, size_t max_bytes)
 {
@@ -87,6 +92,7 @@ smqtt_err smq_evq_reserve(struct smq_evq *q, size_t n, size_t bytes)
     if (bytes > q->max_bytes) {
         return SMQTT_E_FULL;
     }
+    bytes += n * EXTRA;
     if (q->tail + n > q->cap) {
         SMQ_TRY(entries_grow(q, q->tail + n));
     }
@@ -117,6 +123,14 @@ void smq_evq_set_topic(struct smq_evq *q, struct smq_evq_entry *entry, smq_span 
 {
     entry->topic_at = put(q, topic);
     entry->ev.topic.len = topic.len;
+    q->bytes[q->len++] = 0;
+}
+
+void smq_evq_set_packet(struct smq_evq *q, struct smq_evq_entry *entry, uint8_t header, smq_span body)
+{
+    entry->ev.header = header;
+    q->bytes[q->len++] = header;
+    smq_evq_set_bytes(q, entry, body);
 }
 
 void smq_evq_set_bytes(struct smq_evq *q, struct smq_evq_entry *entry, smq_span bytes)

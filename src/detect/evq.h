@@ -17,6 +17,10 @@ struct smq_evq_entry {
 
 #define SMQ_EVQ_BORROWED SIZE_MAX
 
+enum {
+    SMQ_EVQ_TOPIC_END = 1 /* the zero behind a topic */
+};
+
 struct smq_evq {
     const struct smqtt_mem *mem;
     struct smq_evq_entry *entries;
@@ -30,12 +34,17 @@ struct smq_evq {
 void smq_evq_init(struct smq_evq *q, const struct smqtt_mem *mem, size_t max_entries, size_t max_bytes);
 /** Wipes and frees. */
 void smq_evq_deinit(struct smq_evq *q);
-/** Room for n more entries and `bytes` more bytes. SMQTT_E_NOMEM, SMQTT_E_FULL (a ceiling). */
+/** Room for n more entries and `bytes` more bytes, which need not count the zeros behind topics and the header bytes
+ * before packets. SMQTT_E_NOMEM, SMQTT_E_FULL (a ceiling). */
 SMQ_MUST_USE smqtt_err smq_evq_reserve(struct smq_evq *q, size_t n, size_t bytes);
 /** A cleared entry at the end; needs room reserved. Topic and bytes are taken as borrowed. */
 struct smq_evq_entry *smq_evq_push(struct smq_evq *q, enum smqtt_secure_event_type type);
-/** Copies into the queue's bytes; needs room reserved. */
+/** Copies into the queue's bytes, with a zero behind it; needs room reserved. */
 void smq_evq_set_topic(struct smq_evq *q, struct smq_evq_entry *entry, smq_span topic);
+/** Copies the body of a DETECT packet behind its header byte, which is not counted, and sets the header; needs room
+ * reserved. In the tunnel header and body are one payload: smqtt_secure_event_request. */
+void smq_evq_set_packet(struct smq_evq *q, struct smq_evq_entry *entry, uint8_t header, smq_span body);
+/** Copies into the queue's bytes; needs room reserved. */
 void smq_evq_set_bytes(struct smq_evq *q, struct smq_evq_entry *entry, smq_span bytes);
 /** Where the next `len` bytes will be (reserved before); they become the entry's with smq_evq_own_bytes. */
 uint8_t *smq_evq_tail(const struct smq_evq *q);

@@ -164,8 +164,7 @@ struct smq_evq_entry *smq_opener_push(struct smqtt_opener *o, enum smqtt_secure_
 void smq_opener_push_detect(struct smqtt_opener *o, uint8_t header, const uint8_t cid[SMQ_CID_LEN], smq_span body)
 {
     struct smq_evq_entry *entry = smq_opener_push(o, SMQTT_EV_DETECT, cid);
-    entry->ev.header = header;
-    smq_evq_set_bytes(&o->q, entry, body);
+    smq_evq_set_packet(&o->q, entry, header, body);
     if (o->config.tunnel) {
         char topic[SMQ_OWN_TOPIC_MAX];
         size_t len =

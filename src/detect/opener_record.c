@@ -304,7 +304,7 @@ static void result_push(struct smqtt_opener *o, const struct work *w)
 {
     struct smq_evq_entry *entry = smq_evq_push(&o->q, w->err == SMQTT_OK ? SMQTT_EV_MESSAGE : SMQTT_EV_REFUSED);
     struct smqtt_secure_event *ev = &entry->ev;
-    size_t pt_at = o->q.len + w->topic.len;
+    size_t pt_at = o->q.len + w->topic.len + SMQ_EVQ_TOPIC_END;
     smq_evq_set_topic(&o->q, entry, w->topic);
     if (w->subject.data != w->topic.data && w->subject.data != NULL) {
         entry->topic_at = pt_at + (size_t)(w->subject.data - w->pt);
@@ -338,7 +338,7 @@ static smqtt_err take_record(struct smqtt_opener *o, struct work *w)
 {
     size_t box = w->record.box.len;
     SMQ_TRY(smq_evq_reserve(&o->q, 2, w->topic.len + box + SMQ_NOTICE_LEN + SMQ_OWN_TOPIC_MAX));
-    w->pt = smq_evq_tail(&o->q) + w->topic.len;
+    w->pt = smq_evq_tail(&o->q) + w->topic.len + SMQ_EVQ_TOPIC_END;
     smqtt_err err = open_record(o, w);
     if (err == SMQTT_E_NOMEM || err == SMQTT_E_CRYPTO) {
         return err;

@@ -227,8 +227,7 @@ void smq_sealer_push_topic(struct smqtt_sealer *s, enum smqtt_secure_event_type 
 void smq_sealer_push_detect(struct smqtt_sealer *s, uint8_t header, const uint8_t cid[SMQ_CID_LEN], smq_span body)
 {
     struct smq_evq_entry *entry = smq_sealer_push(s, SMQTT_EV_DETECT, cid);
-    entry->ev.header = header;
-    smq_evq_set_bytes(&s->q, entry, body);
+    smq_evq_set_packet(&s->q, entry, header, body);
     if (s->config.tunnel) {
         char topic[SMQ_OWN_TOPIC_MAX];
         size_t len = smq_own_topic(s->config.prefix, s->config.server->skid, 'c', smq_span_of(cid, SMQ_CID_LEN), topic);

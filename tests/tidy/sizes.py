@@ -10,7 +10,8 @@ BANNED = re.compile(r'\b(strcpy|strcat|sprintf|vsprintf|strtok|alloca|gets|atoi|
 HEAP = re.compile(r'(?<![\w.>])(malloc|calloc|realloc|free|strdup|strndup)\s*\(')
 HEAP_PLACES = ('src/base/mem.c', 'src/net/', 'apps/', 'tests/')
 CONDITIONAL = re.compile(r'^[ \t]*#[ \t]*(if|ifdef|ifndef|elif)\b[ \t]*(.*?)[ \t]*$', re.M)
-CONDITIONAL_PLACES = ('src/base/', 'src/crypto/', 'src/net/', 'include/smqtt/types.h', 'tests/')
+CONDITIONAL_PLACES = ('src/base/', 'src/crypto/', 'src/net/', 'include/smqtt/types.h',
+                      'include/smqtt/posix.h', 'tests/')
 BODY = re.compile(r'^\{\n.*?^\}', re.M | re.S)
 
 
