@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/convert.h"
 #include "broker/internal.h"
 #include "broker/relay.h"
 #include "codec/topic.h"
@@ -79,6 +80,9 @@ void smq_relay_free(struct smq_worker *w, struct smq_relay *r)
     smq_list_remove(&r->of_client);
     smq_list_remove(&r->of_server);
     smq_far_over(w, r);
+    if (r->tunnelled || r->server == NULL) {
+        smq_convert_end(w, r);
+    }
     smq_mem_free(w->mem, r);
 }
 
@@ -153,7 +157,8 @@ static bool has_completed(const struct smq_conn *conn, const struct smq_require_
     }
     for (const struct smq_list *at = d->relays.next; at != &d->relays; at = at->next) {
         const struct smq_relay *r = SMQ_CONTAINER_OF(at, struct smq_relay, of_client);
-        if (r->state == SMQ_RELAY_OPEN && r->from_start && rule_names(rule, r->server->skid)) {
+        bool vouched = r->server != NULL; /* who acknowledged it in the tunnel, nobody knows */
+        if (r->state == SMQ_RELAY_OPEN && r->from_start && vouched && rule_names(rule, r->server->skid)) {
             return true;
         }
     }

@@ -204,10 +204,10 @@ void smq_interest_remove(struct smq_interest *i, unsigned worker, const struct s
 
 /* ------------------------------------------------------------ looking up */
 
-static bool fits(const struct smq_shape *s, unsigned n, bool dollar)
+static bool fits(const struct smq_shape *s, unsigned n, bool by_name)
 {
     bool wild_first = s->levels == 0 || (s->plus & 1) != 0;
-    return (s->multi ? n >= s->levels : n == s->levels) && !(dollar && wild_first); /* [MQTT-4.7.2-1] */
+    return (s->multi ? n >= s->levels : n == s->levels) && !(by_name && wild_first);
 }
 
 static uint64_t look_up(const struct smq_interest *i, const struct smq_shape *s, const uint64_t *levels)
@@ -219,11 +219,10 @@ static uint64_t look_up(const struct smq_interest *i, const struct smq_shape *s,
     return slot_of(i, s->multi ? mix(h, HASH_MULTI) : h)->workers;
 }
 
-static uint64_t match(const struct smq_interest *i, smq_span topic)
+static uint64_t match(const struct smq_interest *i, smq_span topic, bool by_name)
 {
     uint64_t levels[SMQ_SHAPE_LEVELS];
-    uint64_t found = i->everything | i->lost;
-    bool dollar = topic.len != 0 && topic.data[0] == '$';
+    uint64_t found = 0;
     unsigned n = 0;
     smq_span level;
     bool more = true;
@@ -237,7 +236,7 @@ static uint64_t match(const struct smq_interest *i, smq_span topic)
         n++;
     }
     for (unsigned at = 0; at < i->n_shapes; at++) {
-        if (fits(&i->shapes[at], n, dollar)) {
+        if (fits(&i->shapes[at], n, by_name)) {
             found |= look_up(i, &i->shapes[at], levels);
         }
     }
@@ -249,11 +248,17 @@ uint64_t smq_interest_match(struct smq_interest *i, smq_span topic)
     if (i->last_len == topic.len && topic.len != 0 && memcmp(i->last_topic, topic.data, topic.len) == 0) {
         return i->last_workers;
     }
+    bool dollar = topic.len != 0 && topic.data[0] == '$'; /* [MQTT-4.7.2-1] */
     i->last_len = 0;
-    i->last_workers = match(i, topic);
+    i->last_workers = i->everything | i->lost | match(i, topic, dollar);
     if (topic.len <= sizeof i->last_topic) {
         memcpy(i->last_topic, topic.data, topic.len);
         i->last_len = (uint16_t)topic.len;
     }
     return i->last_workers;
+}
+
+uint64_t smq_interest_match_by_name(const struct smq_interest *i, smq_span topic)
+{
+    return match(i, topic, true);
 }

@@ -53,5 +53,8 @@ void smq_interest_add(struct smq_interest *i, unsigned worker, const struct smq_
 void smq_interest_remove(struct smq_interest *i, unsigned worker, const struct smq_filter_key *filter);
 /** Who shall get a message on the topic: bits of workers. Maybe some too many, never one too few. */
 uint64_t smq_interest_match(struct smq_interest *i, smq_span topic);
+/** The same, of those only that are known to have a filter which names the first level of the topic and does not begin
+ * with a wildcard. */
+uint64_t smq_interest_match_by_name(const struct smq_interest *i, smq_span topic);
 
 #endif

@@ -46,12 +46,14 @@ struct smq_worker {
     bool ending;                      /* everything is freed, and nobody is told */
     struct smq_list conns, dirty;
     struct smq_chunk_pool chunks;
-    struct smq_map servers;      /* skid -> struct smq_server */
-    struct smq_map relays;       /* skid and cid -> struct smq_relay */
-    struct smqtt_opener *opener; /* the broker's own identity; NULL: none */
-    struct smq_server *own;      /* and its entry in `servers` */
-    uint64_t n_made;             /* sessions so far: makes their hashes differ */
-    struct smq_ledger *ledger;   /* of all workers, or */
+    struct smq_map servers;       /* skid -> struct smq_server */
+    struct smq_map relays;        /* skid and cid -> struct smq_relay */
+    struct smq_session *listener; /* nobody's: subscribes to what servers in the tunnel answer (broker/convert.h) */
+    uint64_t n_listening;         /* its subscriptions */
+    struct smqtt_opener *opener;  /* the broker's own identity; NULL: none */
+    struct smq_server *own;       /* and its entry in `servers` */
+    uint64_t n_made;              /* sessions so far: makes their hashes differ */
+    struct smq_ledger *ledger;    /* of all workers, or */
     struct smq_ledger own_ledger;
     struct smq_account *account; /* the bytes of the messages that were made here */
     uint64_t mark;               /* committed up to here; acknowledgements with a higher one wait (broker/gate.h) */

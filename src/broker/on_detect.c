@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/siphash.h"
+#include "broker/convert.h"
 #include "broker/internal.h"
 #include "broker/relay.h"
 
 enum {
-    STEP0 = 0x01,
-    STEP1 = 0x03,
-    RETRY = 0x02,
-    STEP2_MOJIBAKE = 0x04,
-    STEP2 = 0x0C,
-    STEP3_REJECTED = 0x07,
-    STEP3 = 0x0F,
-    ACK = 0x0E,
-    CLOSE = 0x06,
     HANDSHAKE_MS = 30000, /* an entry lives so long until it is acknowledged */
     PATIENCE_MS = 10000,  /* then the client may have given up: the next handshake takes its place */
     MISMATCH_MS = 5000,   /* for the client's own word after flag 0 */
@@ -40,7 +32,7 @@ static smqtt_err retry(struct smq_worker *w, struct smq_conn *conn, const struct
 {
     uint8_t body[SMQ_RETRY_MAX];
     size_t len = smq_relay_retry_write(head, status, w->now.wall, body);
-    return smq_relay_write(conn, RETRY, smq_span_of(body, len));
+    return smq_relay_write(conn, SMQ_DETECT_RETRY, smq_span_of(body, len));
 }
 
 static void make_key(uint8_t key[SMQTT_SKID_LEN + SMQ_CID_LEN], const uint8_t *skid, const uint8_t *cid)
@@ -69,21 +61,21 @@ static void end_access(struct smq_worker *w, struct smq_relay *r)
 void smq_relay_on_timer(struct smq_worker *w, struct smq_timer *timer)
 {
     struct smq_relay *r = SMQ_CONTAINER_OF(timer, struct smq_relay, timer);
-    if (r->refused) {
+    if (r->refused && r->server != NULL) {
         end_access(w, r);
     } else {
-        smq_relay_free(w, r);
+        smq_relay_free(w, r); /* from the tunnel only the client's own word counts */
     }
 }
 
 smqtt_err smq_relay_new(struct smq_worker *w, struct smq_conn *client, unsigned worker, struct smq_server *server,
-                        const uint8_t *cid, struct smq_relay **out)
+                        const uint8_t *skid, const uint8_t *cid, struct smq_relay **out)
 {
     struct smq_relay *r = smq_mem_zalloc(w->mem, 1, sizeof *r);
     if (r == NULL) {
         return SMQTT_E_NOMEM;
     }
-    make_key(r->key, server->skid, cid);
+    make_key(r->key, skid, cid);
     smqtt_err err = smq_map_put(&w->relays, smq_span_of(r->key, sizeof r->key), r, NULL);
     if (err != SMQTT_OK) {
         smq_mem_free(w->mem, r);
@@ -94,27 +86,32 @@ smqtt_err smq_relay_new(struct smq_worker *w, struct smq_conn *client, unsigned 
     r->server = server;
     r->begun = w->now.mono;
     smq_list_init(&r->of_client);
+    smq_list_init(&r->of_server);
     smq_timer_init(&r->timer, SMQ_TIMER_RELAY);
     if (client != NULL) {
         smq_list_push_back(&client->detect->relays, &r->of_client);
     }
-    smq_list_push_back(&server->relays, &r->of_server);
+    if (server != NULL) {
+        smq_list_push_back(&server->relays, &r->of_server);
+    }
     *out = r;
     return SMQTT_OK;
 }
 
-/* One whose client is here. */
-static smqtt_err begin(struct smq_worker *w, struct smq_conn *client, struct smq_server *server, const uint8_t *cid,
-                       struct smq_relay **out)
+smqtt_err smq_relay_begin(struct smq_worker *w, struct smq_conn *client, struct smq_server *server,
+                          const struct smq_relay_head *head, struct smq_relay **out)
 {
-    SMQ_TRY(smq_relay_new(w, client, w->index, server, cid, out));
+    SMQ_TRY(smq_relay_new(w, client, w->index, server, head->skid, head->cid, out));
     smq_wheel_set(&w->wheel, &(*out)->timer.node, w->now.mono + HANDSHAKE_MS);
     return SMQTT_OK;
 }
 
-/* To the server; the broker itself may answer before this returns, and the relay be gone. */
-static smqtt_err to_server(struct smq_worker *w, const struct smq_relay *r, uint8_t header, smq_span body)
+smqtt_err smq_relay_to_server(struct smq_worker *w, const struct smq_relay *r, uint8_t header, smq_span body)
 {
+    if (r->server == NULL) {
+        smq_convert_to_server(w, r, header == SMQ_DETECT_STEP1 ? SMQ_DETECT_STEP0 : header, body);
+        return SMQTT_OK;
+    }
     if (smq_server_is_far(w, r->server)) {
         return smq_far_detect(w, r, header, body);
     }
@@ -132,15 +129,21 @@ static bool is_busy(struct smq_worker *w, struct smq_conn *conn)
     for (struct smq_list *at = head->next; at != head; at = next) {
         struct smq_relay *r = SMQ_CONTAINER_OF(at, struct smq_relay, of_client);
         next = at->next;
-        if (r->state == SMQ_RELAY_OPEN) {
+        if (r->state == SMQ_RELAY_OPEN || r->tunnelled) {
             continue;
         }
-        if (w->now.mono - r->begun < PATIENCE_MS) {
+        if (w->now.mono - r->begun < PATIENCE_MS && !r->yields) {
             return true;
         }
         smq_relay_free(w, r);
     }
     return false;
+}
+
+static smqtt_err begin(struct smq_worker *w, struct smq_conn *conn, struct smq_server *server,
+                       const struct smq_relay_head *head, struct smq_relay **out)
+{
+    return server != NULL ? smq_relay_begin(w, conn, server, head, out) : smq_convert_begin(w, conn, head, out);
 }
 
 /* A start over the allowance gets a hint, many of them end the connection. */
@@ -149,17 +152,52 @@ static smqtt_err too_many(struct smq_worker *w, struct smq_conn *conn, const str
     return smq_detect_allow(conn, false) ? retry(w, conn, head, SMQTT_STATUS_BUSY) : SMQTT_E_RATE;
 }
 
+/* A step 0 that is new, and allowed. */
+struct start {
+    struct smq_server *server; /* NULL: it is not registered */
+    const struct smq_relay_head *head;
+    uint64_t hash;
+    smq_span body;
+};
+
+/* Where nobody is sure to be the server, the hint comes as well: the client tries again as when nobody were there, and
+ * what answers within a second is in time. */
+static smqtt_err start(struct smq_worker *w, struct smq_conn *conn, const struct start *it)
+{
+    const struct smq_relay_head *head = it->head;
+    enum smq_audience to = SMQ_AUDIENCE_EXPRESS;
+    struct smq_relay *r;
+    if (it->server == NULL) {
+        to = smq_convert_audience(w, conn, head->skid, head->cid);
+    }
+    if (to == SMQ_AUDIENCE_NONE) {
+        return retry(w, conn, head, SMQTT_STATUS_UNKNOWN_SERVER);
+    }
+    if (is_busy(w, conn)) {
+        return retry(w, conn, head, SMQTT_STATUS_BUSY);
+    }
+    smqtt_err err = begin(w, conn, it->server, head, &r);
+    if (err != SMQTT_OK) {
+        return err == SMQTT_E_QUOTA ? retry(w, conn, head, SMQTT_STATUS_BUSY) : err;
+    }
+    r->first = it->hash;
+    r->from_start = true;
+    r->yields = to == SMQ_AUDIENCE_CHANCE;
+    SMQ_TRY(smq_relay_to_server(w, r, SMQ_DETECT_STEP1, it->body));
+    return to == SMQ_AUDIENCE_CHANCE ? retry(w, conn, head, SMQTT_STATUS_UNKNOWN_SERVER) : SMQTT_OK;
+}
+
 static smqtt_err on_start(struct smq_worker *w, struct smq_conn *conn, const struct smq_relay_head *head, smq_span body)
 {
     struct smq_relay *r = smq_relay_find(w, head->skid, head->cid);
-    uint64_t hash = hash_of(w, STEP0, body);
+    uint64_t hash = hash_of(w, SMQ_DETECT_STEP0, body);
     if (r != NULL && r->client == conn) {
         bool again = r->from_start && r->first == hash;
         if (!again) {
             return SMQTT_E_MALFORMED;
         }
         SMQ_TRY(smq_detect_allow(conn, false) ? SMQTT_OK : SMQTT_E_RATE);
-        return r->state < SMQ_RELAY_AWAITS_ACK ? to_server(w, r, STEP1, body) : SMQTT_OK;
+        return r->state < SMQ_RELAY_AWAITS_ACK ? smq_relay_to_server(w, r, SMQ_DETECT_STEP1, body) : SMQTT_OK;
     }
     if (!smq_detect_allow(conn, true)) {
         return too_many(w, conn, head);
@@ -167,17 +205,11 @@ static smqtt_err on_start(struct smq_worker *w, struct smq_conn *conn, const str
     if (r != NULL) {
         return retry(w, conn, head, SMQTT_STATUS_REFUSED); /* a live cid of another connection */
     }
-    struct smq_server *server = smq_map_get(&w->servers, smq_span_of(head->skid, SMQTT_SKID_LEN));
-    if (server == NULL) {
-        return retry(w, conn, head, SMQTT_STATUS_UNKNOWN_SERVER);
-    }
-    if (is_busy(w, conn)) {
-        return retry(w, conn, head, SMQTT_STATUS_BUSY);
-    }
-    SMQ_TRY(begin(w, conn, server, head->cid, &r));
-    r->first = hash;
-    r->from_start = true;
-    return to_server(w, r, STEP1, body);
+    const struct start it = {.server = smq_map_get(&w->servers, smq_span_of(head->skid, SMQTT_SKID_LEN)),
+                             .head = head,
+                             .hash = hash,
+                             .body = body};
+    return start(w, conn, &it);
 }
 
 /* Step 3 of a handshake that began on an earlier connection: the server knows it, or ignores it. */
@@ -188,14 +220,20 @@ static smqtt_err on_late_verdict(struct smq_worker *w, struct smq_conn *conn, co
     if (!smq_detect_allow(conn, true)) {
         return smq_detect_allow(conn, false) ? SMQTT_OK : SMQTT_E_RATE;
     }
-    if (server == NULL || is_busy(w, conn)) {
+    if (server == NULL && smq_convert_audience(w, conn, head->skid, head->cid) == SMQ_AUDIENCE_NONE) {
+        return SMQTT_OK;
+    }
+    if (is_busy(w, conn)) {
         return SMQTT_OK;
     }
     struct smq_relay *r;
-    SMQ_TRY(begin(w, conn, server, head->cid, &r));
+    smqtt_err err = begin(w, conn, server, head, &r);
+    if (err != SMQTT_OK) {
+        return err == SMQTT_E_QUOTA ? SMQTT_OK : err;
+    }
     r->state = SMQ_RELAY_AWAITS_ACK;
     r->last = hash_of(w, header, body);
-    return to_server(w, r, header, body);
+    return smq_relay_to_server(w, r, header, body);
 }
 
 static smqtt_err on_verdict(struct smq_worker *w, struct smq_conn *conn, const struct smq_relay_head *head,
@@ -206,21 +244,28 @@ static smqtt_err on_verdict(struct smq_worker *w, struct smq_conn *conn, const s
         return on_late_verdict(w, conn, head, header, body);
     }
     uint64_t hash = hash_of(w, header, body);
-    bool first = r->state == SMQ_RELAY_AWAITS_VERDICT && !(r->refused && header == STEP3);
+    bool contradicts = r->refused && header == SMQ_DETECT_STEP3 && r->server != NULL;
+    bool first = r->state == SMQ_RELAY_AWAITS_VERDICT && !contradicts;
     bool again = r->state > SMQ_RELAY_AWAITS_VERDICT && r->last == hash;
+    if (r->client != conn && r->tunnelled) {
+        return SMQTT_OK; /* it was in the tunnel before: whoever that was, this client did nothing wrong */
+    }
     if (r->client != conn || !(first || again)) {
         return SMQTT_E_MALFORMED;
     }
     if (again) {
         SMQ_TRY(smq_detect_allow(conn, false) ? SMQTT_OK : SMQTT_E_RATE);
-        return to_server(w, r, header, body);
+        return smq_relay_to_server(w, r, header, body);
     }
     r->last = hash;
-    if (header == STEP3) {
+    if (header == SMQ_DETECT_STEP3) {
         r->state = SMQ_RELAY_AWAITS_ACK;
-        return to_server(w, r, header, body);
+        if (r->server == NULL) {
+            smq_convert_supersede(w, r);
+        }
+        return smq_relay_to_server(w, r, header, body);
     }
-    smqtt_err err = to_server(w, r, header, body);
+    smqtt_err err = smq_relay_to_server(w, r, header, body);
     r = smq_relay_find(w, head->skid, head->cid);
     if (r != NULL && r->refused) {
         end_access(w, r);
@@ -237,7 +282,7 @@ static void open_relay(struct smq_worker *w, struct smq_relay *r)
     for (struct smq_list *at = head->next; at != head; at = next) {
         struct smq_relay *other = SMQ_CONTAINER_OF(at, struct smq_relay, of_client);
         next = at->next;
-        if (other != r && other->server == r->server && other->state == SMQ_RELAY_OPEN) {
+        if (other != r && other->server == r->server && other->state == SMQ_RELAY_OPEN && !other->tunnelled) {
             smq_relay_free(w, other);
         }
     }
@@ -250,27 +295,27 @@ static void open_relay(struct smq_worker *w, struct smq_relay *r)
 static bool advance(struct smq_worker *w, struct smq_relay *r, uint8_t header, uint64_t hash, bool *ends)
 {
     switch (header) {
-    case RETRY:
+    case SMQ_DETECT_RETRY:
         *ends = true;
         return r->state == SMQ_RELAY_AWAITS_ANSWER;
-    case STEP2_MOJIBAKE:
-    case STEP2:
+    case SMQ_DETECT_STEP2_MOJIBAKE:
+    case SMQ_DETECT_STEP2:
         if (r->state != SMQ_RELAY_AWAITS_ANSWER) {
             return r->from_start && r->answer == hash;
         }
         r->answer = hash;
-        r->refused = header == STEP2_MOJIBAKE;
+        r->refused = header == SMQ_DETECT_STEP2_MOJIBAKE;
         r->state = SMQ_RELAY_AWAITS_VERDICT;
         if (r->refused) {
             smq_wheel_set(&w->wheel, &r->timer.node, w->now.mono + MISMATCH_MS);
         }
         return true;
-    case ACK:
+    case SMQ_DETECT_ACK:
         if (r->state == SMQ_RELAY_AWAITS_ACK) {
             open_relay(w, r);
         }
         return r->state == SMQ_RELAY_OPEN;
-    case CLOSE:
+    case SMQ_DETECT_CLOSE:
         *ends = true;
         return r->state >= SMQ_RELAY_AWAITS_ACK;
     default:
@@ -285,6 +330,9 @@ smqtt_err smq_relay_answer(struct smq_worker *w, struct smq_relay *r, uint8_t he
     if (client == NULL) {
         smq_far_answer(w, r, header, body); /* it is judged there */
         return SMQTT_OK;
+    }
+    if (r->tunnelled) {
+        return smq_convert_answer(w, r, header, body);
     }
     if (!advance(w, r, header, hash_of(w, header, body), &ends)) {
         return SMQTT_E_MALFORMED;
@@ -329,10 +377,10 @@ smqtt_err smq_on_detect(struct smq_worker *w, struct smq_conn *conn, struct smq_
         return SMQTT_E_NOMEM;
     }
     switch (p->header) {
-    case STEP0:
+    case SMQ_DETECT_STEP0:
         return on_start(w, conn, &head, p->body);
-    case STEP3_REJECTED:
-    case STEP3:
+    case SMQ_DETECT_STEP3_REJECTED:
+    case SMQ_DETECT_STEP3:
         return on_verdict(w, conn, &head, p->header, p->body);
     default:
         return on_answer(w, conn, &head, p->header, p->body);

@@ -2,6 +2,7 @@
 #include "base/mutate.h"
 #include "broker/admit.h"
 #include "broker/alias.h"
+#include "broker/convert.h"
 #include "broker/durable.h"
 #include "broker/gate.h"
 #include "broker/hold.h"
@@ -207,6 +208,9 @@ static smqtt_err publish(struct smq_worker *w, struct smq_conn *conn, const stru
     }
     if (!fresh) {
         return answer(conn, p, 0); /* it stands behind the gate of the first one, or of CONNACK */
+    }
+    if (smq_convert_is_topic(p->topic) && smq_convert_publish(w, conn, p)) {
+        return answer(conn, p, 0);
     }
     size_t n_receivers = 0;
     uint64_t before = smq_store_count(w);

@@ -24,6 +24,19 @@ struct smq_server {
     struct smq_list relays; /* handshakes with it */
 };
 
+/** Header bytes of DETECT with their flag (protocol.md 4). */
+enum smq_relay_header {
+    SMQ_DETECT_STEP0 = 0x01,
+    SMQ_DETECT_STEP1 = 0x03,
+    SMQ_DETECT_RETRY = 0x02,
+    SMQ_DETECT_STEP2_MOJIBAKE = 0x04,
+    SMQ_DETECT_STEP2 = 0x0C,
+    SMQ_DETECT_STEP3_REJECTED = 0x07,
+    SMQ_DETECT_STEP3 = 0x0F,
+    SMQ_DETECT_ACK = 0x0E,
+    SMQ_DETECT_CLOSE = 0x06
+};
+
 enum smq_relay_state {
     SMQ_RELAY_AWAITS_ANSWER,  /* step 0 went on: RETRY or step 2 */
     SMQ_RELAY_AWAITS_VERDICT, /* step 2 went on: step 3 */
@@ -32,12 +45,13 @@ enum smq_relay_state {
 };
 
 /** A handshake, and the session that came of it. It is judged where its client is; the worker of the server, if that is
- * another, has an entry, too, that only says where answers go. */
+ * another, has an entry, too, that only says where answers go. Where one of the two is in the tunnel it is converted
+ * (broker/convert.h). */
 struct smq_relay {
     struct smq_list of_client, of_server;
     struct smq_conn *client; /* NULL: it is judged by `worker` */
     unsigned worker;
-    struct smq_server *server;
+    struct smq_server *server; /* NULL: it is not registered, but in the tunnel */
     struct smq_timer timer;
     smqtt_ms begun;
     uint64_t first, last; /* keyed hashes of step 0 and step 3, to know repetitions */
@@ -46,6 +60,8 @@ struct smq_relay {
     uint8_t state;   /* enum smq_relay_state */
     bool refused;    /* the text did not survive: flag 0 */
     bool from_start; /* its step 0 came through this connection */
+    bool tunnelled; /* the client is in the tunnel, and `client` the connection that publishes for it, maybe a bridge */
+    bool yields;    /* the server in the tunnel is not known to be there, or said RETRY: the next one takes its place */
 };
 
 /** A connection's part in it. */
@@ -53,6 +69,7 @@ struct smq_detect_side {
     struct smq_list servers; /* of smq_server: identities of this connection */
     struct smq_list relays;  /* of smq_relay: handshakes that it started */
     size_t n_servers;
+    size_t n_converted;     /* of `relays` */
     struct smq_handle self; /* of the connection, for answers of the broker's identity on worker 0 */
     uint64_t tokens, noise; /* in sixty-thousandths of a packet: one a millisecond for each packet a minute */
     smqtt_ms refilled;
@@ -84,9 +101,18 @@ SMQ_MUST_USE smqtt_err smq_relay_answer(struct smq_worker *w, struct smq_relay *
 SMQ_MUST_USE smqtt_err smq_relay_write(struct smq_conn *to, uint8_t header, smq_span body);
 /** Of skid and cid; NULL: there is none. */
 struct smq_relay *smq_relay_find(const struct smq_worker *w, const uint8_t *skid, const uint8_t *cid);
-/** A handshake that begins, without timer. client NULL: it is judged by `worker`. SMQTT_E_NOMEM. */
+/** A handshake that begins, without timer. client NULL: it is judged by `worker`; server NULL: it is in the tunnel.
+ * SMQTT_E_NOMEM. */
 SMQ_MUST_USE smqtt_err smq_relay_new(struct smq_worker *w, struct smq_conn *client, unsigned worker,
-                                     struct smq_server *server, const uint8_t *cid, struct smq_relay **out);
+                                     struct smq_server *server, const uint8_t *skid, const uint8_t *cid,
+                                     struct smq_relay **out);
+/** One whose client is here, with its timer. SMQTT_E_NOMEM. */
+SMQ_MUST_USE smqtt_err smq_relay_begin(struct smq_worker *w, struct smq_conn *client, struct smq_server *server,
+                                       const struct smq_relay_head *head, struct smq_relay **out);
+/** A packet to the server, wherever it is: 0x03 for a step 0. The broker itself may answer before this returns, and the
+ * relay be gone. SMQTT_E_NOMEM. */
+SMQ_MUST_USE smqtt_err smq_relay_to_server(struct smq_worker *w, const struct smq_relay *r, uint8_t header,
+                                           smq_span body);
 /** Somebody else has the server's name now: `s`, a connection of this worker, hears that it is refused and is no server
  * any more. */
 void smq_server_refuse(struct smq_worker *w, struct smq_server *s);

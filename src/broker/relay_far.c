@@ -8,7 +8,7 @@
 #include "broker/relay.h"
 #include "broker/route.h"
 
-enum { STEP1 = 0x03, RETRY = 0x02, IS_WRONG = 0xFF /* in place of a header: the server's last answer was none */ };
+enum { IS_WRONG = 0xFF /* in place of a header: the server's last answer was none */ };
 
 bool smq_server_is_far(const struct smq_worker *w, const struct smq_server *s)
 {
@@ -129,7 +129,7 @@ void smq_far_answer(struct smq_worker *w, const struct smq_relay *r, uint8_t hea
 
 void smq_far_over(struct smq_worker *w, const struct smq_relay *r)
 {
-    if (r->client != NULL && smq_server_is_far(w, r->server)) {
+    if (r->client != NULL && r->server != NULL && smq_server_is_far(w, r->server)) {
         (void)!send(w, r->server->worker, SMQ_NOTE_DETECTED, r->key, 0, (smq_span){NULL, 0});
     }
 }
@@ -140,13 +140,13 @@ static void refuse(struct smq_worker *w, unsigned from, const struct smq_note_de
     struct smq_relay_head head;
     uint8_t key[SMQTT_SKID_LEN + SMQ_CID_LEN], body[SMQ_RETRY_MAX];
     smq_span bytes = {note->body, note->body_len};
-    if (note->header != STEP1 || smq_relay_head_read(note->header, bytes, &head) != SMQTT_OK) {
+    if (note->header != SMQ_DETECT_STEP1 || smq_relay_head_read(note->header, bytes, &head) != SMQTT_OK) {
         return;
     }
     memcpy(key, note->skid, SMQTT_SKID_LEN);
     memcpy(key + SMQTT_SKID_LEN, note->cid, SMQ_CID_LEN);
     size_t len = smq_relay_retry_write(&head, status, w->now.wall, body);
-    (void)!send(w, from, SMQ_NOTE_ANSWER, key, RETRY, smq_span_of(body, len));
+    (void)!send(w, from, SMQ_NOTE_ANSWER, key, SMQ_DETECT_RETRY, smq_span_of(body, len));
 }
 
 void smq_far_on_detect(struct smq_worker *w, unsigned from, struct smq_note *head)
@@ -163,7 +163,7 @@ void smq_far_on_detect(struct smq_worker *w, unsigned from, struct smq_note *hea
         refuse(w, from, note, SMQTT_STATUS_REFUSED); /* a live cid of another connection */
         return;
     }
-    if (r == NULL && smq_relay_new(w, NULL, from, s, note->cid, &r) != SMQTT_OK) {
+    if (r == NULL && smq_relay_new(w, NULL, from, s, note->skid, note->cid, &r) != SMQTT_OK) {
         refuse(w, from, note, SMQTT_STATUS_BUSY);
         return;
     }
@@ -179,7 +179,7 @@ void smq_far_on_answer(struct smq_worker *w, unsigned from, struct smq_note *hea
     const struct smq_note_detect *note = (const struct smq_note_detect *)head;
     struct smq_relay *r = smq_relay_find(w, note->skid, note->cid);
     smq_span body = {note->body, note->body_len};
-    if (r == NULL || r->client == NULL || r->server->worker != from) {
+    if (r == NULL || r->client == NULL || r->server == NULL || r->server->worker != from) {
         return;
     }
     uint8_t key[SMQTT_SKID_LEN + SMQ_CID_LEN];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/route.h"
 #include "base/siphash.h"
+#include "broker/convert.h"
 #include "broker/durable.h"
 #include "broker/internal.h"
 #include "broker/share.h"
@@ -291,6 +292,19 @@ static __attribute__((noinline)) void deliver_former(struct smq_worker *w, struc
     }
 }
 
+/* What may be an answer to a handshake here: its client gets that as DETECT, and all others as ever. */
+static __attribute__((noinline)) void deliver_converted(struct smq_worker *w, struct smq_routing *r,
+                                                        const struct smq_match *m)
+{
+    const struct smq_subscriber *client = smq_convert_deliver(w, &r->content);
+    for (size_t i = 0; i < m->n; i++) {
+        const struct smq_subscriber *who = m->receivers[i].who;
+        if (who != client && who != &w->listener->sub) {
+            deliver(w, r, m, &m->receivers[i]);
+        }
+    }
+}
+
 smqtt_err smq_route(struct smq_worker *w, struct smq_routing *r)
 {
     const struct smq_broker_config *config = w->config;
@@ -316,6 +330,8 @@ smqtt_err smq_route(struct smq_worker *w, struct smq_routing *r)
     }
     if (r->only != NULL) {
         deliver_former(w, r, m);
+    } else if (w->n_listening != 0 && smq_convert_is_topic(r->content.topic)) {
+        deliver_converted(w, r, m);
     } else {
         for (size_t i = 0; i < m->n; i++) {
             deliver(w, r, m, &m->receivers[i]);

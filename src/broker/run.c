@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/run.h"
+#include "broker/convert.h"
 #include "broker/internal.h"
 #include "broker/route.h"
 #include "broker/say.h"
@@ -226,8 +227,9 @@ void smq_peer_on_run(struct smq_worker *w, unsigned from, struct smq_note *head)
     const struct smq_note_run *run = (const struct smq_note_run *)head;
     smq_span topic = {run->bytes + run->topic_at, run->topic_len};
     const struct smq_match *m;
+    bool converted = w->n_listening != 0 && smq_convert_is_topic(topic);
     (void)from;
-    if (smq_trie_match(&w->trie, topic, NULL, &m) == SMQTT_OK && take_whole(w, run, m)) {
+    if (!converted && smq_trie_match(&w->trie, topic, NULL, &m) == SMQTT_OK && take_whole(w, run, m)) {
         deliver_whole(w, run, m, topic);
     } else {
         deliver_each(w, run);

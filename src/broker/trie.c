@@ -442,13 +442,8 @@ static void remember(struct smq_trie *t, smq_span topic, const struct smq_subscr
     }
 }
 
-smqtt_err smq_trie_match(struct smq_trie *t, smq_span topic, const struct smq_subscriber *from,
-                         const struct smq_match **out)
+static smqtt_err match(struct smq_trie *t, smq_span topic, const struct smq_subscriber *from, bool by_name)
 {
-    *out = &t->match;
-    if (is_last(t, topic, from)) {
-        return SMQTT_OK;
-    }
     t->match.n = 0;
     t->match.n_more = 0;
     t->last_len = 0;
@@ -459,7 +454,25 @@ smqtt_err smq_trie_match(struct smq_trie *t, smq_span topic, const struct smq_su
     size_t n;
     SMQ_TRY(split(t, topic, &n));
     t->mark++;
-    SMQ_TRY(walk(t, n, topic.len != 0 && topic.data[0] == '$', from));
-    remember(t, topic, from);
+    return walk(t, n, by_name || (topic.len != 0 && topic.data[0] == '$'), from);
+}
+
+smqtt_err smq_trie_match(struct smq_trie *t, smq_span topic, const struct smq_subscriber *from,
+                         const struct smq_match **out)
+{
+    *out = &t->match;
+    if (is_last(t, topic, from)) {
+        return SMQTT_OK;
+    }
+    SMQ_TRY(match(t, topic, from, false));
+    if (t->n != 0) {
+        remember(t, topic, from);
+    }
     return SMQTT_OK;
+}
+
+smqtt_err smq_trie_match_by_name(struct smq_trie *t, smq_span topic, const struct smq_match **out)
+{
+    *out = &t->match;
+    return match(t, topic, NULL, true);
 }

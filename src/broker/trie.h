@@ -118,6 +118,8 @@ void smq_trie_drop(struct smq_trie *t, struct smq_subscriber *who);
  */
 SMQ_MUST_USE smqtt_err smq_trie_match(struct smq_trie *t, smq_span topic, const struct smq_subscriber *from,
                                       const struct smq_match **out);
+/** The same, of those only whose filter names the first level of the topic and does not begin with a wildcard. */
+SMQ_MUST_USE smqtt_err smq_trie_match_by_name(struct smq_trie *t, smq_span topic, const struct smq_match **out);
 /** The next identifier of a receiver: start with *more = receiver->more. 0 at the end. */
 static inline uint32_t smq_match_next_id(const struct smq_match *m, uint32_t *more)
 {

@@ -2,6 +2,7 @@
 #include "broker/worker.h"
 #include "base/mem.h"
 #include "base/siphash.h"
+#include "broker/convert.h"
 #include "broker/durable.h"
 #include "broker/held.h"
 #include "broker/internal.h"
@@ -64,6 +65,9 @@ smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_brok
     smq_chunk_pool_init(&w->chunks, w->mem);
     smqtt_err err = smq_msg_spares_begin(w->account, w->mem);
     if (err == SMQTT_OK) {
+        err = smq_convert_init(w);
+    }
+    if (err == SMQTT_OK) {
         err = smq_trie_init(&w->trie, w->mem, w->key);
     }
     if (err == SMQTT_OK) {
@@ -125,6 +129,7 @@ void smq_worker_free(struct smq_worker *w)
     smq_writes_free(w->writes);
     smq_chunk_pool_deinit(&w->chunks);
     smq_msg_spares_end(w->account, w->mem);
+    smq_mem_free(w->mem, w->listener);
     smq_mem_free(w->mem, w);
 }
 

@@ -155,6 +155,7 @@ struct smq_worker_stats {
     uint64_t sockets, connects;    /* transports accepted, clients let in */
     uint64_t bytes_in, bytes_out;  /* of all packets */
     uint64_t payload_in, payload_out;
+    uint64_t tunnel_converted, tunnel_dropped; /* DETECT that came or left as PUBLISH; of it, noise and too much */
     uint64_t fixed_bytes; /* reckoned for sessions and subscriptions; memory_bytes are those of messages */
 };
 void smq_worker_stats(const struct smq_worker *w, struct smq_worker_stats *out);

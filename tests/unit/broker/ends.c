@@ -14,12 +14,42 @@ static bool next_event(struct end *e, struct smqtt_secure_event *ev)
     return e->sealer != NULL ? smqtt_sealer_next(e->sealer, ev) : smqtt_opener_next(e->opener, ev);
 }
 
+/* In the tunnel. */
+static void publish_detect(struct end *e, const struct smqtt_secure_event *ev)
+{
+    uint8_t payload[9000] = {ev->header};
+    struct smq_packet pkt = {.type = SMQ_PUBLISH};
+    assert_true(ev->bytes.len < sizeof payload);
+    memcpy(payload + 1, ev->bytes.data, ev->bytes.len);
+    pkt.publish.topic = ev->topic;
+    pkt.publish.payload = smq_span_of(payload, 1 + ev->bytes.len);
+    pkt.publish.qos = 1;
+    pkt.publish.id = 7;
+    smq_props_clear(&pkt.publish.props);
+    client_send(e->c, &pkt);
+}
+
+/* Other packets may come before SUBACK. */
+static void subscribe(struct end *e, smq_span filter)
+{
+    struct smq_filter filters[] = {{filter, 1}};
+    struct smq_packet pkt = {.type = SMQ_SUBSCRIBE};
+    pkt.subscribe.id = 8;
+    pkt.subscribe.n = 1;
+    pkt.subscribe.filters = filters;
+    smq_props_clear(&pkt.subscribe.props);
+    client_send(e->c, &pkt);
+}
+
 static void do_event(struct end *e, const struct smqtt_secure_event *ev)
 {
     struct smq_packet pkt = {.type = SMQ_PUBLISH};
-    char filter[80];
     switch (ev->type) {
     case SMQTT_EV_DETECT:
+        if (ev->topic.len != 0) {
+            publish_detect(e, ev);
+            break;
+        }
         pkt.type = SMQ_DETECT;
         pkt.detect.header = ev->header;
         pkt.detect.body = ev->bytes;
@@ -32,8 +62,7 @@ static void do_event(struct end *e, const struct smqtt_secure_event *ev)
         client_send(e->c, &pkt);
         break;
     case SMQTT_EV_SUBSCRIBE:
-        snprintf(filter, sizeof filter, "%.*s", (int)ev->topic.len, (const char *)ev->topic.data);
-        client_subscribe(e->c, filter, 1);
+        subscribe(e, ev->topic);
         break;
     case SMQTT_EV_REGISTERED:
         e->registered = ev->status == 0;
@@ -42,6 +71,7 @@ static void do_event(struct end *e, const struct smqtt_secure_event *ev)
         break;
     case SMQTT_EV_OPEN:
         e->open = true;
+        memcpy(e->cid, ev->cid, sizeof e->cid);
         break;
     case SMQTT_EV_CLOSED:
         e->closed = true;
@@ -78,6 +108,10 @@ static void take_packet(struct end *e, const struct smq_packet *pkt)
                             ? smqtt_sealer_message(e->sealer, p->topic, p->payload, &taken, e->c->bed->now)
                             : smqtt_opener_message(e->opener, p->topic, p->payload, p->retain, e->c->bed->now);
         assert_int_equal(err, SMQTT_OK);
+        e->detect_as_publish += p->payload.len != 0 && p->payload.data[0] < 0x10;
+        if (p->qos == 1) {
+            client_send_ack(e->c, SMQ_PUBACK, p->id, 0);
+        }
     }
 }
 
@@ -101,15 +135,32 @@ void talk(struct end *const *ends, size_t n)
     }
 }
 
-void server_begin(struct bed *bed, struct end *e, struct smqtt_identity *id, const char *client_id,
-                  enum smqtt_version version)
+static void begin_server(struct bed *bed, struct end *e, struct smqtt_identity *id, const char *client_id,
+                         enum smqtt_version version, bool tunnel)
 {
     struct smqtt_opener_config config = {.struct_size = sizeof config, .rng = smqtt_system_rng(), .identity = id};
     *e = (struct end){.c = client_connect(bed, version, client_id, true)};
     assert_int_equal(smqtt_opener_new(&config, bed->now, &e->opener), SMQTT_OK);
-    assert_int_equal(smqtt_opener_connected(e->opener, false, smq_span_str(client_id), bed->now), SMQTT_OK);
+    assert_int_equal(smqtt_opener_connected(e->opener, tunnel, smq_span_str(client_id), bed->now), SMQTT_OK);
     struct end *one[] = {e};
     talk(one, 1);
+}
+
+void server_begin(struct bed *bed, struct end *e, struct smqtt_identity *id, const char *client_id,
+                  enum smqtt_version version)
+{
+    begin_server(bed, e, id, client_id, version, false);
+}
+
+void tunnel_server_begin(struct bed *bed, struct end *e, struct smqtt_identity *id, const char *client_id)
+{
+    begin_server(bed, e, id, client_id, SMQTT_V311, true);
+}
+
+void tunnel_client_begin(struct bed *bed, struct end *e, struct smqtt_identity *server, const char *client_id)
+{
+    client_begin(bed, e, server, client_id);
+    smqtt_sealer_connected(e->sealer, true, bed->now);
 }
 
 void client_begin(struct bed *bed, struct end *e, struct smqtt_identity *server, const char *client_id)

@@ -13,7 +13,9 @@ struct end {
     struct smqtt_sealer *sealer;
     struct smqtt_opener *opener;
     bool registered, open, closed, answered;
+    unsigned detect_as_publish; /* packets of the tunnel that came */
     uint8_t register_status, receipt_status;
+    uint8_t cid[8]; /* of the session that opened */
     char message[64];
     enum smqtt_protection protection;
 };
@@ -25,6 +27,9 @@ void server_begin(struct bed *bed, struct end *e, struct smqtt_identity *id, con
                   enum smqtt_version version);
 /** Connects a sealer. */
 void client_begin(struct bed *bed, struct end *e, struct smqtt_identity *server, const char *client_id);
+/** The same in the tunnel. */
+void tunnel_server_begin(struct bed *bed, struct end *e, struct smqtt_identity *id, const char *client_id);
+void tunnel_client_begin(struct bed *bed, struct end *e, struct smqtt_identity *server, const char *client_id);
 /** Lets all ends talk until they have nothing more to say. */
 void talk(struct end *const *ends, size_t n);
 /** Seals a text and publishes it with QoS 0. */
