@@ -111,8 +111,12 @@ enum smqtt_secure_event_type {
     SMQTT_EV_REFUSED, /**< opener: a message was not delivered: `err` says why; counted, never fatal */
     SMQTT_EV_REGISTERED, /**< opener: the broker took (status 0) or refused the registration */
     SMQTT_EV_DESCRIPTOR  /**< sealer: the broker has another descriptor of the server. err SMQTT_OK: `peer` is in force
-                            from now on (a renewal or a successor): keep it in place of the old one. Else it was
-                            refused: SMQTT_E_OLD_IDENTITY, SMQTT_E_BAD_SIGNATURE, SMQTT_E_EXPIRED, SMQTT_E_REVOKED */
+                            from now on (a renewal or a successor): keep it in place of the old one; an open session
+                            goes on with the old one until the next is open. Else `peer` was refused, and is told once:
+                            SMQTT_E_OLD_IDENTITY, SMQTT_E_BAD_SIGNATURE, SMQTT_E_EXPIRED (out of force, or the grace
+                            time is over), SMQTT_E_SUITE (the own identity does not fit it), SMQTT_E_REVOKED (on the
+                            list; or `peer` is the server in force and has revoked itself: CLOSED follows, and
+                            smqtt_sealer_start is refused from then on) */
 };
 
 /** What the paper's figures show of one step; for tools and logs. */
@@ -145,7 +149,7 @@ struct smqtt_secure_event {
     struct smqtt_span topic;           /**< to publish on, to subscribe to, or of the message */
     struct smqtt_span bytes;           /**< body, payload or message */
     const char *peer_name;             /**< PEER: the verified name; else NULL */
-    const struct smqtt_identity *peer; /**< PEER: the verified identity, valid until the next call; else NULL */
+    const struct smqtt_identity *peer; /**< PEER, DESCRIPTOR: the identity, valid until the next call */
     struct smqtt_step step;            /**< STEP: what was taken */
 };
 
@@ -213,8 +217,9 @@ SMQTT_API void smqtt_sealer_free(struct smqtt_sealer *s);
  * @param topic    where `message` is about to be published
  * @param message  the payload to be checked (all of it; the endpoint cuts or hashes)
  * @param text     it is text: it must then be UTF-8 (SMQTT_E_BAD_TEXT)
- * @retval SMQTT_E_STATE a handshake is under way; SMQTT_E_EXPIRED the server's descriptor is not in force;
- * SMQTT_E_TOO_LARGE the topic does not fit into a step 0; SMQTT_E_RNG, SMQTT_E_CRYPTO, SMQTT_E_BAD_TOPIC, SMQTT_E_NOMEM
+ * @retval SMQTT_E_STATE a handshake is under way; SMQTT_E_REVOKED the server's keys were revoked; SMQTT_E_EXPIRED the
+ * server's descriptor is not in force; SMQTT_E_TOO_LARGE the topic does not fit into a step 0; SMQTT_E_RNG,
+ * SMQTT_E_CRYPTO, SMQTT_E_BAD_TOPIC, SMQTT_E_NOMEM
  */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_sealer_start(struct smqtt_sealer *s, struct smqtt_span topic,
                                                       struct smqtt_span message, bool text, struct smqtt_now now);
@@ -319,8 +324,9 @@ struct smqtt_opener_config {
     uint32_t idle_max_s;   /**< a session without record ends; 0 = 86,400 */
 };
 
-/** Makes an opener; sessions in the store live on. Free it with smqtt_opener_free. SMQTT_E_USAGE, SMQTT_E_IO (the store
- * cannot be read), SMQTT_E_RNG, SMQTT_E_NOMEM. */
+/** Makes an opener; sessions in the store live on, but for those of revoked clients. Free it with smqtt_opener_free.
+ * SMQTT_E_USAGE, SMQTT_E_REVOKED (the own identity), SMQTT_E_IO (the store cannot be read), SMQTT_E_RNG,
+ * SMQTT_E_NOMEM. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_new(const struct smqtt_opener_config *config, struct smqtt_now now,
                                                     struct smqtt_opener **out);
 /** Wipes and frees an opener; its sessions stay in the store. NULL allowed. */

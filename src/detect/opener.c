@@ -56,6 +56,9 @@ smqtt_err smqtt_opener_new(const struct smqtt_opener_config *config, struct smqt
     if (config->struct_size != sizeof(*config) || !config_ok(config)) {
         return SMQTT_E_USAGE;
     }
+    if (smqtt_revocations_have(config->revoked, config->identity, NULL, NULL)) {
+        return SMQTT_E_REVOKED;
+    }
     if (!config->rng.fill(config->rng.ctx, hash_keys, sizeof(hash_keys))) {
         return SMQTT_E_RNG;
     }
@@ -182,7 +185,7 @@ void smq_opener_push_step(struct smqtt_opener *o, const uint8_t cid[SMQ_CID_LEN]
     entry->ev.step = *step;
 }
 
-struct smq_evq_entry *smq_opener_push_publish(struct smqtt_opener *o, char branch, smq_span id, smq_span payload)
+void smq_opener_push_publish(struct smqtt_opener *o, char branch, smq_span id, smq_span payload)
 {
     char topic[SMQ_OWN_TOPIC_MAX];
     size_t len = smq_own_topic(o->config.prefix, o->config.identity->skid, branch, id, topic);
@@ -190,7 +193,6 @@ struct smq_evq_entry *smq_opener_push_publish(struct smqtt_opener *o, char branc
     entry->ev.header = 1;
     smq_evq_set_topic(&o->q, entry, smq_span_of(topic, len));
     smq_evq_set_bytes(&o->q, entry, payload);
-    return entry;
 }
 
 void smq_opener_push_closed(struct smqtt_opener *o, const uint8_t cid[SMQ_CID_LEN], smqtt_err err, uint8_t status)

@@ -120,7 +120,7 @@ void smq_opener_push_detect(struct smqtt_opener *o, uint8_t header, const uint8_
 /** Pushes STEP. */
 void smq_opener_push_step(struct smqtt_opener *o, const uint8_t cid[SMQ_CID_LEN], const struct smqtt_step *step);
 /** Pushes a PUBLISH with QoS 1 on a topic of ours. */
-struct smq_evq_entry *smq_opener_push_publish(struct smqtt_opener *o, char branch, smq_span id, smq_span payload);
+void smq_opener_push_publish(struct smqtt_opener *o, char branch, smq_span id, smq_span payload);
 /** Pushes CLOSED. */
 void smq_opener_push_closed(struct smqtt_opener *o, const uint8_t cid[SMQ_CID_LEN], smqtt_err err, uint8_t status);
 /** The event belongs to a session, which stays in memory until it was pulled. */
@@ -136,6 +136,9 @@ bool smq_opener_is_ours(smqtt_err err);
 SMQ_MUST_USE smqtt_err smq_opener_take_hello(struct smqtt_opener *o, smq_span body, struct smqtt_now now);
 /** May this client (NULL: anonymous) publish on this topic? */
 bool smq_opener_allows(const struct smqtt_opener *o, const struct smqtt_identity *peer, smq_span topic);
+/** As above, and is it not revoked? For handshakes: a session of one that is revoked is never opened or loaded, and a
+ * list does not change as long as its opener lives, so that records need not ask again. */
+bool smq_opener_welcomes(const struct smqtt_opener *o, const struct smqtt_identity *peer, smq_span topic);
 /** Takes a handshake out of the table and frees it. */
 void smq_opener_waiting_free(struct smqtt_opener *o, struct smq_waiting *w);
 /** Tells the journal, if there is one. */

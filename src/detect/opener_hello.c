@@ -139,6 +139,12 @@ static smqtt_err credential_take(struct smqtt_opener *o, const struct smq_hello 
     return SMQTT_OK;
 }
 
+bool smq_opener_welcomes(const struct smqtt_opener *o, const struct smqtt_identity *peer, smq_span topic)
+{
+    bool revoked = peer != NULL && smqtt_revocations_have(o->config.revoked, peer, NULL, NULL);
+    return !revoked && smq_opener_allows(o, peer, topic);
+}
+
 bool smq_opener_allows(const struct smqtt_opener *o, const struct smqtt_identity *peer, smq_span topic)
 {
     if (peer == NULL && (o->config.identity->flags & SMQ_FLAG_CREDENTIAL) != 0) {
@@ -195,7 +201,7 @@ static smqtt_err judge(struct smqtt_opener *o, const struct smq_hello *hello, st
     r->flag = (w->hs.hflags & SMQ_HF_TEXT) == 0 || smq_opener_text_survives(o, hello->m, &held, &back);
     SMQ_TRY(smq_schedule_hash(&back, 1, r->hm));
     r->status = r->flag != 0 ? SMQTT_STATUS_OK : SMQTT_STATUS_MOJIBAKE;
-    if (!smq_opener_allows(o, w->identity, hello->topic)) {
+    if (!smq_opener_welcomes(o, w->identity, hello->topic)) {
         r->status = SMQTT_STATUS_NOT_AUTHORIZED;
     }
     return c->rng.fill(c->rng.ctx, r->session_id, SMQ_SESSION_ID_LEN) ? SMQTT_OK : SMQTT_E_RNG;

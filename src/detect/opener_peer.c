@@ -105,9 +105,19 @@ static void store_key(const struct smqtt_opener *o, const uint8_t cid[SMQ_CID_LE
     memcpy(key + 2 + SMQTT_SKID_LEN, cid, SMQ_CID_LEN);
 }
 
-void smq_peer_end(struct smqtt_opener *o, struct smq_peer *peer, bool delete)
+static void stored_delete(const struct smqtt_opener *o, const struct smq_peer *peer)
 {
     const struct smqtt_store *store = o->config.store;
+    uint8_t key[SMQ_OPENER_KEY_LEN];
+    store_key(o, peer->session->cid, key);
+    /* If this fails the session comes back after a restart, behind its numbers, and expires. */
+    if (store != NULL && store->del(store->ctx, smq_span_of(key, sizeof(key))) == SMQTT_OK) {
+        (void)!store->sync(store->ctx);
+    }
+}
+
+void smq_peer_end(struct smqtt_opener *o, struct smq_peer *peer, bool delete)
+{
     for (size_t i = 0; i < SMQ_GENERATIONS; i++) {
         kid_unlist(o, &peer->kids[i]);
     }
@@ -115,13 +125,8 @@ void smq_peer_end(struct smqtt_opener *o, struct smq_peer *peer, bool delete)
     smq_list_remove(&peer->node);
     smq_list_remove(&peer->dirty);
     smq_list_remove(&peer->waiting);
-    if (store != NULL && delete) {
-        uint8_t key[SMQ_OPENER_KEY_LEN];
-        store_key(o, peer->session->cid, key);
-        /* If this fails the session comes back after a restart, behind its numbers, and expires. */
-        if (store->del(store->ctx, smq_span_of(key, sizeof(key))) == SMQTT_OK) {
-            (void)!store->sync(store->ctx);
-        }
+    if (delete) {
+        stored_delete(o, peer);
     }
     peer->dead = true;
     if (peer->refs == 0) {
@@ -261,6 +266,26 @@ static int by_last_use(const void *a, const void *b)
     return (x->last_wall > y->last_wall) - (x->last_wall < y->last_wall);
 }
 
+/** A session that was read enters the tables, unless something went wrong before. Returns what was wrong before, or is
+ * now. */
+static smqtt_err loaded_enter(const struct load *load, struct smq_peer *peer, smqtt_err err)
+{
+    struct smqtt_opener *o = load->o;
+    if (peer->identity != NULL && smqtt_revocations_have(o->config.revoked, peer->identity, NULL, NULL)) {
+        stored_delete(o, peer);
+        smq_peer_free(o, peer);
+        return err;
+    }
+    smqtt_ms max = o->config.idle_max_s * (smqtt_ms)1000;
+    smqtt_ms idle = load->now.wall > peer->last_wall ? load->now.wall - peer->last_wall : 0;
+    peer->idle_at = load->now.mono + (idle < max ? max - idle : 0);
+    smqtt_err entered = err == SMQTT_OK ? smq_peer_enter(o, peer) : err;
+    if (entered != SMQTT_OK) {
+        smq_peer_free(o, peer);
+    }
+    return entered == SMQTT_E_NOMEM ? entered : err;
+}
+
 smqtt_err smq_peers_load(struct smqtt_opener *o, struct smqtt_now now)
 {
     const struct smqtt_store *store = o->config.store;
@@ -273,16 +298,8 @@ smqtt_err smq_peers_load(struct smqtt_opener *o, struct smqtt_now now)
     if (load.n > 1) {
         qsort(load.list, load.n, sizeof(struct smq_peer *), by_last_use);
     }
-    smqtt_ms max = o->config.idle_max_s * (smqtt_ms)1000;
     for (size_t i = 0; i < load.n; i++) {
-        struct smq_peer *peer = load.list[i];
-        smqtt_ms idle = now.wall > peer->last_wall ? now.wall - peer->last_wall : 0;
-        peer->idle_at = now.mono + (idle < max ? max - idle : 0);
-        smqtt_err entered = err == SMQTT_OK ? smq_peer_enter(o, peer) : err;
-        err = entered == SMQTT_E_NOMEM ? entered : err;
-        if (entered != SMQTT_OK) {
-            smq_peer_free(o, peer);
-        }
+        err = loaded_enter(&load, load.list[i], err);
     }
     smq_mem_free(o->mem, load.list);
     return err;

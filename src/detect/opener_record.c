@@ -34,17 +34,35 @@ static void register_begin(struct smqtt_opener *o)
     o->registering = SMQ_REGISTER_WAIT_CHALLENGE;
 }
 
-static void descriptor_push(struct smqtt_opener *o)
+/** Says on the topic `d` of a skid who we are. */
+static void descriptor_push(struct smqtt_opener *o, const uint8_t skid[SMQTT_SKID_LEN])
 {
     const struct smqtt_identity *id = o->config.identity;
-    smq_opener_push_publish(o, 'd', smq_span_of(NULL, 0), smq_span_of(id->descriptor, id->len))->ev.retain = true;
+    char topic[SMQ_OWN_TOPIC_MAX];
+    size_t len = smq_own_topic(o->config.prefix, skid, 'd', smq_span_of(NULL, 0), topic);
+    struct smq_evq_entry *entry = smq_evq_push(&o->q, SMQTT_EV_PUBLISH);
+    entry->ev.header = 1;
+    entry->ev.retain = true;
+    smq_evq_set_topic(&o->q, entry, smq_span_of(topic, len));
+    smq_evq_set_bytes(&o->q, entry, smq_span_of(id->descriptor, id->len));
+}
+
+/** Who still knows the predecessor looks on its topic. */
+static void descriptors_push(struct smqtt_opener *o)
+{
+    uint8_t skid[SMQTT_SKID_LEN];
+    smqtt_ms until = 0;
+    descriptor_push(o, o->config.identity->skid);
+    if (smqtt_identity_predecessor(o->config.identity, skid, &until)) {
+        descriptor_push(o, skid);
+    }
 }
 
 smqtt_err smqtt_opener_connected(struct smqtt_opener *o, bool tunnel, struct smqtt_span client_id, struct smqtt_now now)
 {
     (void)now;
     smq_opener_release_held(o);
-    SMQ_TRY(smq_evq_reserve(&o->q, 3, (size_t)3 * (2 + SMQ_DESCRIPTOR_MAX + SMQ_OWN_TOPIC_MAX)));
+    SMQ_TRY(smq_evq_reserve(&o->q, 4, (size_t)4 * (2 + SMQ_DESCRIPTOR_MAX + SMQ_OWN_TOPIC_MAX)));
     uint8_t *copy = smq_mem_dup(o->mem, client_id);
     if (copy == NULL) {
         return SMQTT_E_NOMEM;
@@ -59,7 +77,7 @@ smqtt_err smqtt_opener_connected(struct smqtt_opener *o, bool tunnel, struct smq
         register_begin(o);
     }
     if (!o->config.hidden) {
-        descriptor_push(o);
+        descriptors_push(o);
     }
     return SMQTT_OK;
 }

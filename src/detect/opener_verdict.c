@@ -131,7 +131,7 @@ static smqtt_err confirmed(struct smqtt_opener *o, struct smq_waiting *w, uint8_
 {
     SMQ_TRY(peer_make(o, w, header, body, now, out));
     struct smq_peer *peer = out->peer;
-    bool allowed = smq_opener_allows(o, w->identity, smq_span_of(w->strings + w->client_id_len, w->topic_len));
+    bool allowed = smq_opener_welcomes(o, w->identity, smq_span_of(w->strings + w->client_id_len, w->topic_len));
     uint8_t status = allowed ? SMQTT_STATUS_OK : SMQTT_STATUS_NOT_AUTHORIZED;
     smqtt_err err = allowed ? sessions_room(o, now) : SMQTT_OK;
     if (err == SMQTT_E_BUSY) {

@@ -130,8 +130,9 @@ static smqtt_err number_take(struct smqtt_sealer *s, struct smq_channel *session
     memcpy(old, session->send.kid, SMQ_KID_LEN);
     SMQ_TRY(smq_sealer_room(s));
     SMQ_TRY(smq_channel_number(session, &saver, seq, &renewed));
-    smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, 'n', smq_span_of(session->send.kid, SMQ_KID_LEN));
-    smq_sealer_push_topic(s, SMQTT_EV_UNSUBSCRIBE, 'n', smq_span_of(old, SMQ_KID_LEN));
+    const struct smqtt_identity *server = smq_sealer_server_of(s, session);
+    smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, server, 'n', smq_span_of(session->send.kid, SMQ_KID_LEN));
+    smq_sealer_push_topic(s, SMQTT_EV_UNSUBSCRIBE, server, 'n', smq_span_of(old, SMQ_KID_LEN));
     return SMQTT_OK;
 }
 
@@ -252,7 +253,7 @@ static smqtt_err take_notice(struct smqtt_sealer *s, smq_span payload, struct sm
     SMQ_TRY(smq_sealer_room(s));
     smqtt_ms ts = 0;
     smqtt_err err =
-        s->session != NULL ? smq_notice_read(s->config.server, s->session->send.kid, payload, &ts) : SMQTT_E_NO_KEY;
+        s->session != NULL ? smq_notice_read(s->session_server, s->session->send.kid, payload, &ts) : SMQTT_E_NO_KEY;
     smqtt_ms skew = ts > now.wall ? ts - now.wall : now.wall - ts;
     if (err == SMQTT_E_NOMEM || err == SMQTT_E_CRYPTO) {
         return err;
@@ -271,40 +272,83 @@ static smqtt_err take_notice(struct smqtt_sealer *s, smq_span payload, struct sm
 
 /* ---------------------------------------------------------------- what comes */
 
-/** Is this topic the own one of branch and id? */
-static bool is_own(const struct smqtt_sealer *s, smq_span topic, char branch, const uint8_t *id, size_t len)
+/** Is this topic the one on which its server speaks to this session? */
+static bool is_of(const struct smqtt_sealer *s, smq_span topic, const struct smq_channel *session)
 {
     char own[SMQ_OWN_TOPIC_MAX];
-    size_t own_len = smq_own_topic(s->config.prefix, s->config.server->skid, branch, smq_span_of(id, len), own);
-    return smq_span_equal(topic, smq_span_of(own, own_len));
+    if (session == NULL) {
+        return false;
+    }
+    const struct smqtt_identity *server = smq_sealer_server_of(s, session);
+    size_t len = smq_own_topic(s->config.prefix, server->skid, 's', smq_span_of(session->cid, SMQ_CID_LEN), own);
+    return smq_span_equal(topic, smq_span_of(own, len));
 }
 
-/** Is it one of the topics on which this server speaks to its clients? */
+/** In the tunnel DETECT comes on the topic of the cid that it names. */
+static smqtt_err take_tunnelled(struct smqtt_sealer *s, smq_span topic, smq_span payload, struct smqtt_now now)
+{
+    struct smq_relay_head head;
+    char own[SMQ_OWN_TOPIC_MAX];
+    const struct smqtt_identity *servers[] = {s->hs_server, s->session_server};
+    bool read = payload.len != 0 && smq_relay_head_read(payload.data[0], smq_span_from(payload, 1), &head) == SMQTT_OK;
+    for (size_t i = 0; read && i < SMQ_ARRAY_LEN(servers); i++) {
+        const smq_span cid = smq_span_of(head.cid, SMQ_CID_LEN);
+        size_t len = servers[i] != NULL ? smq_own_topic(s->config.prefix, servers[i]->skid, 's', cid, own) : 0;
+        if (len != 0 && smq_span_equal(topic, smq_span_of(own, len))) {
+            return smqtt_sealer_detect(s, payload.data[0], smq_span_from(payload, 1), now);
+        }
+    }
+    s->counters.noise++;
+    return SMQTT_OK;
+}
+
+/** Does one of our servers speak to its clients on this topic? That in force, those before it with which there still is
+ * something, and the last one, of which messages may be under way. */
 static bool is_servers(const struct smqtt_sealer *s, smq_span topic, char branch)
 {
     char own[SMQ_OWN_TOPIC_MAX];
-    size_t len = smq_own_topic(s->config.prefix, s->config.server->skid, branch, smq_span_of(NULL, 0), own);
-    return smq_span_starts(topic, smq_span_of(own, len));
+    const struct smqtt_identity *servers[] = {s->config.server, s->hs_server, s->session_server, s->prior};
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(servers); i++) {
+        size_t len = servers[i] != NULL
+                         ? smq_own_topic(s->config.prefix, servers[i]->skid, branch, smq_span_of(NULL, 0), own)
+                         : 0;
+        if (len != 0 && smq_span_starts(topic, smq_span_of(own, len)) && (branch != 'd' || topic.len == len)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/** Is it where the server in force publishes its descriptor? */
+static bool is_descriptor(const struct smqtt_sealer *s, smq_span topic)
+{
+    char own[SMQ_OWN_TOPIC_MAX];
+    size_t len = smq_own_topic(s->config.prefix, s->config.server->skid, 'd', smq_span_of(NULL, 0), own);
+    return smq_span_equal(topic, smq_span_of(own, len));
 }
 
 smqtt_err smqtt_sealer_message(struct smqtt_sealer *s, struct smqtt_span topic, struct smqtt_span payload, bool *taken,
                                struct smqtt_now now)
 {
     bool to_client = is_servers(s, topic, 's');
-    *taken = to_client || is_servers(s, topic, 'n');
+    bool notice = is_servers(s, topic, 'n');
+    *taken = to_client || notice || is_servers(s, topic, 'd');
     if (!*taken) {
         return SMQTT_OK;
     }
-    if (!to_client) {
+    if (notice) {
         return take_notice(s, payload, now);
     }
-    if (s->config.tunnel && payload.len != 0 && !smq_record_is(payload)) {
-        return smqtt_sealer_detect(s, payload.data[0], smq_span_from(payload, 1), now);
+    if (is_descriptor(s, topic)) {
+        return smq_sealer_take_descriptor(s, payload, now);
     }
-    if (s->session != NULL && is_own(s, topic, 's', s->session->cid, SMQ_CID_LEN)) {
+    if (to_client && s->config.tunnel && payload.len != 0 && !smq_record_is(payload)) {
+        return take_tunnelled(s, topic, payload, now);
+    }
+    if (is_of(s, topic, s->session)) {
         return take_receipts(s, s->session, topic, payload, now);
     }
-    if (s->pending != NULL && is_own(s, topic, 's', s->pending->cid, SMQ_CID_LEN)) {
+    if (is_of(s, topic, s->pending)) {
         return take_receipts(s, s->pending, topic, payload, now);
     }
     s->counters.noise++;

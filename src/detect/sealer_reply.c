@@ -55,7 +55,7 @@ static smqtt_err answer_make(struct smqtt_sealer *s, uint8_t header, smq_span bo
                              struct smqtt_now now, struct answer *a)
 {
     a->hs = s->hs;
-    SMQ_TRY(smq_step2_read(s->config.server, header, body, scratch, &a->hs, &a->reply));
+    SMQ_TRY(smq_step2_read(s->hs_server, header, body, scratch, &a->hs, &a->reply));
     a->verdict.rtt_ms = rtt_ms(s, now);
     a->verdict.ts3 = now.wall;
     a->judgement = judge(s, &a->reply, a->verdict.rtt_ms);
@@ -134,7 +134,8 @@ static smqtt_err take_step2(struct smqtt_sealer *s, uint8_t header, smq_span bod
     smq_mem_free(s->mem, scratch);
     if (err == SMQTT_OK) {
         if (a.judgement == SMQTT_OK) {
-            smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, 'n', smq_span_of(a.session->send.kid, SMQ_KID_LEN));
+            smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, s->hs_server, 'n',
+                                  smq_span_of(a.session->send.kid, SMQ_KID_LEN));
         }
         steps_push(s, header, body.len, &a);
         if (a.judgement == SMQTT_OK) {
@@ -164,12 +165,15 @@ static void ending_push(struct smqtt_sealer *s, const uint8_t *cid, uint8_t head
 /** The new session takes the place of the one before. */
 static void acknowledged(struct smqtt_sealer *s)
 {
+    uint8_t old[SMQTT_SKID_LEN];
+    memcpy(old, s->hs_server->skid, sizeof(old));
     if (s->session != NULL) {
-        smq_sealer_push_topic(s, SMQTT_EV_UNSUBSCRIBE, 's', smq_span_of(s->session->cid, SMQ_CID_LEN));
-        smq_sealer_push_topic(s, SMQTT_EV_UNSUBSCRIBE, 'n', smq_span_of(s->session->send.kid, SMQ_KID_LEN));
+        memcpy(old, s->session_server->skid, sizeof(old));
+        smq_sealer_push_session(s, SMQTT_EV_UNSUBSCRIBE, s->session);
         smq_channel_free(s->session);
         s->n_unreceipted = 0;
     }
+    smq_sealer_set_server(&s->session_server, s->hs_server);
     s->session = s->pending;
     s->pending = NULL;
     s->state = SMQ_SEALER_IDLE;
@@ -181,6 +185,9 @@ static void acknowledged(struct smqtt_sealer *s)
     struct smq_saver saver = smq_sealer_saver(s, s->session);
     if (saver.save != NULL) {
         (void)!saver.save(saver.ctx, s->session);
+    }
+    if (memcmp(old, s->session_server->skid, sizeof(old)) != 0) {
+        smq_sealer_forget_stored(s, old);
     }
     s->counters.handshakes_opened++;
     open_push(s, s->session, true);

@@ -61,9 +61,7 @@ static smqtt_err step0_make(struct smqtt_sealer *s, smq_span cookie, smqtt_ms ts
     return err;
 }
 
-/** Starts an attempt with a new cid and new ephemerals; the one before it, if any, is forgotten. Nothing has changed
- * after a failure. */
-static smqtt_err attempt_begin(struct smqtt_sealer *s, smq_span cookie, struct smqtt_now now)
+smqtt_err smq_sealer_attempt(struct smqtt_sealer *s, smq_span cookie, struct smqtt_now now)
 {
     SMQ_TRY(smq_sealer_room(s));
     uint8_t *packet = smq_mem_alloc(s->mem, SMQ_PACKET_MAX);
@@ -78,18 +76,19 @@ static smqtt_err attempt_begin(struct smqtt_sealer *s, smq_span cookie, struct s
         return err;
     }
     if (s->state != SMQ_SEALER_IDLE) {
-        smq_sealer_push_topic(s, SMQTT_EV_UNSUBSCRIBE, 's', smq_span_of(s->hs.cid, SMQ_CID_LEN));
+        smq_sealer_push_topic(s, SMQTT_EV_UNSUBSCRIBE, s->hs_server, 's', smq_span_of(s->hs.cid, SMQ_CID_LEN));
     }
     smq_mem_free(s->mem, s->packet);
     s->packet = packet;
     s->packet_len = len;
     s->hs = hs;
     smq_wipe(&hs, sizeof(hs));
+    smq_sealer_set_server(&s->hs_server, s->config.server);
     s->ts1 = now.wall;
     s->sent_at = now.mono;
     s->retry_at = s->resend_at = SMQTT_NEVER;
     s->state = SMQ_SEALER_WAIT2;
-    smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, 's', smq_span_of(s->hs.cid, SMQ_CID_LEN));
+    smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, s->hs_server, 's', smq_span_of(s->hs.cid, SMQ_CID_LEN));
     smq_sealer_push_detect(s, SMQ_HDR_STEP0, s->hs.cid, smq_span_of(s->packet + 1, s->packet_len - 1));
     step_event(s);
     return SMQTT_OK;
@@ -138,11 +137,14 @@ smqtt_err smqtt_sealer_start(struct smqtt_sealer *s, struct smqtt_span topic, st
     if (text && !smq_utf8_ok(message, SMQ_TEXT_WELLFORMED)) {
         return SMQTT_E_BAD_TEXT;
     }
+    if (s->revoked) {
+        return SMQTT_E_REVOKED;
+    }
     if (!smqtt_identity_valid_at(s->config.server, now.wall)) {
         return SMQTT_E_EXPIRED;
     }
     SMQ_TRY(subject_keep(s, topic, message, text));
-    SMQ_TRY(attempt_begin(s, smq_span_of(NULL, 0), now));
+    SMQ_TRY(smq_sealer_attempt(s, smq_span_of(NULL, 0), now));
     s->hint = 0;
     s->cookies = 0;
     s->give_up_at = now.mono + s->config.wait_ms;
@@ -162,7 +164,7 @@ smqtt_err smq_sealer_take_retry(struct smqtt_sealer *s, smq_span body, struct sm
     if (retry.code == SMQTT_STATUS_COOKIE && s->state == SMQ_SEALER_WAIT2 && s->cookies < SMQ_SEALER_COOKIES_MAX) {
         uint8_t cookie[SMQ_COOKIE_MAX];
         memcpy(cookie, retry.cookie.data, retry.cookie.len);
-        SMQ_TRY(attempt_begin(s, smq_span_of(cookie, retry.cookie.len), now));
+        SMQ_TRY(smq_sealer_attempt(s, smq_span_of(cookie, retry.cookie.len), now));
         memcpy(s->cookie, cookie, retry.cookie.len);
         s->cookie_len = retry.cookie.len;
         s->cookies++;
@@ -204,15 +206,15 @@ void smqtt_sealer_connected(struct smqtt_sealer *s, bool tunnel, struct smqtt_no
         s->resend_at = s->state != SMQ_SEALER_IDLE ? now.mono : SMQTT_NEVER;
         return;
     }
-    smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, 'd', smq_span_of(NULL, 0));
+    smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, s->config.server, 'd', smq_span_of(NULL, 0));
     if (s->session != NULL) {
-        smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, 's', smq_span_of(s->session->cid, SMQ_CID_LEN));
-        smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, 'n', smq_span_of(s->session->send.kid, SMQ_KID_LEN));
+        smq_sealer_push_session(s, SMQTT_EV_SUBSCRIBE, s->session);
     }
     if (s->state != SMQ_SEALER_IDLE) {
-        smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, 's', smq_span_of(s->hs.cid, SMQ_CID_LEN));
+        smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, s->hs_server, 's', smq_span_of(s->hs.cid, SMQ_CID_LEN));
         if (s->pending != NULL) {
-            smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, 'n', smq_span_of(s->pending->send.kid, SMQ_KID_LEN));
+            smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, s->hs_server, 'n',
+                                  smq_span_of(s->pending->send.kid, SMQ_KID_LEN));
         }
         resend(s, now);
     }
@@ -231,7 +233,8 @@ void smqtt_sealer_tick(struct smqtt_sealer *s, struct smqtt_now now)
         smq_sealer_push_closed(s, cid, s->hint != 0 ? smq_status_err(s->hint) : SMQTT_E_DELAY, s->hint);
         return;
     }
-    if (now.mono >= s->retry_at && attempt_begin(s, smq_span_of(s->cookie, s->cookies != 0 ? s->cookie_len : 0), now)) {
+    if (now.mono >= s->retry_at &&
+        smq_sealer_attempt(s, smq_span_of(s->cookie, s->cookies != 0 ? s->cookie_len : 0), now)) {
         s->retry_at = now.mono + SMQ_SEALER_RETRY_MS;
     }
     if (now.mono >= s->resend_at) {

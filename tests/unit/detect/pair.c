@@ -185,6 +185,7 @@ smqtt_err pair_open_sealer(struct pair *p)
                                     .client_id = smq_span_str("thermometer7"),
                                     .policy = p->policy,
                                     .store = p->client_store != NULL ? &p->client_store->store : NULL,
+                                    .revoked = p->client_revoked,
                                     .tunnel = p->tunnel,
                                     .lookup_credential = p->lookup};
     if (p->psk) {
@@ -208,6 +209,7 @@ smqtt_err pair_open_opener(struct pair *p)
                                           .psk = psk,
                                           .journal = journal,
                                           .ctx = p,
+                                          .revoked = p->server_revoked,
                                           .tunnel = p->tunnel,
                                           .window = p->window,
                                           .rekey = p->rekey,

@@ -54,6 +54,7 @@ struct pair {
     uint16_t window;
     struct smqtt_identity *server, *client;
     struct smqtt_policy *policy;
+    const struct smqtt_revocations *client_revoked, *server_revoked; /* the lists of both */
     struct smqtt_now now;
     uint64_t seed;
     long rng_left; /* draws that go well; negative: all */
