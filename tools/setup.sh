@@ -41,6 +41,7 @@ want_run() {
     need libssl-dev has_library libssl
     need libargon2-dev has_library libargon2
     need libcjson-dev has_library libcjson
+    need libqrencode-dev has_library libqrencode
     need librocksdb-dev has_library rocksdb
 }
 

@@ -151,7 +151,9 @@ static void on_secure(struct run *run, const struct smqtt_client_event *event)
 {
     struct play *p = run->ctx;
     const struct smqtt_secure_event *ev = &event->secure;
-    if (ev->type == SMQTT_EV_STEP) {
+    if (ev->type == SMQTT_EV_DESCRIPTOR) {
+        endpoint_on_descriptor(&p->opts, ev);
+    } else if (ev->type == SMQTT_EV_STEP) {
         on_step(p, &ev->step);
     } else if (ev->type == SMQTT_EV_CLOSED) {
         printf("%snot confirmed%s: nothing was published\n", paint(p, "\033[1;31m"), paint(p, "\033[0m"));

@@ -5,14 +5,15 @@
 
 #include <smqtt/system.h>
 
+#include "ask.h"
 #include "base/span.h"
-#include "charset.h"
-#include "clients.h"
 #include "codec/reason.h"
 #include "detect/channel.h"
+#include "keyring/idfile.h"
+#include "keyring/revoked.h"
 #include "net/clock.h"
+#include "peers.h"
 #include "say.h"
-#include "state.h"
 
 bool endpoint_read_file(const char *path, size_t max, bool secret, struct smq_file_text *out)
 {
@@ -28,37 +29,41 @@ enum { REASON_NO_SUBSCRIBERS = 0x10, REASON_REFUSED = 0x80 };
 
 /* ---------------------------------------------------------------- identities */
 
-static struct smqtt_identity *parse_identity(const char *name, struct smqtt_span text)
+struct smqtt_identity *endpoint_private(const struct opts *o, const char *path)
 {
-    struct smqtt_identity *id = NULL;
-    smqtt_err err = smqtt_identity_read(NULL, text, &id);
-    if (err != SMQTT_OK) {
-        say("'%s' is not an identity: %s.", name, smqtt_strerror(err));
+    struct smq_idfile file;
+    struct smq_why why;
+    struct smq_idfile_ask ask = ask_of(o->passphrase_file);
+    if (smq_idfile_read(path, true, &ask, &file, &why) != SMQTT_OK) {
+        say("%s", why.text);
         return NULL;
     }
+    struct smqtt_identity *id = smqtt_identity_ref(file.identity);
+    smq_idfile_free(&file);
     return id;
 }
 
-struct smqtt_identity *endpoint_identity(const char *file_or_line, bool need_private)
+bool endpoint_read_revoked(const struct opts *o, struct smqtt_revocations **out)
 {
-    if (strncmp(file_or_line, "smqtt-", 6) == 0 && strchr(file_or_line, ' ') != NULL && !need_private) {
-        return parse_identity("the public line", smq_span_str(file_or_line));
+    struct smq_why why;
+    if (smq_revoked_read(o->revoked.item, o->revoked.n, out, &why) != SMQTT_OK) {
+        say("%s", why.text);
+        return false;
     }
-    struct smq_file_text file;
-    if (!endpoint_read_file(file_or_line, SECRET_MAX, need_private, &file)) {
-        return NULL;
-    }
-    struct smqtt_identity *id = parse_identity(file_or_line, smq_span_of(file.text, file.len));
-    smq_file_free(&file);
-    if (id != NULL && need_private && !smqtt_identity_has_private(id)) {
-        say("'%s' is only the public half: give the file that smqtt id new wrote with -o.", file_or_line);
-        smqtt_identity_free(id);
-        return NULL;
-    }
-    return id;
+    return true;
 }
 
-static bool read_policy(const char *path, struct smqtt_policy **out)
+bool endpoint_is_usable(const struct smqtt_revocations *revoked, const struct smqtt_identity *id)
+{
+    struct smq_why why;
+    if (smq_revoked_check(revoked, id, &why) != SMQTT_OK) {
+        say("%s", why.text);
+        return false;
+    }
+    return true;
+}
+
+bool endpoint_read_policy(const char *path, struct smqtt_policy **out)
 {
     *out = NULL;
     if (path == NULL) {
@@ -77,8 +82,7 @@ static bool read_policy(const char *path, struct smqtt_policy **out)
     return err == SMQTT_OK;
 }
 
-/** Takes --topic-prefix; false after a sentence. */
-static bool take_prefix(const struct opts *o, struct smqtt_span *out)
+bool endpoint_prefix(const struct opts *o, struct smqtt_span *out)
 {
     *out = smq_span_str(o->topic_prefix);
     if (!smq_prefix_ok(*out)) {
@@ -90,93 +94,57 @@ static bool take_prefix(const struct opts *o, struct smqtt_span *out)
 
 /* ---------------------------------------------------------------- endpoints */
 
-static struct smqtt_policy *policy_in_use; /* borrowed by the endpoint until the program ends */
-static struct clients *clients_in_use;
-static struct smqtt_text pipeline;
+/* Borrowed by the sealer until the program ends. */
+static struct smqtt_policy *policy_in_use;
+static struct smqtt_revocations *revoked_in_use;
+static const struct smqtt_sealer *sealer_in_use;
+
+/** Both identities are there: may they be used, and together? */
+static bool check_pair(const struct smqtt_identity *server, const struct smqtt_identity *mine)
+{
+    if (!endpoint_is_usable(revoked_in_use, server) || !endpoint_is_usable(revoked_in_use, mine)) {
+        return false;
+    }
+    if (mine != NULL && strcmp(smqtt_identity_suite(mine), smqtt_identity_suite(server)) != 0) {
+        say("this identity is of suite %s, the server's of %s: make one with smqtt id new --suite %s.",
+            smqtt_identity_suite(mine), smqtt_identity_suite(server), smqtt_identity_suite(server));
+        return false;
+    }
+    return true;
+}
 
 struct smqtt_sealer *endpoint_sealer(const struct opts *o, struct smqtt_span client_id)
 {
     struct smqtt_sealer_config config = {
         .struct_size = sizeof(config), .rng = smqtt_system_rng(), .client_id = client_id};
-    if (!take_prefix(o, &config.prefix)) {
+    struct smqtt_sealer *sealer = NULL;
+    if (!endpoint_prefix(o, &config.prefix)) {
         return NULL;
     }
     config.wait_ms = o->receipt_timeout;
     config.skew_max_ms = o->max_skew;
     config.rtt_max_ms = o->max_rtt;
-    config.server = endpoint_identity(o->to, false);
-    if (config.server == NULL || !read_policy(o->policy, &policy_in_use)) {
-        smqtt_identity_free(config.server);
-        return NULL;
-    }
-    if (o->identity != NULL && (config.identity = endpoint_identity(o->identity, true)) == NULL) {
-        smqtt_identity_free(config.server);
-        return NULL;
-    }
-    config.policy = policy_in_use;
-    struct smqtt_sealer *sealer = NULL;
-    const char *mine =
-        config.identity != NULL ? smqtt_identity_suite(config.identity) : smqtt_identity_suite(config.server);
-    smqtt_err err = SMQTT_E_SUITE;
-    if (strcmp(mine, smqtt_identity_suite(config.server)) != 0) {
-        say("this identity is of suite %s, the server's of %s: make one with smqtt id new --suite %s.", mine,
-            smqtt_identity_suite(config.server), smqtt_identity_suite(config.server));
-    } else {
-        err = smqtt_sealer_new(&config, smq_clock_now(), &sealer);
+    bool ok = endpoint_read_policy(o->policy, &policy_in_use) && endpoint_read_revoked(o, &revoked_in_use) &&
+              (config.server = peers_server(o)) != NULL &&
+              (o->identity == NULL || (config.identity = endpoint_private(o, o->identity)) != NULL) &&
+              check_pair(config.server, config.identity);
+    if (ok) {
+        config.policy = policy_in_use;
+        config.revoked = revoked_in_use;
+        smqtt_err err = smqtt_sealer_new(&config, smq_clock_now(), &sealer);
         if (err != SMQTT_OK) {
             say("nothing can be sealed for '%s': %s.", o->to, smqtt_strerror(err));
         }
     }
     smqtt_identity_free(config.server);
     smqtt_identity_free(config.identity);
-    return err == SMQTT_OK ? sealer : NULL;
+    sealer_in_use = sealer;
+    return sealer;
 }
 
-static bool read_clients(const char *path)
+void endpoint_on_descriptor(const struct opts *o, const struct smqtt_secure_event *event)
 {
-    if (path == NULL) {
-        return true;
-    }
-    struct smq_file_text file;
-    if (!endpoint_read_file(path, FILE_MAX, false, &file)) {
-        return false;
-    }
-    bool ok = clients_read(path, smq_span_of(file.text, file.len), &clients_in_use);
-    smq_file_free(&file);
-    return ok;
-}
-
-struct smqtt_opener *endpoint_opener(const struct opts *o)
-{
-    struct smqtt_opener_config config = {.struct_size = sizeof(config), .rng = smqtt_system_rng()};
-    if (!take_prefix(o, &config.prefix) || !read_policy(o->policy, &policy_in_use) || !read_clients(o->clients) ||
-        (o->charset != NULL && !charset_open(o->charset, &pipeline))) {
-        return NULL;
-    }
-    config.identity = endpoint_identity(o->identity, true);
-    if (config.identity == NULL) {
-        return NULL;
-    }
-    config.store = state_open(o->state, o->identity);
-    struct smqtt_opener *opener = NULL;
-    if (config.store != NULL) {
-        config.policy = policy_in_use;
-        config.pipeline = pipeline;
-        config.skew_max_ms = o->max_skew;
-        config.rekey = o->rekey;
-        config.journal = state_journal;
-        if (clients_in_use != NULL) {
-            config.allow = clients_allow;
-            config.lookup = clients_lookup;
-            config.ctx = clients_in_use;
-        }
-        smqtt_err err = smqtt_opener_new(&config, smq_clock_now(), &opener);
-        if (err != SMQTT_OK) {
-            say("'%s' cannot be this server: %s.", o->identity, smqtt_strerror(err));
-        }
-    }
-    smqtt_identity_free(config.identity);
-    return opener;
+    peers_on_descriptor(o, sealer_in_use != NULL ? smqtt_sealer_server(sealer_in_use) : NULL, event);
 }
 
 enum smqtt_path endpoint_path(const struct opts *o)
@@ -184,22 +152,12 @@ enum smqtt_path endpoint_path(const struct opts *o)
     return o->native ? SMQTT_PATH_NATIVE : o->tunnel ? SMQTT_PATH_TUNNEL : SMQTT_PATH_AUTO;
 }
 
-void endpoint_close(void)
-{
-    state_close();
-    if (pipeline.hold != NULL) {
-        charset_close(&pipeline);
-    }
-    clients_free(clients_in_use);
-    smqtt_policy_free(policy_in_use);
-    clients_in_use = NULL;
-    policy_in_use = NULL;
-}
-
 void endpoint_say_failure(smqtt_err err, uint8_t status, uint8_t reason)
 {
     if (status != SMQTT_STATUS_OK) {
         say("not confirmed: %s.", smqtt_status_text(status));
+    } else if (err == SMQTT_E_REVOKED) {
+        say("not confirmed: the server's owner has revoked its keys: get the new public line from him.");
     } else if (err == SMQTT_E_REFUSED) {
         say("not confirmed: this broker does not announce DETECT: leave --native out, then it goes through the "
             "tunnel.");

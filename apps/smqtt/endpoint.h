@@ -12,17 +12,23 @@ enum { FILE_MAX = 16 * 1024 * 1024, SECRET_MAX = 64 * 1024 };
 /** A whole file, at most max bytes; free with smq_file_free. `secret`: refused when others than the owner may read it.
  * False after a sentence. */
 bool endpoint_read_file(const char *path, size_t max, bool secret, struct smq_file_text *out);
-/** An identity from a file, or from the public line itself. `need_private`: the file must hold private keys (and be
- * 0600). */
-struct smqtt_identity *endpoint_identity(const char *file_or_line, bool need_private);
-/** The sealer that --to, --identity and --policy ask for; `client_id` as in CONNECT. */
+/** The identity of a private file (0600), asking for its passphrase when it is locked. NULL after a sentence. */
+struct smqtt_identity *endpoint_private(const struct opts *o, const char *path);
+/** --topic-prefix, empty without one. False after a sentence. */
+bool endpoint_prefix(const struct opts *o, struct smqtt_span *out);
+/** --policy; NULL without one. False after a sentence. */
+bool endpoint_read_policy(const char *path, struct smqtt_policy **out);
+/** --revoked; NULL without one. False after a sentence. */
+bool endpoint_read_revoked(const struct opts *o, struct smqtt_revocations **out);
+/** False, after a sentence that says who, when, why and what to do, when the identity is on the list. NULL identities
+ * and lists are fine. */
+bool endpoint_is_usable(const struct smqtt_revocations *revoked, const struct smqtt_identity *id);
+/** The sealer that --to, --identity, --policy and --revoked ask for; `client_id` as in CONNECT. */
 struct smqtt_sealer *endpoint_sealer(const struct opts *o, struct smqtt_span client_id);
-/** The opener that --identity, --clients, --policy, --charset and --state ask for. Lives until the program ends. */
-struct smqtt_opener *endpoint_opener(const struct opts *o);
 /** How --native and --tunnel want DETECT to travel. */
 enum smqtt_path endpoint_path(const struct opts *o);
-/** Ends what endpoint_opener opened (state, charset). */
-void endpoint_close(void);
+/** SMQTT_EV_DESCRIPTOR came: the known peers follow, and a person is told. */
+void endpoint_on_descriptor(const struct opts *o, const struct smqtt_secure_event *event);
 /** One sentence on why a sealed message or handshake failed, from error and status, and what the broker said
  * (reason, 0: nothing). */
 void endpoint_say_failure(smqtt_err err, uint8_t status, uint8_t reason);

@@ -43,7 +43,6 @@ static void defaults(struct opts *o)
     o->random_filter = 1000;
     o->max_inflight = 20;
     o->receipt_timeout = 10000;
-    o->suite = "x25519";
 }
 
 /** The row of `--name`, `-l` or `-lVALUE`; *inline_value is the VALUE, or NULL. */

@@ -131,7 +131,9 @@ static void on_secure(struct run *run, const struct smqtt_client_event *event)
     if (run->stop) {
         return; /* what went wrong has been said */
     }
-    if (ev->type == SMQTT_EV_CLOSED) {
+    if (ev->type == SMQTT_EV_DESCRIPTOR) {
+        endpoint_on_descriptor(&p->opts, ev);
+    } else if (ev->type == SMQTT_EV_CLOSED) {
         endpoint_say_failure(ev->err, ev->status, event->reason);
         run_stop(run, EXIT_NOT_CONFIRMED);
     } else if (ev->type == SMQTT_EV_RECEIPT && event->token != 0) {
@@ -289,6 +291,10 @@ static bool check(struct pub *p)
     if (p->sealed && (o->retain || o->will_topic != NULL)) {
         say("%s cannot be sealed for a server, and is never sent in plain instead: leave %s out.",
             o->retain ? "a retained message" : "a will", o->retain ? "-r" : "--will-topic");
+        return false;
+    }
+    if (!p->sealed && (o->trust_first_use || o->known != NULL || o->revoked.n != 0)) {
+        say("--trust-first-use, --known and --revoked are about a server, but nothing is sealed: name it with --to.");
         return false;
     }
     if (!p->sealed && o->identity != NULL) {

@@ -2,6 +2,7 @@
 #include "state.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -14,8 +15,11 @@
 
 enum { PATH_ROOM = 4096 };
 
-static struct smq_statefile *state;
-static struct smq_journal *journal;
+struct state {
+    char dir[PATH_ROOM];
+    struct smq_statefile *sessions, *clients;
+    struct smq_journal *journal;
+};
 
 /** DIR itself, or the directory beside an identity file. */
 static bool state_dir(const char *dir, const char *identity, char *out)
@@ -28,36 +32,54 @@ static bool state_dir(const char *dir, const char *identity, char *out)
     return true;
 }
 
-const struct smqtt_store *state_open(const char *dir, const char *identity)
+struct state *state_open(const char *dir, const char *identity)
 {
-    char path[PATH_ROOM];
     struct smq_why why;
-    if (!state_dir(dir, identity, path)) {
+    struct state *state = calloc(1, sizeof(*state));
+    if (state == NULL || !state_dir(dir, identity, state->dir)) {
+        free(state);
         return NULL;
     }
-    if (smq_statefile_open(path, "sessions", NULL, &state, &why) != SMQTT_OK ||
-        smq_journal_open(path, 0, &journal, &why) != SMQTT_OK) {
+    if (smq_statefile_open(state->dir, "sessions", NULL, &state->sessions, &why) != SMQTT_OK ||
+        smq_journal_open(state->dir, 0, &state->journal, &why) != SMQTT_OK) {
         say("%s", why.text);
-        state_close();
+        state_close(state);
         return NULL;
     }
-    return smq_statefile_store(state);
+    return state;
 }
 
-void state_journal(void *ctx, const struct smqtt_journal_entry *entry)
+const struct smqtt_store *state_sessions(const struct state *state)
 {
-    (void)ctx;
-    if (journal != NULL && smq_journal_append(journal, smq_clock_now().wall, entry) != SMQTT_OK) {
+    return smq_statefile_store(state->sessions);
+}
+
+const struct smqtt_store *state_clients(struct state *state)
+{
+    struct smq_why why;
+    if (state->clients == NULL && smq_statefile_open(state->dir, "clients", NULL, &state->clients, &why) != SMQTT_OK) {
+        say("%s", why.text);
+        return NULL;
+    }
+    return smq_statefile_store(state->clients);
+}
+
+void state_journal(struct state *state, const struct smqtt_journal_entry *entry)
+{
+    if (smq_journal_append(state->journal, smq_clock_now().wall, entry) != SMQTT_OK) {
         say("a line of the journal could not be written: is the disk full?");
     }
 }
 
-void state_close(void)
+void state_close(struct state *state)
 {
-    smq_journal_close(journal);
-    smq_statefile_close(state);
-    journal = NULL;
-    state = NULL;
+    if (state == NULL) {
+        return;
+    }
+    smq_journal_close(state->journal);
+    smq_statefile_close(state->clients);
+    smq_statefile_close(state->sessions);
+    free(state);
 }
 
 /* ---------------------------------------------------------------- smqtt id journal */

@@ -16,6 +16,7 @@
 #include "removed.h"
 #include "run.h"
 #include "say.h"
+#include "serve.h"
 #include "settings.h"
 
 struct sub {
@@ -299,8 +300,8 @@ static bool check(struct sub *s)
             return false;
         }
     }
-    if (!s->opener && (o->charset != NULL || o->clients != NULL || o->state != NULL)) {
-        say("--charset, --clients and --state belong to a server: say which one with --identity.");
+    if (!s->opener && (o->charset != NULL || o->clients != NULL || o->state != NULL || o->previous.n != 0)) {
+        say("--charset, --clients, --state and --previous belong to a server: say which one with --identity.");
         return false;
     }
     o->qos = s->opener && !o->qos_given ? 1 : o->qos;
@@ -315,11 +316,9 @@ static int run_sub(struct sub *s)
         return EXIT_FAILED;
     }
     if (s->opener) {
-        struct smqtt_opener *opener = endpoint_opener(&s->opts);
-        if (opener == NULL || smqtt_client_attach_opener(r.client, opener) != SMQTT_OK) {
-            smqtt_opener_free(opener);
+        if (!serve_attach(&s->opts, r.client)) {
             smqtt_client_free(r.client);
-            endpoint_close();
+            serve_close();
             return EXIT_FAILED;
         }
         smqtt_client_set_path(r.client, endpoint_path(&s->opts));
@@ -333,7 +332,7 @@ static int run_sub(struct sub *s)
     removed_init(&s->removed, rng.fill(rng.ctx, key, sizeof(key)) ? key : unknown);
     int code = run(&r);
     removed_deinit(&s->removed);
-    endpoint_close();
+    serve_close();
     if (s->refused != 0) {
         say("%llu messages were not printed: %llu in plain, %llu that did not open or were refused.",
             (unsigned long long)s->refused, (unsigned long long)s->plain, (unsigned long long)(s->refused - s->plain));

@@ -8,10 +8,11 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "keyring/idfile.h"
+#include "keyring/revoked.h"
 #include "net/file.h"
 
-#define CONF_MAX     (1024 * 1024)
-#define IDENTITY_MAX (64 * 1024)
+#define CONF_MAX (1024 * 1024)
 
 struct loader {
     const struct smq_log *log;
@@ -114,21 +115,35 @@ static smqtt_err load_conf(const struct options *o, const struct smq_log *log, s
     return err;
 }
 
-static smqtt_err load_identity(const char *path, struct smqtt_identity **out, struct smq_why *why)
+/* For smq_idfile_read: ctx is the configuration. */
+static smqtt_err find_passphrase(void *ctx, const char *path, struct smq_passphrase *out, struct smq_why *why)
 {
-    struct smq_file_text file = {NULL, 0};
-    SMQ_TRY(smq_file_read(path, IDENTITY_MAX, true, &file, why));
-    smqtt_err err = smqtt_identity_read(NULL, smq_span_of(file.text, file.len), out);
-    smq_file_free(&file);
+    const struct smq_conf *conf = ctx;
+    if (conf->identity_passphrase_file == NULL) {
+        return smq_why_set(
+            why, SMQTT_E_LOCKED,
+            "%s is locked with a passphrase, and nobody is there to be asked: name the file that holds it "
+            "with smqtt_identity_passphrase_file, or run smqtt id unlock.",
+            path);
+    }
+    return smq_passphrase_read(conf->identity_passphrase_file, out, why);
+}
+
+static smqtt_err load_identity(struct smq_conf *conf, const struct smqtt_revocations *revoked,
+                               struct smqtt_identity **out, struct smq_why *why)
+{
+    struct smq_idfile_ask ask = {find_passphrase, conf, 1};
+    struct smq_idfile file;
+    struct smq_why reason;
+    SMQ_TRY(smq_idfile_read(conf->identity_file, true, &ask, &file, why));
+    smqtt_err err = smq_revoked_check(revoked, file.identity, &reason);
     if (err != SMQTT_OK) {
-        return smq_why_set(why, err, "%s is not an identity: %s.", path, smqtt_strerror(err));
+        smq_why_set(why, err, "smqtt_identity %s cannot be used: %s", conf->identity_file, reason.text);
+    } else {
+        *out = smqtt_identity_ref(file.identity);
     }
-    if (!smqtt_identity_has_private(*out)) {
-        return smq_why_set(why, SMQTT_E_USAGE,
-                           "%s is a public line, but smqtt_identity needs the private file: name the one beside it.",
-                           path);
-    }
-    return SMQTT_OK;
+    smq_idfile_free(&file);
+    return err;
 }
 
 static smqtt_err load_policy(const char *path, struct smqtt_policy **out, struct smq_why *why)
@@ -173,6 +188,9 @@ smqtt_err load_setup(const struct options *o, const struct smq_log *log, struct 
     if (err == SMQTT_OK && !o->dump) {
         err = access_load(&setup->conf->broker, &setup->access, why);
     }
+    if (err == SMQTT_OK && !o->dump) {
+        err = revoked_load(&setup->revoked, setup->conf, log, why);
+    }
     if (err != SMQTT_OK) {
         load_setup_free(setup);
         return err;
@@ -185,24 +203,34 @@ void load_setup_free(void *setup)
 {
     struct load_setup *s = setup;
     if (s != NULL) {
+        revoked_free(&s->revoked);
         access_free(s->access);
         smq_conf_free(s->conf);
         free(s);
     }
 }
 
-smqtt_err load_parts(struct smq_conf *conf, bool state, struct load_parts *parts, struct smq_why *why)
+/* What belongs to an identity that is not there. */
+static smqtt_err check_without_identity(const struct smq_conf *conf, struct smq_why *why)
 {
-    smqtt_err err = SMQTT_OK;
-    *parts = (struct load_parts){NULL, NULL, NULL};
-    if (conf->identity_file == NULL) {
-        if (conf->identity_policy_file != NULL) {
-            return smq_why_set(why, SMQTT_E_USAGE,
-                               "smqtt_identity_policy has no meaning without smqtt_identity: name the identity, too.");
-        }
+    const char *name = conf->identity_policy_file != NULL       ? "smqtt_identity_policy"
+                       : conf->identity_passphrase_file != NULL ? "smqtt_identity_passphrase_file"
+                       : conf->revoked_file != NULL             ? "smqtt_revoked"
+                                                                : NULL;
+    if (name == NULL) {
         return SMQTT_OK;
     }
-    err = load_identity(conf->identity_file, &parts->identity, why);
+    return smq_why_set(why, SMQTT_E_USAGE, "%s has no meaning without smqtt_identity: name the identity, too.", name);
+}
+
+smqtt_err load_parts(struct load_setup *setup, bool state, struct load_parts *parts, struct smq_why *why)
+{
+    struct smq_conf *conf = setup->conf;
+    *parts = (struct load_parts){NULL, NULL, NULL};
+    if (conf->identity_file == NULL) {
+        return check_without_identity(conf, why);
+    }
+    smqtt_err err = load_identity(conf, setup->revoked.list, &parts->identity, why);
     if (err == SMQTT_OK && conf->identity_policy_file != NULL) {
         err = load_policy(conf->identity_policy_file, &parts->policy, why);
     }

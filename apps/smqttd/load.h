@@ -5,6 +5,7 @@
 #include "access.h"
 #include "conf/conf.h"
 #include "flags.h"
+#include "revoked.h"
 #include "net/statefile.h"
 
 /** What the configuration's file names lead to. */
@@ -18,6 +19,7 @@ struct load_parts {
 struct load_setup {
     struct smq_conf *conf;
     struct access_tables *access; /* its password and ACL files */
+    struct revoked revoked;       /* clients of the own identity */
 };
 
 /** Reads the configuration that the flags name, what it includes, and its password and ACL files; those not for a dump.
@@ -26,8 +28,9 @@ SMQ_MUST_USE smqtt_err load_setup(const struct options *o, const struct smq_log 
                                   struct smq_why *why);
 /** Frees it, from any thread; of type void * for smq_settings_new. NULL is allowed. */
 void load_setup_free(void *setup);
-/** Loads identity, policy and (`state`) the state, and puts them into conf->broker. Nothing is left open on failure. */
-SMQ_MUST_USE smqtt_err load_parts(struct smq_conf *conf, bool state, struct load_parts *parts, struct smq_why *why);
+/** Loads identity, policy and (`state`) the state, and puts them into the setup's configuration. Nothing is left open
+ * on failure. */
+SMQ_MUST_USE smqtt_err load_parts(struct load_setup *setup, bool state, struct load_parts *parts, struct smq_why *why);
 void load_parts_close(struct load_parts *parts);
 
 #endif

@@ -91,9 +91,10 @@ static void keep_parts(struct daemon *d, struct smq_conf *conf)
     conf->broker.identity_policy = d->parts.policy;
     conf->broker.identity_store = old->broker.identity_store;
     if (!is_same_text(conf->identity_file, old->identity_file) || !is_same_text(conf->state_dir, old->state_dir) ||
-        !is_same_text(conf->identity_policy_file, old->identity_policy_file)) {
+        !is_same_text(conf->identity_policy_file, old->identity_policy_file) ||
+        !is_same_text(conf->identity_passphrase_file, old->identity_passphrase_file)) {
         smq_log(&d->logging.log, SMQ_LOG_WARN,
-                "smqtt_identity, its policy and smqtt_state_dir change with the next start only.");
+                "smqtt_identity, its policy and passphrase, and smqtt_state_dir change with the next start only.");
     }
     if (conf->persistence != old->persistence || conf->store != old->store || conf->durability != old->durability ||
         conf->durability_ms != old->durability_ms ||
@@ -311,7 +312,7 @@ static smqtt_err serve(struct daemon *d, struct smq_why *why)
     if (d->options.n_ports != 0 && !conf->implicit_listener) {
         smq_log(&d->logging.log, SMQ_LOG_WARN, "-p is ignored, because the configuration file names listeners.");
     }
-    SMQ_TRY(load_parts(d->setup->conf, true, &d->parts, why));
+    SMQ_TRY(load_parts(d->setup, true, &d->parts, why));
     set_signals();
     SMQ_TRY(open_crew(d, why));
     SMQ_TRY(settle(d, why));
@@ -337,7 +338,7 @@ static smqtt_err begin(struct daemon *d, struct smq_why *why)
     }
     if (d->options.test) {
         /* A broker that runs has the state; its next configuration can be tested all the same. */
-        SMQ_TRY(load_parts(d->setup->conf, false, &d->parts, why));
+        SMQ_TRY(load_parts(d->setup, false, &d->parts, why));
         printf("%s: the configuration is right.\n", d->options.conf_file != NULL ? d->options.conf_file : "smqttd");
         return SMQTT_OK;
     }

@@ -97,6 +97,10 @@ struct smq_broker_config {
     struct smqtt_identity *identity;      /* the broker's own; NULL: none */
     struct smqtt_policy *identity_policy; /* where records for it are opened; NULL: everywhere */
     const struct smqtt_store *identity_store;
+    /** May it be a client of that identity? Asked at step 0, at step 3 and for each record that is opened, by the
+     * worker that has the identity. NULL: all may. */
+    bool (*identity_allow)(void *ctx, const struct smqtt_identity *peer);
+    void *identity_allow_ctx;
 
     bool log_connections; /* `connection_messages` */
 

@@ -5,6 +5,15 @@
 
 enum { KID_LEN = 4, RECORD_MARK = 0x80, RECORD_MASK = 0xC0 };
 
+/* Asks the configuration of this moment: a reload may have brought another list. */
+static bool allow(void *ctx, const struct smqtt_identity *peer, struct smqtt_span topic)
+{
+    const struct smq_worker *w = ctx;
+    const struct smq_broker_config *config = w->config;
+    (void)topic;
+    return peer == NULL || config->identity_allow == NULL || config->identity_allow(config->identity_allow_ctx, peer);
+}
+
 smqtt_err smq_own_init(struct smq_worker *w)
 {
     const struct smq_broker_config *config = w->config;
@@ -16,7 +25,9 @@ smqtt_err smq_own_init(struct smq_worker *w)
                                          .rng = w->rng,
                                          .identity = config->identity,
                                          .policy = config->identity_policy,
-                                         .store = config->identity_store};
+                                         .store = config->identity_store,
+                                         .allow = allow,
+                                         .ctx = w};
     struct smqtt_opener *opener;
     SMQ_TRY(smqtt_opener_new(&wanted, w->now, &opener));
     struct smq_server *s = smq_mem_zalloc(w->mem, 1, sizeof *s);

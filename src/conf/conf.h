@@ -58,7 +58,7 @@ struct smq_conf {
     uint32_t durability_ms; /* of INTERVAL */
     enum smq_conf_store store;
     uint64_t store_limit; /* bytes; 0: none */
-    char *identity_file, *identity_policy_file, *state_dir;
+    char *identity_file, *identity_policy_file, *identity_passphrase_file, *revoked_file, *state_dir;
 };
 
 struct smq_conf_parser;
