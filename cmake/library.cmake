@@ -49,7 +49,23 @@ install(DIRECTORY include/smqtt DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
 install(FILES "${PROJECT_BINARY_DIR}/smqtt.pc" DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 install(FILES "${PROJECT_BINARY_DIR}/smqttConfig.cmake" "${PROJECT_BINARY_DIR}/smqttConfigVersion.cmake"
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/smqtt)
-foreach(section IN ITEMS 1 3 5 7 8)
+# Manual pages of section 3 are made of the headers.
+find_package(Python3 COMPONENTS Interpreter)
+if(Python3_FOUND)
+    file(GLOB manual_of CONFIGURE_DEPENDS include/smqtt/*.h include/smqtt/*.def)
+    add_custom_command(OUTPUT man3.stamp
+        COMMAND ${Python3_EXECUTABLE} -B "${PROJECT_SOURCE_DIR}/tools/manual.py" "${PROJECT_BINARY_DIR}/man3"
+        COMMAND ${CMAKE_COMMAND} -E touch man3.stamp
+        DEPENDS ${manual_of} tools/manual.py tools/api.py docs/man/libsmqtt.3.in examples/in_memory.c
+        COMMENT "Writing the manual pages of libsmqtt" VERBATIM)
+    add_custom_target(manual ALL DEPENDS man3.stamp)
+    add_dependencies(product manual)
+    install(DIRECTORY "${PROJECT_BINARY_DIR}/man3/" DESTINATION ${CMAKE_INSTALL_MANDIR}/man3
+            FILES_MATCHING PATTERN "*.3")
+else()
+    message(WARNING "Python 3 was not found, so libsmqtt has no manual pages: install python3.")
+endif()
+foreach(section IN ITEMS 1 5 7 8)
     file(GLOB pages CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/docs/man/*.${section}")
     install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
 endforeach()

@@ -236,3 +236,13 @@ def faults(headers):
             found += ['%s.%s: undocumented; write `/**< … */` behind it or `/** … */` above it' % (where, name)
                       for name, _, doc in item.members if doc is None]
     return found
+
+
+def fill(headers):
+    """Gives words to what has none, so that pages can be written of headers that somebody is at work on."""
+    nothing = Comment('/** (undocumented) */')
+    for header in headers:
+        header.doc = header.doc or nothing
+        for item in header.items:
+            item.doc = item.doc or nothing
+            item.members = [[name, code, doc or nothing] for name, code, doc in item.members]

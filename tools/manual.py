@@ -3,10 +3,10 @@
 """Writes the manual pages of libsmqtt, section 3, from the comments of the public headers.
 
     tools/manual.py OUT      a page for each header, for each function, and libsmqtt(3); types refer to their header's
-    tools/manual.py --check  only looks whether everything is documented
+    tools/manual.py --check  only looks whether everything is documented; one line for each name that is not, and code 1
 
 libsmqtt(3) is docs/man/libsmqtt.3.in with @VERSION@, @ERRORS@ (include/smqtt/error.def), @HEADERS@ and @EXAMPLE@
-(examples/in_memory.c). An undocumented name ends it with code 1 and one line for each."""
+(examples/in_memory.c)."""
 import os
 import re
 import sys
@@ -94,13 +94,15 @@ def prototype(code):
 def sentence(doc):
     """The first sentence, for lists: without its end, without marks."""
     text = re.sub(r'`', '', doc.paragraphs[0] if doc.paragraphs else doc.text())
-    text = re.split(r'(?<=\w\w)[.;:](?:\s|$)|(?<=\))[.;:](?:\s|$)|\?\s', text + ' ')[0].strip().rstrip('.:;,?')
+    text = re.split(r'(?<=[\w)]{2})[.;](?:\s|$)|(?<=.{12}):\s|(?<=\?)\s', text + ' ')[0].strip().rstrip('.:;,')
+    if text.count('(') > text.count(')'):
+        text = text[:text.rindex('(')].rstrip()
     return text[:1].lower() + text[1:] if not re.match(r'[A-Z]{2}|S-MQTT|"', text) else text
 
 
 def whole(text):
     """A sentence that begins and ends as one."""
-    return text[:1].upper() + text[1:] + ('' if text.endswith('.') else '.')
+    return text[:1].upper() + text[1:] + ('' if text.endswith(('.', '?')) else '.')
 
 
 def summary(doc):
@@ -144,7 +146,7 @@ class Manual:
             ('SYNOPSIS', code_lines(['#include <smqtt/%s>' % header.name, '', *prototype(item.code)]) +
              ['.PP', words('Link with `-lsmqtt`.')]),
             ('DESCRIPTION', paragraphs(doc)),
-            ('PARAMETERS', terms([(name, whole(text)) for name, text, _ in doc.params])),
+            ('PARAMETERS', terms([(name, text) for name, text, _ in doc.params])),
             ('RETURN VALUE', gives + [line for d in details for line in ('.PP', d)]),
             ('ERRORS', terms(errors)), ('SEE ALSO', see_also(links))], self.version)
 
@@ -170,7 +172,9 @@ class Manual:
             else:
                 kinds.append((' ' + (item.name or 'constants'), self.type_section(item)))
         listed = []
-        for item, doc in functions:
+        for (item, doc), (after, _) in zip(functions, functions[1:] + [(None, None)]):
+            if doc is None and (after is None or after.kind == 'section'):
+                continue  # types only
             if doc is None:
                 listed += ['.PP', '\\fI%s\\fR' % escape(item.name)]
             else:
@@ -225,8 +229,9 @@ def main():
         sys.exit(__doc__)
     try:
         headers = api.read_all(INCLUDE)
-        found = api.faults(headers)
-        if not found and sys.argv[1] != '--check':
+        found = api.faults(headers) if sys.argv[1] == '--check' else []
+        if sys.argv[1] != '--check':
+            api.fill(headers)
             with open(os.path.join(INCLUDE, 'system.h'), encoding='utf-8') as f:
                 version = re.search(r'SMQTT_VERSION "([^"]+)"', f.read())[1]
             Manual(headers, version).write(sys.argv[1])

@@ -68,6 +68,8 @@ want_prove() {
 
 want_test() {
     need binutils has nm
+    need groff-base has groff
+    need man-db has lexgrog
     need libcmocka-dev has_library cmocka
     # Paho comes from Debian, so it needs the Python of Debian.
     need python3 test -x /usr/bin/python3

@@ -34,11 +34,11 @@ enum smqtt_err_class {
     SMQTT_CLASS_BUG     /**< the library's mistake: please report it */
 };
 
-/** One sentence for people; never NULL, static storage, also for values out of range. */
+/** The sentence of an error, for people; never NULL, static storage, also for values out of range. */
 SMQTT_API const char *smqtt_strerror(smqtt_err err);
-/** The name of the row as text, "BAD_TOPIC"; "OK" for 0; never NULL. */
+/** The name of an error as text, "BAD_TOPIC"; "OK" for 0; never NULL. */
 SMQTT_API const char *smqtt_err_name(smqtt_err err);
-/** Its class; SMQTT_CLASS_BUG for values out of range. */
+/** The class of an error; SMQTT_CLASS_BUG for values out of range. */
 SMQTT_API enum smqtt_err_class smqtt_err_class(smqtt_err err);
 /** The MQTT 5.0 reason code to answer with, 0 where none is sent. */
 SMQTT_API uint8_t smqtt_err_reason(smqtt_err err);

@@ -30,7 +30,7 @@ enum smqtt_protection {
     SMQTT_PEER = 2,           /**< sealed by a client whose identity was verified */
     SMQTT_RETAINED_REPLAY = 3 /**< sealed and verified as PEER or PEER_ANON, but delivered before: a retained copy */
 };
-/** Its name: "PLAIN", "PEER_ANON", …; never NULL. */
+/** The name of a class of protection: "PLAIN", "PEER_ANON", …; never NULL. */
 SMQTT_API const char *smqtt_protection_name(enum smqtt_protection cls);
 
 /** Status codes of the protocol (smqtt/status.def), e.g. 0x01 MOJIBAKE. */
@@ -39,9 +39,9 @@ enum smqtt_status {
 #include <smqtt/status.def>
 #undef STATUS
 };
-/** Its name, "MOJIBAKE"; "UNKNOWN" for others. */
+/** The name of a status code, "MOJIBAKE"; "UNKNOWN" for others. */
 SMQTT_API const char *smqtt_status_name(uint8_t status);
-/** One sentence for people; never NULL. */
+/** The sentence of a status code, for people; never NULL. */
 SMQTT_API const char *smqtt_status_text(uint8_t status);
 
 /* ---------------------------------------------------------------- policy */

@@ -30,6 +30,14 @@ cmake --build "$tmp/cmake" >"$tmp/cmake.log" || { cat "$tmp/cmake.log"; exit 1; 
 "$tmp/cmake/use_smqtt"
 "$tmp/cmake/use_smqtt_static"
 
+# Every function that is exported has its page, and the overview is there.
+for page in libsmqtt $(sed '/^#/d' "$here/../tidy/exports.txt"); do
+    if [ ! -s "$tmp/prefix/share/man/man3/$page.3" ]; then
+        echo "share/man/man3/$page.3 was not installed: the target manual makes it of include/smqtt/*.h"
+        exit 1
+    fi
+done
+
 for program in smqttd smqtt; do
     if [ -x "$build/bin/$program" ] && [ ! -x "$tmp/prefix/bin/$program" ]; then
         echo "bin/$program was not installed"
