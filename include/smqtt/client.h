@@ -76,14 +76,14 @@ enum smqtt_client_event_type {
     SMQTT_CLIENT_PUBLISHED,    /**< message `token` was sent (QoS 0) or acknowledged by the broker (`reason`) */
     SMQTT_CLIENT_SUBSCRIBED,   /**< SUBACK of `token`: `codes` */
     SMQTT_CLIENT_UNSUBSCRIBED, /**< UNSUBACK of `token`: `codes` (empty in 3.x) */
-    SMQTT_CLIENT_SECURE,     /**< something of S-MQTT that is no message: `secure`. REGISTERED comes in the tunnel, too
-                               (`tunnel` is set then): the broker took or refused what clients shall reach us by.
-                               CLOSED: `reason` says why the broker refused something of S-MQTT's own on this
-                               connection, or 0x10 (nobody was subscribed to it), 0 else (STEP, OPEN, CLOSED, RECEIPT, LOST,
-                               REFUSED, REGISTERED, DESCRIPTOR) */
-    SMQTT_CLIENT_QUARANTINED /**< a message with a bad string, put aside: `field` and `err` (BAD_TEXT, BAD_TOPIC,
-                                BAD_PAYLOAD) tell which is the first and what it is, `text` is that string (empty: the
-                                payload); the others as of MESSAGE, as they came: none may be taken for text */
+    SMQTT_CLIENT_SECURE,       /**< something of S-MQTT that is no message: `secure` (STEP, OPEN, CLOSED, RECEIPT, LOST,
+                                 REFUSED, REGISTERED, DESCRIPTOR). REGISTERED comes in the tunnel, too (`tunnel` is set
+                                 then): the broker took or refused what clients reach us by. CLOSED: `reason` tells
+                                 why the broker refused something of S-MQTT's own on this connection, or 0x10 (nobody
+                                 was subscribed to it), 0 else */
+    SMQTT_CLIENT_QUARANTINED   /**< a message with a bad string, put aside: `field` and `err` (BAD_TEXT, BAD_TOPIC,
+                                  BAD_PAYLOAD) tell which is the first and what it is, `text` is that string (empty: the
+                                  payload); the others as of MESSAGE, as they came: none may be taken for text */
 };
 
 /** One event of smqtt_client_next. Fields that its type does not name are zero. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tunnel (protocol.md 9.6) by the second implementation, over MQTT.js: its client with `smqtt sub` as the server, its
-// server with `smqtt pub` and `smqtt detect` as clients, through aedes and, where its path is named, through smqttd with
-// both sides told to take the tunnel. Nobody but the two ends sees the text.
+// The tunnel (protocol.md 9.6) by the second implementation, over MQTT.js: its client with `smqtt sub` as the server,
+// its server with `smqtt pub` and `smqtt detect` as clients, through aedes and, where its path is named, through smqttd
+// with both sides told to take the tunnel. Nobody but the two ends sees the text.
 // Usage: node e2e_tunnel.mjs SMQTT [SMQTTD]
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
