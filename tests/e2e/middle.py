@@ -102,6 +102,7 @@ class Link:
         self.client_id, self.version, self.alive = "", 4, True
         self.broker = socket.create_connection(("127.0.0.1", middle.broker_port), PATIENCE)
         self.locks = {UP: threading.Lock(), DOWN: threading.Lock()}
+        middle.links.append(self)
         for way in (UP, DOWN):
             self.end(way, False).setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.end(way, False).settimeout(None)
@@ -203,7 +204,7 @@ class Middle:
             except OSError:
                 return
             try:
-                self.links.append(Link(self, client))
+                Link(self, client)
             except OSError:
                 client.close()
 
