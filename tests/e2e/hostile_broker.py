@@ -3,6 +3,7 @@
 is confirmed or the message arrives, the server prints nothing false and nothing twice, nothing goes in plain, nobody
 crashes, and when the attack stops all is well. The cases are in hostile_cases.py, their meaning in docs/hostile.md."""
 import concurrent.futures
+import re
 import sys
 import time
 import traceback
@@ -67,6 +68,12 @@ def test_in_the_tunnel_with_version_5():
     run("tunnel5", [c for c in CASES if ("tunnel5" in c[3] or "tunnel" in c[3] and not c[2]) and wanted(c)])
 
 
+def test_the_document_names_each_case():
+    with open("docs/hostile.md", encoding="utf-8") as f:
+        named = re.findall(r"\| `(\w+)` \|$", f.read(), re.M)
+    assert len(named) == len(set(named)) and set(named) == {c[0] for c in CASES}, set(named) ^ {c[0] for c in CASES}
+
+
 ONLY = [arg[5:] for arg in sys.argv if arg.startswith("case=")]
 sys.argv = [arg for arg in sys.argv if not arg.startswith("case=")]
 
@@ -75,4 +82,5 @@ def wanted(case):
     return not ONLY or case[0] in ONLY
 
 
-main(test_natively, test_in_the_tunnel, test_in_the_tunnel_with_version_5)
+main(test_natively, test_in_the_tunnel, test_in_the_tunnel_with_version_5,
+     test_the_document_names_each_case)

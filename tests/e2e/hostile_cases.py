@@ -248,7 +248,8 @@ def replay_to_server(scene, after):
     """All that went to the server comes again: at once, after a restart, after one that lost its sessions."""
     scene.pub("said once")
     scene.delivered("said once")
-    old = [f for f in scene.seen(DOWN) if f.link.client_id == scene.server_id and kind(f) in ("step0", "step3", "record")]
+    old = [f for f in scene.seen(DOWN)
+           if f.link.client_id == scene.server_id and kind(f) in ("step0", "step3", "record")]
     assert {kind(f) for f in old} == {"step0", "step3", "record"}
     scene.expect()
     if after != "at once":
@@ -497,10 +498,8 @@ def hide_native(scene, whom):
                if f.type == CONNACK and f.link.client_id in ids else [f], DOWN)
     if whom != "client":
         scene.start_server(again=True, registers=False)
-    code, err = scene.try_pub("by the other way", "--receipt-timeout", "3")
-    assert code in (0, 2), err
-    if code == 0:
-        scene.delivered("by the other way")
+    scene.pub("by the other way")
+    scene.delivered("by the other way")
     scene.hides = whom != "client"
 
 
