@@ -284,6 +284,70 @@ function checkSession(l) {
   registration(l, k);
 }
 
+/** Refused, and for this reason. */
+function refused(l, what, reason, call) {
+  l.checks++;
+  try {
+    call();
+    l.faults.push(`${what}: accepted, and must be refused`);
+  } catch (e) {
+    if (!(e instanceof s.Refused)) throw e;
+    if (!reason.test(e.message)) l.faults.push(`${what}: refused, but as: ${e.message}`);
+  }
+}
+
+/** keys.txt, one pair of suites: who is known, who comes after it, and how. */
+function checkChange(l, prefix) {
+  const name = (n) => `${prefix}_${n}`;
+  const now = l.number(name('wall'));
+  const read = (n) => s.descriptorRead(l.in(name(n)));
+  const old = { ...read('old_descriptor'), skKem: l.in(name('old_kem_sk')), skSig: l.in(name('old_sig_sk')) };
+  const [renewal, next, foreign] = ['renewal', 'successor', 'foreign'].map(read);
+  const descriptor = (n, d, keys) => {
+    const tlvs = d.predecessor && new Map([[s.TLV_PREDECESSOR, s.predecessorWrite(d.predecessor)]]);
+    const core = s.coreWrite(d.suite, {
+      ...d,
+      tlvs,
+      pkKem: d.suite.kem.publicKey(keys.kem),
+      pkSig: d.suite.sig.publicKey(keys.sig),
+    });
+    const own = { given: d.signature, sk: keys.sig, pk: d.pkSig, label: 'descriptor', content: s.H(core) };
+    l.out(name(n), s.cat(core, l.signature(d.suite, own)));
+  };
+  const keys = { kem: old.skKem, sig: old.skSig };
+  descriptor('old_descriptor', old, keys);
+  descriptor('renewal', renewal, keys);
+  const until = l.number(name('until'));
+  l.out(name('signed_hash'), s.successorHash(next));
+  const vouch = { given: next.predecessor.signature, sk: old.skSig, pk: old.pkSig, label: 'successor' };
+  const signature = l.signature(old.suite, { ...vouch, content: s.successorHash(next) });
+  next.predecessor = { skid: old.skid, until, signature };
+  descriptor('successor', next, { kem: l.in(name('new_kem_sk')), sig: l.in(name('new_sig_sk')) });
+  for (const d of [renewal, next]) assert.equal(s.supersedes(old, d, now), false);
+  assert.equal(s.supersedes(old, next, until), false);
+  refused(l, name('successor after its time'), /grace/, () => s.supersedes(old, next, until + 1n));
+  refused(l, name('old after renewal'), /older/, () => s.supersedes(renewal, old, now));
+  refused(l, name('old after successor'), /put back/, () => s.supersedes(next, old, now));
+  refused(l, name('foreign'), /signature/, () => s.supersedes(old, foreign, now));
+  const said = { reason: Number(l.number(name('revocation_reason'))), at: l.number(name('revocation_at')) };
+  assert.deepEqual(s.revocationRead(l.in(name('revocation')), old), said);
+  l.outBesideSignature(old.suite, name('revocation'), s.revocationWrite(old, said));
+  l.out(name('revocation_line'), s.utf8(s.revocationLine(l.in(name('revocation')))));
+  refused(l, name('revocation of another'), /other keys/, () => s.revocationRead(l.in(name('revocation')), next));
+  const [passphrase, salt] = [l.in(name('passphrase')), l.in(name('salt'))];
+  const p = Object.fromEntries(['passes', 'kib', 'lanes'].map((n) => [n, Number(l.number(name(n)))]));
+  l.out(name('kdf'), s.lockKdf(old.suite, passphrase, salt, p));
+  l.out(name('locked_file'), s.utf8(s.lockedFileWrite(old, passphrase, salt, p)));
+  const file = l.string(name('locked_file'));
+  assert.equal(s.toHex(s.lockedFileRead(file, passphrase).skSig), s.toHex(old.skSig), 'the locked file opens');
+  refused(l, name('locked_file'), /AEAD/, () => s.lockedFileRead(file, s.utf8('another')));
+}
+
+function checkKeys(l) {
+  const prefixes = [...l.map.keys()].map((n) => /^(.+)_wall$/.exec(n)?.[1]).filter(Boolean);
+  prefixes.forEach((prefix) => checkChange(l, prefix));
+}
+
 /** What must refuse a line of refused.txt, by the first word of its name. */
 const REFUSERS = {
   descriptor: (b) => s.descriptorRead(b),
@@ -298,6 +362,7 @@ const REFUSERS = {
   },
   registration: (b) => s.registrationRead(b),
   receipts: (b) => s.receiptsRead(b),
+  revocation: (b, l) => s.revocationRead(b, s.descriptorRead(l.in('server_descriptor'))),
   tlv: (b) => s.tlvRead(new s.Reader(b)),
 };
 
@@ -321,7 +386,7 @@ function checkFile(url, name) {
   let l;
   try {
     l = new Lines(read(readFileSync(url, 'utf8')));
-    (name === 'refused.txt' ? checkRefused : checkSession)(l);
+    ({ 'refused.txt': checkRefused, 'keys.txt': checkKeys }[name] ?? checkSession)(l);
     l.faults.push(...l.rest());
     if (l.checks === 0) l.faults.push('nothing in this file was checked');
   } catch (e) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Identities (protocol.md section 3): descriptors, public lines, private files; and registration (section 9.2).
+import { argon2id } from '@noble/hashes/argon2';
 import {
   ascii,
   blob8,
@@ -19,12 +20,13 @@ import {
   u8,
   utf8,
 } from './bytes.mjs';
-import { H, sign, suiteNamed, suiteOf, verify } from './suites.mjs';
+import { H, open, seal, sign, suiteNamed, suiteOf, verify } from './suites.mjs';
 
 export const VER = 0xd1;
 const DESCRIPTOR_VERSION = 0x01;
 const DESCRIPTOR_LIMIT = 2048;
 export const FLAG_NO_ANONYMOUS = 0x01;
+export const TLV_PREDECESSOR = 0x01;
 
 /** The part of a descriptor that is signed. */
 export function coreWrite(suite, d) {
@@ -62,14 +64,73 @@ export function descriptorRead(bytes) {
   d.name = text(name);
   d.pkKem = r.take(suite.npk);
   d.pkSig = r.take(suite.nspk);
-  tlvRead(r);
+  const predecessor = tlvRead(r, [TLV_PREDECESSOR]).get(TLV_PREDECESSOR);
   const core = bytes.slice(0, r.at);
   d.signature = r.take(64);
   r.end();
   suite.kem.check(d.pkKem);
   suite.sig.check(d.pkSig);
   verify(suite, d.pkSig, 'descriptor', H(core), d.signature);
-  return { ...d, bytes, did: H(core), skid: skidOf(suite, d.pkKem, d.pkSig) };
+  const skid = skidOf(suite, d.pkKem, d.pkSig);
+  if (predecessor) d.predecessor = predecessorRead(predecessor, skid);
+  return { ...d, bytes, core, did: H(core), skid };
+}
+
+/** TLV 1 of a core: who vouches for these keys, until when, and with which signature. */
+function predecessorRead(bytes, own) {
+  must(bytes.length === 80, 'predecessor: not 80 bytes');
+  const r = new Reader(bytes);
+  const out = { skid: r.take(8), until: r.u64(), signature: r.take(64) };
+  must(out.until !== 0n, 'predecessor: no end of the grace time');
+  must(!equal(out.skid, own), 'predecessor: names itself');
+  return out;
+}
+
+export const predecessorWrite = ({ skid, until, signature }) => cat(skid, u64(until), signature ?? new Uint8Array(64));
+
+/** What the old keys sign: H of the successor's core with zeros in place of that signature. */
+export function successorHash(d) {
+  const tlvs = new Map([[TLV_PREDECESSOR, predecessorWrite({ ...d.predecessor, signature: undefined })]]);
+  return H(coreWrite(d.suite, { ...d, tlvs }));
+}
+
+/** Section 3.1: may `candidate` take the place of `known`? Refuses with the reason; true when it is the very same. */
+export function supersedes(known, candidate, now) {
+  if (equal(known.did, candidate.did)) return true;
+  const sameKeys =
+    known.suite === candidate.suite && equal(known.pkKem, candidate.pkKem) && equal(known.pkSig, candidate.pkSig);
+  if (!sameKeys) {
+    const old = known.predecessor && equal(known.predecessor.skid, candidate.skid);
+    must(!old, 'descriptor: the predecessor is put back');
+    must(candidate.predecessor && equal(candidate.predecessor.skid, known.skid), 'descriptor: of a stranger');
+    verify(known.suite, known.pkSig, 'successor', successorHash(candidate), candidate.predecessor.signature);
+  }
+  must(candidate.version > known.version, 'descriptor: older than the one that is known');
+  must(sameKeys || BigInt(now) <= candidate.predecessor.until, 'descriptor: the grace time is over');
+  must(descriptorInForce(candidate, now), 'descriptor: not in force');
+  return false;
+}
+
+/** The statement of keys that they are void. */
+export function revocationWrite(identity, { reason, at }) {
+  const content = cat(0x52, identity.suite.id, u8(reason), 0x00, u64(at), identity.skid);
+  return cat(content, sign(identity.suite, identity.skSig, 'revocation', content));
+}
+
+export const revocationLine = (bytes) => `smqtt-revocation ${toBase64url(bytes)}`;
+
+/** Reads a statement that must be of these keys. */
+export function revocationRead(bytes, d) {
+  const r = new Reader(bytes);
+  must(r.u8() === 0x52, 'revocation: mark');
+  const suite = r.u8();
+  const reason = r.u8();
+  must(r.u8() === 0, 'revocation: reserved byte');
+  const at = r.u64();
+  must(equal(r.take(8), d.skid) && suite === d.suite.id, 'revocation: of other keys');
+  verify(d.suite, d.pkSig, 'revocation', bytes.slice(0, 20), r.take(64));
+  r.end();
+  return { reason: reason <= 3 ? reason : 0, at };
 }
 
 /** Whether a descriptor is in force at a time in milliseconds. */
@@ -139,6 +200,43 @@ export function privateFileRead(content) {
   must(equal(d.suite.kem.publicKey(skKem), d.pkKem), 'private file: kem key does not belong to the public line');
   must(equal(d.suite.sig.publicKey(skSig), d.pkSig), 'private file: sign key does not belong to the public line');
   return { ...d, skKem, skSig };
+}
+
+const lockedAad = (d) => cat(ascii('S-MQTT/1 locked'), 0x00, d.did);
+
+/** Argon2id of a passphrase: key and nonce. */
+export function lockKdf(suite, passphrase, salt, { passes, kib, lanes }) {
+  return argon2id(passphrase, salt, { t: passes, m: kib, p: lanes, version: 0x13, dkLen: suite.nk + 12 });
+}
+
+/** The text of a private file whose keys are locked. */
+export function lockedFileWrite(identity, passphrase, salt, p) {
+  const { suite } = identity;
+  const derived = lockKdf(suite, passphrase, salt, p);
+  const keys = cat(identity.skKem, identity.skSig);
+  const box = seal(suite, derived.slice(0, suite.nk), derived.slice(suite.nk), lockedAad(identity), keys);
+  const fields = ['argon2id', p.passes, p.kib, p.lanes, toBase64url(salt), toBase64url(box)];
+  return ['smqtt-identity 1', `public: ${publicLineWrite(identity)}`, `locked: ${fields.join(' ')}`, ''].join('\n');
+}
+
+/** Reads it again. */
+export function lockedFileRead(content, passphrase) {
+  const lines = content.split('\n').filter((l) => l !== '' && !l.startsWith('#'));
+  must(lines.length === 3 && lines[0] === 'smqtt-identity 1', 'locked file: lines');
+  const d = publicLineRead(/^public: (.+)$/.exec(lines[1])?.[1] ?? '');
+  const number = '([1-9][0-9]{0,9})';
+  const match = new RegExp(`^locked: argon2id ${number} ${number} ${number} ([\\w-]+) ([\\w-]+)$`).exec(lines[2]);
+  must(match, 'locked file: the locked line');
+  const [passes, kib, lanes] = match.slice(1, 4).map(Number);
+  must(passes <= 64 && kib <= 4 << 20 && lanes <= 64 && kib >= 8 * lanes, 'locked file: parameters');
+  const [salt, box] = match.slice(4).map(fromBase64url);
+  must(salt.length === 16 && box.length === 80, 'locked file: lengths');
+  const derived = lockKdf(d.suite, passphrase, salt, { passes, kib, lanes });
+  const keys = open(d.suite, derived.slice(0, d.suite.nk), derived.slice(d.suite.nk), lockedAad(d), box);
+  const out = { ...d, skKem: keys.slice(0, 32), skSig: keys.slice(32) };
+  must(equal(d.suite.kem.publicKey(out.skKem), d.pkKem), 'locked file: kem key');
+  must(equal(d.suite.sig.publicKey(out.skSig), d.pkSig), 'locked file: sign key');
+  return out;
 }
 
 const proofContent = (challenge, skid, clientId) => cat(challenge, skid, blob16(utf8(clientId)));

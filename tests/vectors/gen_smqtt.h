@@ -6,5 +6,7 @@
 
 /** Writes refused.txt: what every implementation has to refuse. Ends the program when this one does not. */
 void gen_refused_write(FILE *f);
+/** Writes keys.txt: renewal, succession, revocation, locked files. */
+void gen_keys_write(FILE *f);
 
 #endif

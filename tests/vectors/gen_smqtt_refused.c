@@ -7,12 +7,23 @@
 
 #include "base/hex.h"
 #include "detect/channel.h"
+#include "detect/tlv.h"
 
 enum { BYTES_MAX = 1024 };
 
-enum kind { KIND_DESCRIPTOR, KIND_BODY0, KIND_RETRY, KIND_RECORD, KIND_NOTICE, KIND_REGISTRATION, KIND_RECEIPTS };
+enum kind {
+    KIND_DESCRIPTOR,
+    KIND_BODY0,
+    KIND_RETRY,
+    KIND_RECORD,
+    KIND_NOTICE,
+    KIND_REGISTRATION,
+    KIND_RECEIPTS,
+    KIND_REVOCATION
+};
 
-static const char *const KINDS[] = {"descriptor", "body0", "retry", "record", "notice", "registration", "receipts"};
+static const char *const KINDS[] = {"descriptor", "body0",        "retry",    "record",
+                                    "notice",     "registration", "receipts", "revocation"};
 
 static struct smqtt_identity *server;
 
@@ -66,6 +77,8 @@ static bool accepts(enum kind kind, smq_span b)
         return accepts_registration(b);
     case KIND_RECEIPTS:
         return smq_receipts_ok(b);
+    case KIND_REVOCATION:
+        return smqtt_revocation_check(b, server, NULL, NULL) == SMQTT_OK;
     }
     return true;
 }
@@ -111,6 +124,79 @@ static void descriptors(FILE *f)
                                          {"longer", "a byte behind the end", 0, NULL, 1},
                                          {"shorter", "a byte is missing", 0, NULL, -1}};
     write_changed(f, KIND_DESCRIPTOR, smq_span_of(server->descriptor, server->len), list, SMQ_ARRAY_LEN(list));
+}
+
+/** A core that the keys of `id` have signed, whatever stands in it, and that is refused. */
+static void write_signed(FILE *f, const char *name, const char *reason, const struct smqtt_identity *id, smq_span core)
+{
+    uint8_t bytes[BYTES_MAX];
+    uint8_t did[SMQ_HASH_LEN];
+    char hex[SMQ_HEX_LEN(BYTES_MAX) + 1];
+    const smq_span content = smq_span_of(did, sizeof(did));
+    memcpy(bytes, core.data, core.len);
+    must_be(smq_schedule_hash(&core, 1, did) == SMQTT_OK, "hash");
+    must_be(smq_schedule_sign(id->suite, id->sk_sig, SMQ_SIGN_DESCRIPTOR, &content, 1, bytes + core.len) == SMQTT_OK,
+            "signature");
+    const smq_span whole = smq_span_of(bytes, core.len + SMQ_SIG_LEN);
+    must_be(!accepts_descriptor(whole), name);
+    smq_hex_encode(hex, whole);
+    fprintf(f, "# %s\ndescriptor_predecessor_%s = %s\n", reason, name, hex);
+}
+
+static bool counted(void *ctx, uint8_t *out, size_t len)
+{
+    memset(out, ++*(uint8_t *)ctx, len);
+    return true;
+}
+
+static void predecessors(FILE *f)
+{
+    uint8_t count = 0x30;
+    const struct smqtt_rng rng = {counted, &count};
+    struct smqtt_identity *next = NULL;
+    uint8_t core[BYTES_MAX];
+    must_be(smqtt_identity_succeed(NULL, &rng, server, NULL, 9, 0, 0, &next) == SMQTT_OK, "successor");
+    size_t len = next->core_len;
+    uint8_t *list = core + (next->predecessor - next->descriptor) - SMQ_TLV_HEAD - 2;
+    memcpy(core, next->descriptor, len);
+    memset(list + 5 + SMQTT_SKID_LEN, 0, 8);
+    write_signed(f, "until", "a grace time without end", next, smq_span_of(core, len));
+    memcpy(core, next->descriptor, len);
+    memcpy(list + 5, next->skid, SMQTT_SKID_LEN);
+    write_signed(f, "itself", "it names itself as its predecessor", next, smq_span_of(core, len));
+    memcpy(core, next->descriptor, len);
+    list[1]--;
+    list[4]--;
+    write_signed(f, "short", "79 bytes", next, smq_span_of(core, len - 1));
+    list[1] += 2;
+    list[4] += 2;
+    core[len] = 0;
+    write_signed(f, "long", "81 bytes", next, smq_span_of(core, len + 1));
+    memcpy(core, next->descriptor, len);
+    list[1] = 2 * (SMQ_TLV_HEAD + SMQ_PREDECESSOR_LEN);
+    memcpy(core + len, list + 2, SMQ_TLV_HEAD + SMQ_PREDECESSOR_LEN);
+    write_signed(f, "twice", "two of them", next, smq_span_of(core, len + SMQ_TLV_HEAD + SMQ_PREDECESSOR_LEN));
+    smqtt_identity_free(next);
+}
+
+static void revocations(FILE *f)
+{
+    static const struct change list[] = {{"mark", "not a revocation", 0, "4e", 0},
+                                         {"suite", "another suite", 1, "02", 0},
+                                         {"reason", "signed for another reason", 2, "02", 0},
+                                         {"reserved", "a reserved byte", 3, "01", 0},
+                                         {"at", "signed for another time", 4, "09", 0},
+                                         {"skid", "of other keys", 12, "00", 0},
+                                         {"signature", "another signature", 20, "00", 0},
+                                         {"longer", "a byte behind the end", 0, NULL, 1},
+                                         {"shorter", "a byte is missing", 0, NULL, -1}};
+    char text[SMQTT_REVOCATION_TEXT_MAX];
+    uint8_t bytes[SMQTT_REVOCATION_LEN];
+    size_t len = 0;
+    must_be(smqtt_identity_revoke(server, SMQTT_REVOKED_STOLEN, 77, text) == SMQTT_OK &&
+                smq_base64url_decode(bytes, sizeof(bytes), smq_span_str(strchr(text, ' ') + 1), &len) == SMQTT_OK,
+            "revocation");
+    write_changed(f, KIND_REVOCATION, smq_span_of(bytes, len), list, SMQ_ARRAY_LEN(list));
 }
 
 static void bodies(FILE *f)
@@ -214,7 +300,8 @@ void gen_refused_write(FILE *f)
     fputs("# SPDX-License-Identifier: Apache-2.0\n"
           "# What every implementation refuses. Each line is: kind_what = value in hexadecimal, under its reason.\n"
           "# Kinds: descriptor, body0 (a body of step 0, suite 0x01), retry (a body), record, notice (of the server\n"
-          "# whose descriptor stands first), registration, receipts (the payload of such a record).\n"
+          "# whose descriptor stands first), registration, receipts (the payload of such a record), revocation (of\n"
+          "# that server). Descriptors with a predecessor are signed well.\n"
           "# Written by tests/vectors/gen_smqtt_refused.c.\n",
           f);
     smq_hex_encode(hex, smq_span_of(server->descriptor, server->len));
@@ -226,5 +313,7 @@ void gen_refused_write(FILE *f)
     notices(f);
     registrations(f);
     receipts(f);
+    predecessors(f);
+    revocations(f);
     smqtt_identity_free(server);
 }

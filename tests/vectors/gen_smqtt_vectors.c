@@ -387,7 +387,8 @@ static void records(FILE *f, struct run *r)
     struct smq_gen c2s_1, s2c_1;
     must_be(fill(NULL, payload, sizeof(payload)), "randomness");
     generations(f, r, &c2s_1, &s2c_1);
-    smq_span own_topic = smq_span_of(own, smq_own_topic(r->server->skid, 's', smq_span_of(r->cid, SMQ_CID_LEN), own));
+    const smq_span cid = smq_span_of(r->cid, SMQ_CID_LEN);
+    smq_span own_topic = smq_span_of(own, smq_own_topic(smq_span_of(NULL, 0), r->server->skid, 's', cid, own));
     receipts_make(&r->client_session->send, &c2s_1, receipts);
     const struct record list[] = {
         {"text, a receipt is wanted",
@@ -543,6 +544,9 @@ int main(int argc, char **argv)
     }
     FILE *f = open_file(argv[1], "refused");
     gen_refused_write(f);
+    must_be(fclose(f) == 0, "a file cannot be written");
+    f = open_file(argv[1], "keys");
+    gen_keys_write(f);
     must_be(fclose(f) == 0, "a file cannot be written");
     return 0;
 }

@@ -378,6 +378,9 @@ static bool accepted(const char *name, smq_span bytes, const struct smqtt_identi
         return smq_register_proof_skid(bytes, skid) == SMQTT_OK ||
                smq_register_challenge_read(bytes, server->skid, challenge) == SMQTT_OK;
     }
+    if (strncmp(name, "revocation_", 11) == 0) {
+        return smqtt_revocation_check(bytes, server, NULL, NULL) == SMQTT_OK;
+    }
     assert_int_equal(strncmp(name, "receipts_", 9), 0);
     return smq_receipts_ok(bytes);
 }
@@ -398,8 +401,109 @@ static void test_refused(void **state)
     smqtt_identity_free(server);
 }
 
+/* ---------------------------------------------------------------- keys that change */
+
+/** A KDF that knows one answer. */
+static bool kdf_of_file(void *ctx, struct smqtt_span passphrase, struct smqtt_span salt, uint32_t passes, uint32_t kib,
+                        uint32_t lanes, uint8_t *out, size_t out_len)
+{
+    const char *prefix = ctx;
+    same(join(prefix, "passphrase"), passphrase.data, passphrase.len);
+    same(join(prefix, "salt"), salt.data, salt.len);
+    assert_int_equal(passes, get_uint(join(prefix, "passes")));
+    assert_int_equal(kib, get_uint(join(prefix, "kib")));
+    assert_int_equal(lanes, get_uint(join(prefix, "lanes")));
+    smq_span kdf = get(join(prefix, "kdf"));
+    assert_int_equal(kdf.len, out_len);
+    memcpy(out, kdf.data, out_len);
+    return true;
+}
+
+static bool salt_of_file(void *ctx, uint8_t *out, size_t len)
+{
+    smq_span salt = get(join(ctx, "salt"));
+    assert_int_equal(salt.len, len);
+    memcpy(out, salt.data, len);
+    return true;
+}
+
+static void locked_file(char *prefix, const struct smqtt_identity *old)
+{
+    char text[SMQTT_IDENTITY_TEXT_MAX];
+    struct smqtt_identity *id = NULL;
+    smq_span file = get(join(prefix, "locked_file"));
+    smq_span passphrase = get(join(prefix, "passphrase"));
+    const struct smqtt_kdf kdf = {kdf_of_file, prefix, (uint32_t)get_uint(join(prefix, "passes")),
+                                  (uint32_t)get_uint(join(prefix, "kib")), (uint32_t)get_uint(join(prefix, "lanes"))};
+    const struct smqtt_rng rng = {salt_of_file, prefix};
+    assert_int_equal(smqtt_identity_read(NULL, file, &id), SMQTT_E_LOCKED);
+    assert_int_equal(smqtt_identity_unlock(NULL, file, passphrase, &kdf, &id), SMQTT_OK);
+    assert_memory_equal(id->did, old->did, SMQTT_DID_LEN);
+    same(join(prefix, "old_kem_sk"), id->sk_kem, SMQ_SK_LEN);
+    same(join(prefix, "old_sig_sk"), id->sk_sig, SMQ_SK_LEN);
+    assert_int_equal(smqtt_identity_locked_text(id, passphrase, &kdf, &rng, text, sizeof(text)), SMQTT_OK);
+    same(join(prefix, "locked_file"), text, strlen(text));
+    smqtt_identity_free(id);
+}
+
+static struct smqtt_identity *read_line(const char *prefix, const char *name)
+{
+    struct smqtt_identity *id = NULL;
+    assert_int_equal(smqtt_identity_read_descriptor(NULL, get(join(prefix, name)), &id), SMQTT_OK);
+    return id;
+}
+
+static void life(char *prefix)
+{
+    struct smqtt_identity *old = read_line(prefix, "old_descriptor");
+    struct smqtt_identity *renewal = read_line(prefix, "renewal");
+    struct smqtt_identity *next = read_line(prefix, "successor");
+    struct smqtt_identity *foreign = read_line(prefix, "foreign");
+    const smqtt_ms wall = get_uint(join(prefix, "wall"));
+    uint8_t skid[SMQTT_SKID_LEN];
+    smqtt_ms until = 0, at = 0;
+    assert_int_equal(smqtt_identity_supersedes(old, renewal, wall), SMQTT_OK);
+    assert_int_equal(smqtt_identity_supersedes(renewal, old, wall), SMQTT_E_OLD_IDENTITY);
+    assert_true(smqtt_identity_predecessor(next, skid, &until));
+    assert_memory_equal(skid, old->skid, SMQTT_SKID_LEN);
+    assert_int_equal(until, get_uint(join(prefix, "until")));
+    assert_int_equal(smqtt_identity_supersedes(old, next, wall), SMQTT_OK);
+    assert_int_equal(smqtt_identity_supersedes(old, next, until), SMQTT_OK);
+    assert_int_equal(smqtt_identity_supersedes(old, next, until + 1), SMQTT_E_EXPIRED);
+    assert_int_equal(smqtt_identity_supersedes(old, foreign, wall), SMQTT_E_BAD_SIGNATURE);
+    assert_int_equal(
+        smq_identity_set_private(next, get(join(prefix, "new_kem_sk")).data, get(join(prefix, "new_sig_sk")).data),
+        SMQTT_OK);
+    enum smqtt_revocation_reason reason = SMQTT_REVOKED_UNSPECIFIED;
+    assert_int_equal(smqtt_revocation_check(get(join(prefix, "revocation")), old, &reason, &at), SMQTT_OK);
+    assert_int_equal(reason, get_uint(join(prefix, "revocation_reason")));
+    assert_int_equal(at, get_uint(join(prefix, "revocation_at")));
+    struct smqtt_revocations *list = NULL;
+    unsigned line = 0;
+    assert_int_equal(smqtt_revocations_read(NULL, get(join(prefix, "revocation_line")), &list, &line), SMQTT_OK);
+    assert_true(smqtt_revocations_have(list, renewal, NULL, NULL));
+    assert_false(smqtt_revocations_have(list, next, NULL, NULL));
+    locked_file(prefix, old);
+    smqtt_revocations_free(list);
+    smqtt_identity_free(old);
+    smqtt_identity_free(renewal);
+    smqtt_identity_free(next);
+    smqtt_identity_free(foreign);
+}
+
+static void test_keys(void **state)
+{
+    static char prefixes[][16] = {"x25519_x25519", "x25519_p256", "p256_x25519", "p256_p256"};
+    (void)state;
+    load("keys");
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(prefixes); i++) {
+        life(prefixes[i]);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sessions), cmocka_unit_test(test_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sessions), cmocka_unit_test(test_refused),
+                                       cmocka_unit_test(test_keys)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
