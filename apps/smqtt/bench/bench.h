@@ -15,18 +15,33 @@
 struct bench;
 struct sealed;
 struct sockaddr_list;
+struct ssl_st;
 struct scenario;
 
-enum { BENCH_STAMP = 24, BENCH_MAX_TRACKS = 4000000, BENCH_PHASES = 8, BENCH_ADDRESSES = 64 };
+enum { BENCH_STAMP = 16, BENCH_MAX_TRACKS = 4000000, BENCH_PHASES = 8, BENCH_ADDRESSES = 64 };
 #define BENCH_MAGIC 0x424d5153u /* "SQMB" in memory; with the run's mark in it */
 
-/** What stands at the start of each payload of at least BENCH_STAMP bytes. */
+/** What stands at the start of each payload of at least BENCH_STAMP bytes; how, is bench_stamp_write's. */
 struct bench_stamp {
-    uint32_t magic, publisher;
-    uint64_t number, sent_ns;
+    uint32_t publisher; /* 24 bits of it */
+    uint64_t number;    /* 40 bits of it */
+    uint64_t sent_ns;   /* 48 bits of it: unique within three days */
 };
 
-enum client_state { CLIENT_NEW, CLIENT_CONNECTING, CLIENT_AWAITS_CONNACK, CLIENT_READY, CLIENT_OVER };
+enum client_state {
+    CLIENT_NEW,
+    CLIENT_CONNECTING,
+    CLIENT_SHAKES_HANDS, /* TLS */
+    CLIENT_AWAITS_CONNACK,
+    CLIENT_READY,
+    CLIENT_OVER
+};
+
+/** Bytes at the sockets of those who publish and of all others, from the client's sight. */
+enum bench_side { BENCH_PUBLISHERS, BENCH_OTHERS, BENCH_SIDES };
+struct bench_bytes {
+    uint64_t out, in;
+};
 
 struct bench_pub {
     struct client *client;
@@ -56,7 +71,7 @@ struct client {
     uint32_t number;
     int fd;
     enum client_state state;
-    bool waits_for_out, is_dirty, wants_close;
+    bool waits_for_out, is_dirty, wants_close, detects; /* CONNACK announces DETECT */
     uint16_t receive_max;
     uint8_t *out;
     size_t out_at, out_len, out_cap;
@@ -65,6 +80,8 @@ struct client {
     struct bench_pub *pub;
     struct bench_sub *sub;
     struct sealed *sealed;
+    struct ssl_st *tls;
+    uint64_t tls_in, tls_out;             /* counted so far */
     uint64_t filters_asked, filters_made; /* confirmed */
     uint64_t last_out_ns;
     char id[80];
@@ -75,7 +92,10 @@ struct bench_phase {
     const char *name, *unit;
     uint64_t n;
     double seconds;
+    double own_cpu_s; /* of the generator */
+    uint64_t sent;    /* messages that left in it */
     struct proc_use before, after;
+    struct bench_bytes bytes[BENCH_SIDES];
 };
 
 /** One point of the picture. */
@@ -117,12 +137,13 @@ struct bench {
     uint64_t filters_next; /* subscriptions: next to ask for */
     struct hist hist, slot;
     struct bench_counters n;
+    struct bench_bytes bytes[BENCH_SIDES];
     struct bench_phase phases[BENCH_PHASES];
     size_t n_phases;
     struct bench_point *points;
     size_t n_points, cap_points;
     uint64_t slot_ns, slot_delivered, slot_sent;
-    bool is_measuring, storm;
+    bool is_measuring, storm, has_explained; /* why connections fail */
     uint32_t run_tag;
     struct sockaddr_list *addresses;
 };
@@ -149,6 +170,8 @@ uint8_t *link_room(struct client *c, size_t n);
 void link_flush(struct bench *b);
 /** What epoll told about a client. */
 void link_event(struct client *c, uint32_t events);
+/** So many bytes passed its socket. */
+void link_count(struct client *c, uint64_t in, uint64_t out);
 
 /* wire.c: packets */
 /** Writes a packet with the codec. False when it cannot be expressed. */
@@ -161,6 +184,8 @@ void wire_disconnect(struct client *c);
 size_t wire_take(struct client *c, const uint8_t *bytes, size_t len);
 /** A message for a subscriber: counts it. */
 void wire_count(struct client *c, const uint8_t *payload, size_t len);
+/** Puts a stamp at the start of a payload, with the run's mark. */
+void bench_stamp_write(const struct bench *b, const struct bench_stamp *stamp, uint8_t *payload);
 /** The topic with %i, %c and %u put in. Returns its length; 0 when it does not fit. */
 size_t wire_topic(const struct client *c, const char *pattern, char *out, size_t cap);
 
@@ -186,9 +211,13 @@ bool sealed_prepare(struct bench *b);
 bool sealed_open_all(struct bench *b);
 void sealed_detect(struct client *c, uint8_t header, smq_span body);
 /** A PUBLISH came for an endpoint. */
-void sealed_message(struct client *c, smq_span topic, smq_span payload);
+void sealed_message(struct client *c, smq_span topic, smq_span payload, bool retained);
+/** The broker acknowledged what an endpoint published. */
+void sealed_acked(struct client *c, uint16_t id);
 /** Seals a message of its publisher and puts it into the client's output; false: not now. */
 bool sealed_put(struct bench *b, struct bench_pub *p, uint64_t sent_ns);
+/** Takes back what was published retained, before the connections end. */
+void sealed_clear(struct bench *b);
 /** Timers of all endpoints. */
 void sealed_tick(struct bench *b);
 void sealed_free(struct client *c);

@@ -8,11 +8,11 @@
 /** What was asked for. Text points into argv. Numbers that were not given hold FLAG_ABSENT, until the scenario sets
  * its own. */
 struct bench_flags {
-    const char *host, *ifaddr, *prefix, *user, *password, *topic, *sealed, *json, *svg;
+    const char *host, *ifaddr, *prefix, *user, *password, *topic, *sealed, *cafile, *json, *svg;
     uint64_t port, version, count, start, interval_ms, concurrency, keep_alive, session_expiry, size, qos, limit,
         window, batch, filters, per_packet, messages, broker_pid;
     double connect_rate, message_ms, rate, duration_s, warmup_s;
-    bool short_ids, clean, retain, wait_all, quiet, help;
+    bool short_ids, clean, retain, wait_all, tunnel, insecure, quiet, help;
 };
 
 #define FLAG_ABSENT UINT64_MAX

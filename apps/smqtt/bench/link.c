@@ -12,11 +12,13 @@
 
 #include "../say.h"
 #include "bench.h"
+#include "link_tls.h"
 
 #define OUT_FIRST 4096
 #define OUT_MAX   (64u * 1024 * 1024) /* nothing that is bounded by a window comes near */
 
 struct place {
+    char name[256];
     struct sockaddr_storage addr;
     socklen_t len;
 };
@@ -43,6 +45,7 @@ static bool resolve_one(const char *host, uint16_t port, int flags, struct place
     for (const struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next) {
         best = ai->ai_family == AF_INET && best->ai_family != AF_INET ? ai : best;
     }
+    snprintf(out->name, sizeof out->name, "%s", host);
     memcpy(&out->addr, best->ai_addr, best->ai_addrlen);
     out->len = best->ai_addrlen;
     freeaddrinfo(list);
@@ -74,12 +77,16 @@ bool link_resolve(struct bench *b)
 {
     b->addresses = calloc(1, sizeof *b->addresses);
     struct sockaddr_list *a = b->addresses;
+    if (link_tls_is_wanted(b) && !link_tls_prepare(b)) {
+        return false;
+    }
     return a != NULL && resolve_list(b->flags.host, (uint16_t)b->flags.port, 0, a->remote, &a->n_remote) &&
            resolve_list(b->flags.ifaddr, 0, AI_NUMERICHOST, a->local, &a->n_local) && a->n_remote != 0;
 }
 
 void link_free(struct bench *b)
 {
+    link_tls_end();
     free(b->addresses);
     b->addresses = NULL;
 }
@@ -134,6 +141,7 @@ bool link_open(struct client *c)
 
 void link_close(struct client *c)
 {
+    link_tls_close(c);
     if (c->fd >= 0) {
         close(c->fd);
         c->fd = -1;
@@ -200,12 +208,31 @@ uint8_t *link_room(struct client *c, size_t n)
     return at;
 }
 
+void link_count(struct client *c, uint64_t in, uint64_t out)
+{
+    struct bench_bytes *bytes = &c->b->bytes[c->pub != NULL ? BENCH_PUBLISHERS : BENCH_OTHERS];
+    bytes->in += in;
+    bytes->out += out;
+}
+
+static ssize_t send_some(struct client *c)
+{
+    const uint8_t *bytes = c->out + c->out_at;
+    size_t len = c->out_len - c->out_at;
+    if (c->tls != NULL) {
+        return link_tls_send(c, bytes, len);
+    }
+    ssize_t sent = send(c->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    link_count(c, 0, sent > 0 ? (uint64_t)sent : 0);
+    return sent;
+}
+
 static void flush(struct client *c)
 {
-    if (c->fd < 0 || c->state == CLIENT_CONNECTING || c->out_len == c->out_at) {
+    if (c->fd < 0 || c->state == CLIENT_CONNECTING || c->state == CLIENT_SHAKES_HANDS || c->out_len == c->out_at) {
         return;
     }
-    ssize_t sent = send(c->fd, c->out + c->out_at, c->out_len - c->out_at, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t sent = send_some(c);
     if (sent < 0) {
         if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS) {
             lose(c);
@@ -252,13 +279,23 @@ static bool keep_rest(struct client *c, const uint8_t *bytes, size_t len)
     return true;
 }
 
+static ssize_t recv_some(struct client *c, uint8_t *out, size_t cap)
+{
+    if (c->tls != NULL) {
+        return link_tls_recv(c, out, cap);
+    }
+    ssize_t got = recv(c->fd, out, cap, MSG_DONTWAIT);
+    link_count(c, got > 0 ? (uint64_t)got : 0, 0);
+    return got;
+}
+
 static void read_some(struct client *c)
 {
     struct bench *b = c->b;
     if (c->rest_len != 0) {
         memcpy(b->in, c->rest, c->rest_len);
     }
-    ssize_t got = recv(c->fd, b->in + c->rest_len, b->in_size - c->rest_len, MSG_DONTWAIT);
+    ssize_t got = recv_some(c, b->in + c->rest_len, b->in_size - c->rest_len);
     if (got <= 0) {
         bool later = got < 0 && (errno == EAGAIN || errno == EINTR);
         if (!later) {
@@ -273,12 +310,35 @@ static void read_some(struct client *c)
     }
 }
 
+static void shake_hands(struct client *c)
+{
+    enum link_tls_hands hands = link_tls_shake(c);
+    if (hands == LINK_TLS_FAILED) {
+        lose(c);
+    } else if (hands != LINK_TLS_DONE) {
+        watch(c, EPOLL_CTL_MOD, hands == LINK_TLS_WRITES);
+    } else {
+        c->state = CLIENT_AWAITS_CONNACK;
+        wire_connect(c);
+    }
+}
+
 static void connected(struct client *c)
 {
     int cause = 0;
     socklen_t len = sizeof cause;
     if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &cause, &len) != 0 || cause != 0) {
         lose(c);
+        return;
+    }
+    if (link_tls_is_wanted(c->b)) {
+        const struct sockaddr_list *a = c->b->addresses;
+        c->state = CLIENT_SHAKES_HANDS;
+        if (!link_tls_open(c, a->remote[c->number % a->n_remote].name)) {
+            lose(c);
+            return;
+        }
+        shake_hands(c);
         return;
     }
     c->state = CLIENT_AWAITS_CONNACK;
@@ -294,8 +354,14 @@ void link_event(struct client *c, uint32_t events)
         connected(c);
         return;
     }
+    if (c->state == CLIENT_SHAKES_HANDS) {
+        shake_hands(c);
+        return;
+    }
     if ((events & (uint32_t)(EPOLLIN | EPOLLERR | EPOLLHUP)) != 0) {
-        read_some(c);
+        do {
+            read_some(c);
+        } while (c->tls != NULL && c->fd >= 0 && link_tls_has_more(c));
     }
     if ((events & (uint32_t)EPOLLOUT) != 0) {
         flush(c);

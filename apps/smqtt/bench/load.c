@@ -8,6 +8,7 @@
 enum {
     BACKLOG_MAX = 64 * 1024, /* unsent bytes of a publisher without receivers in this run */
     IDS_PER_WINDOW = 4,
+    IDS_MAX = 64999, /* those above are for what the endpoints of S-MQTT publish */
     ID_FREE = 0,
     FORGIVE_MS = 500
 };
@@ -23,7 +24,7 @@ bool load_prepare(struct bench_pub *p, const char *topic, size_t digits, uint64_
     size_t body = 2 + topic_len + (f->qos != 0 ? 2 : 0) + (v5 ? 1 : 0) + (size_t)f->size;
     size_t cap = 5 + body;
     p->packet = calloc(1, cap);
-    p->n_ids = (uint16_t)(p->window * IDS_PER_WINDOW < 65535 ? p->window * IDS_PER_WINDOW : 65535);
+    p->n_ids = (uint16_t)(p->window * IDS_PER_WINDOW < IDS_MAX ? p->window * IDS_PER_WINDOW : IDS_MAX);
     p->ids = calloc(p->n_ids + 1u, 1);
     if (p->packet == NULL || p->ids == NULL) {
         return false;
@@ -118,8 +119,7 @@ static bool put(struct bench *b, struct bench_pub *p, uint64_t sent_ns)
         p->unacked++;
     }
     if (p->stamp_at != 0) {
-        struct bench_stamp stamp = {BENCH_MAGIC ^ b->run_tag, p->number, p->sent, sent_ns};
-        memcpy(at + p->stamp_at, &stamp, sizeof stamp);
+        bench_stamp_write(b, &(struct bench_stamp){p->number, p->sent, sent_ns}, at + p->stamp_at);
     }
     p->sent++;
     b->n.sent++;

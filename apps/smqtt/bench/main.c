@@ -37,8 +37,13 @@ static bool is_usable(const struct bench *b)
         return false;
     }
     bool seals = strcmp(b->scenario->name, "pairs") == 0 || strcmp(b->scenario->name, "latency") == 0;
-    if (f->sealed != NULL && (!seals || f->version != 5)) {
-        say("--sealed goes with pairs and latency, and with version 5.");
+    if (f->sealed != NULL && !seals) {
+        say("--sealed goes with the scenarios pairs and latency only: take one of them.");
+        return false;
+    }
+    if ((f->tunnel && f->sealed == NULL) || (f->insecure && f->cafile == NULL)) {
+        say("%s says how %s is done: give that, too.", f->tunnel ? "--tunnel" : "--insecure",
+            f->tunnel ? "--sealed" : "--cafile");
         return false;
     }
     return true;
@@ -92,6 +97,7 @@ static void reckon(struct bench *b)
 
 static void end(struct bench *b)
 {
+    sealed_clear(b);
     for (uint32_t i = 0; i < b->n_clients; i++) {
         struct client *c = &b->clients[i];
         if (c->state == CLIENT_READY) {

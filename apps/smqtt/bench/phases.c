@@ -128,6 +128,13 @@ bool bench_run_until(struct bench *b, bool (*done)(struct bench *b), uint64_t un
 
 /* ---------------------------------------------------------------- what is measured */
 
+static double own_cpu_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 void phase_begin(struct bench *b, const char *name, const char *unit)
 {
     if (b->n_phases == BENCH_PHASES) {
@@ -136,6 +143,9 @@ void phase_begin(struct bench *b, const char *name, const char *unit)
     struct bench_phase *p = &b->phases[b->n_phases++];
     *p = (struct bench_phase){.name = name, .unit = unit};
     p->before = proc_read((long)b->flags.broker_pid);
+    memcpy(p->bytes, b->bytes, sizeof p->bytes);
+    p->sent = b->n.sent;
+    p->own_cpu_s = own_cpu_s();
     b->now_ns = bench_clock();
     p->seconds = (double)b->now_ns / 1e9;
 }
@@ -145,6 +155,12 @@ void phase_end(struct bench *b, uint64_t n)
     struct bench_phase *p = &b->phases[b->n_phases - 1];
     b->now_ns = bench_clock();
     p->seconds = (double)b->now_ns / 1e9 - p->seconds;
+    p->own_cpu_s = own_cpu_s() - p->own_cpu_s;
+    p->sent = b->n.sent - p->sent;
+    for (size_t i = 0; i < BENCH_SIDES; i++) {
+        p->bytes[i].in = b->bytes[i].in - p->bytes[i].in;
+        p->bytes[i].out = b->bytes[i].out - p->bytes[i].out;
+    }
     p->after = proc_read((long)b->flags.broker_pid);
     p->n = n;
 }

@@ -105,9 +105,11 @@ static bool connect_all(struct bench *b)
     if (!ok && bench_interrupted()) {
         return false;
     }
-    if (b->n.connected == 0) {
+    if (b->n.connected == 0 && !b->has_explained) {
         say("no client could connect to %s, port %u: is a broker running there, and does it let these clients in?",
             b->flags.host, (unsigned)b->flags.port);
+    }
+    if (b->n.connected == 0) {
         return false;
     }
     return true;
@@ -352,7 +354,7 @@ static bool run_storm(struct bench *b)
     uint64_t until = b->flags.duration_s > 0 ? bench_clock() + (uint64_t)(b->flags.duration_s * 1e9) : 0;
     (void)bench_run_until(b, time_is_up, until);
     phase_end(b, b->n.connected);
-    if (b->n.connected == 0) {
+    if (b->n.connected == 0 && !b->has_explained) {
         say("no client could connect to %s, port %u.", b->flags.host, (unsigned)b->flags.port);
     }
     return b->n.connected != 0;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* S-MQTT sessions for the pairs: each subscriber is a server with an identity made for this run, its publisher a client
- * without identity. Nothing is stored; the handshakes are made before the measuring begins. */
+ * without identity. Natively where the broker announces DETECT, else, or with --tunnel, as ordinary messages. Nothing
+ * is stored; the handshakes are made before the measuring begins, and what they left retained is taken back at the end.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,14 +17,18 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 
-enum { OPEN_S = 60, TICK_NS = 10 * 1000 * 1000, TOPIC_MAX = 256, DETECT_ID = 65000 };
+/* Packet identifiers of endpoints lie above those of publishers (load.c). */
+enum { OPEN_S = 60, CLEAR_S = 2, TICK_NS = 10 * 1000 * 1000, TOPIC_MAX = 64, FIRST_ID = 65000, N_IDS = 500 };
 
 struct sealed {
     struct smqtt_opener *opener;
     struct smqtt_sealer *sealer;
     struct smqtt_identity *identity;
     bool is_registered, is_open;
-    uint8_t refused; /* status of the registration */
+    uint8_t refused;            /* status of the registration */
+    uint16_t last_id, clear_id; /* the latter until the empty message is acknowledged */
+    size_t retained_len;
+    char retained[TOPIC_MAX]; /* where its descriptor lies */
 };
 
 static struct smqtt_now now;
@@ -32,19 +38,44 @@ static size_t record_cap;
 
 /* ---------------------------------------------------------------- events */
 
+static uint16_t publish(struct client *c, smq_span topic, smq_span payload, uint8_t qos, bool retain)
+{
+    struct sealed *s = c->sealed;
+    struct smq_packet pkt = {.type = SMQ_PUBLISH};
+    s->last_id = (uint16_t)((s->last_id + 1) % N_IDS);
+    uint16_t id = qos != 0 ? (uint16_t)(FIRST_ID + s->last_id) : 0;
+    pkt.publish = (struct smq_publish){.qos = qos, .retain = retain, .id = id, .topic = topic, .payload = payload};
+    smq_props_clear(&pkt.publish.props);
+    (void)wire_write(c, &pkt);
+    return id;
+}
+
 static void send_detect(struct client *c, const struct smqtt_secure_event *event)
 {
-    struct smq_packet pkt = {.type = SMQ_DETECT, .detect = {event->header, event->bytes}};
-    (void)wire_write(c, &pkt);
+    if (event->topic.len == 0) {
+        struct smq_packet pkt = {.type = SMQ_DETECT, .detect = {event->header, event->bytes}};
+        (void)wire_write(c, &pkt);
+        return;
+    }
+    uint8_t *bytes = malloc(1 + event->bytes.len); /* the tunnel; once per step of a handshake */
+    if (bytes == NULL) {
+        link_close(c);
+        return;
+    }
+    bytes[0] = event->header;
+    memcpy(bytes + 1, event->bytes.data, event->bytes.len);
+    (void)publish(c, event->topic, smq_span_of(bytes, 1 + event->bytes.len), 1, false);
+    free(bytes);
 }
 
 static void send_publish(struct client *c, const struct smqtt_secure_event *event)
 {
-    struct smq_packet pkt = {.type = SMQ_PUBLISH};
-    uint8_t qos = event->header != 0 && event->header <= 2 ? event->header : 1;
-    pkt.publish = (struct smq_publish){.qos = qos, .id = DETECT_ID, .topic = event->topic, .payload = event->bytes};
-    smq_props_clear(&pkt.publish.props);
-    (void)wire_write(c, &pkt);
+    struct sealed *s = c->sealed;
+    if (event->retain && event->topic.len <= sizeof s->retained) {
+        memcpy(s->retained, event->topic.data, event->topic.len);
+        s->retained_len = event->topic.len;
+    }
+    (void)publish(c, event->topic, event->bytes, event->header, event->retain);
 }
 
 static void on_event(struct client *c, const struct smqtt_secure_event *event)
@@ -92,11 +123,11 @@ void sealed_detect(struct client *c, uint8_t header, smq_span body)
     pump(c);
 }
 
-void sealed_message(struct client *c, smq_span topic, smq_span payload)
+void sealed_message(struct client *c, smq_span topic, smq_span payload, bool retained)
 {
     struct sealed *s = c->sealed;
     bool taken = false;
-    smqtt_err err = s->opener != NULL ? smqtt_opener_message(s->opener, topic, payload, false, now)
+    smqtt_err err = s->opener != NULL ? smqtt_opener_message(s->opener, topic, payload, retained, now)
                                       : smqtt_sealer_message(s->sealer, topic, payload, &taken, now);
     c->b->n.sealed_refused += err != SMQTT_OK ? 1 : 0;
     pump(c);
@@ -178,11 +209,19 @@ bool sealed_prepare(struct bench *b)
     return true;
 }
 
-static bool all_registered(struct bench *b)
+static bool is_tunnel(const struct client *c)
+{
+    return c->b->flags.tunnel || !c->detects;
+}
+
+/* Servers are there for their clients: registered, or in the tunnel subscribed. */
+static bool all_serve(struct bench *b)
 {
     for (uint32_t i = 0; i < b->n_subs; i++) {
-        const struct sealed *s = b->subs[i].client->sealed;
-        if (!s->is_registered && s->refused == SMQTT_STATUS_OK) {
+        const struct client *c = b->subs[i].client;
+        if (c->state == CLIENT_READY &&
+            (is_tunnel(c) ? c->filters_made < c->filters_asked
+                          : !c->sealed->is_registered && c->sealed->refused == SMQTT_STATUS_OK)) {
             return false;
         }
     }
@@ -215,18 +254,20 @@ bool sealed_open_all(struct bench *b)
     now = smq_clock_now();
     for (uint32_t i = 0; i < b->n_subs; i++) {
         struct client *c = b->subs[i].client;
-        if (smqtt_opener_connected(c->sealed->opener, false, smq_span_str(c->id), now) != SMQTT_OK) {
+        if (smqtt_opener_connected(c->sealed->opener, is_tunnel(c), smq_span_str(c->id), now) != SMQTT_OK) {
             return false;
         }
         pump(c);
     }
-    if (!bench_run_until(b, all_registered, bench_clock() + OPEN_S * NS_PER_S)) {
-        say("the servers could not register: does this broker relay DETECT, as smqttd does?");
+    if (!bench_run_until(b, all_serve, bench_clock() + OPEN_S * NS_PER_S)) {
+        say("the servers could not %s within %d s.",
+            is_tunnel(b->subs[0].client) ? "subscribe to what clients send" : "register", OPEN_S);
         return false;
     }
     phase_begin(b, "handshake", "sessions");
     for (uint32_t i = 0; i < b->n_pubs; i++) {
         struct client *c = b->pubs[i].client;
+        smqtt_sealer_connected(c->sealed->sealer, is_tunnel(c), now);
         smqtt_err err = smqtt_sealer_start(c->sealed->sealer, topic_of(&b->pubs[i]), smq_span_str("bench"), false, now);
         if (err != SMQTT_OK) {
             say("a handshake could not begin: %s.", smqtt_strerror(err));
@@ -245,21 +286,21 @@ bool sealed_open_all(struct bench *b)
 bool sealed_put(struct bench *b, struct bench_pub *p, uint64_t sent_ns)
 {
     struct client *c = p->client;
-    struct bench_stamp stamp = {BENCH_MAGIC ^ b->run_tag, p->number, p->sent, sent_ns};
     uint8_t *plain = p->packet + p->stamp_at;
     size_t len = 0;
     uint16_t id = (uint16_t)(p->last_id % p->n_ids + 1);
     if (p->id_at != 0 && p->ids[id] != 0) {
         return false;
     }
-    memcpy(plain, &stamp, sizeof stamp);
+    bench_stamp_write(b, &(struct bench_stamp){p->number, p->sent, sent_ns}, plain);
     smq_span topic = topic_of(p);
     if (smqtt_seal(c->sealed->sealer, topic, smq_span_of(plain, (size_t)b->flags.size), NULL, now, record, record_cap,
                    &len, NULL, NULL) != SMQTT_OK) {
         b->n.sealed_refused++;
         return false;
     }
-    uint32_t body = (uint32_t)(2 + topic.len + (p->id_at != 0 ? 2 : 0) + 1 + len);
+    bool v5 = b->flags.version == 5;
+    uint32_t body = (uint32_t)(2 + topic.len + (p->id_at != 0 ? 2 : 0) + (v5 ? 1 : 0) + len);
     size_t total = 1 + smq_varint_size(body) + body;
     struct smq_wr wr = smq_wr_of(link_room(c, total), total);
     if (wr.buf == NULL) {
@@ -274,11 +315,50 @@ bool sealed_put(struct bench *b, struct bench_pub *p, uint64_t sent_ns)
         p->last_id = id;
         p->unacked++;
     }
-    smq_wr_u8(&wr, 0);
+    if (v5) {
+        smq_wr_u8(&wr, 0);
+    }
     smq_wr_bytes(&wr, record, len);
     p->sent++;
     b->n.sent++;
     return true;
+}
+
+/* ---------------------------------------------------------------- the end */
+
+void sealed_acked(struct client *c, uint16_t id)
+{
+    struct sealed *s = c->sealed;
+    s->clear_id = s->clear_id == id ? 0 : s->clear_id;
+}
+
+static bool all_cleared(struct bench *b)
+{
+    for (uint32_t i = 0; i < b->n_subs; i++) {
+        const struct client *c = b->subs[i].client;
+        if (c->state == CLIENT_READY && c->sealed->clear_id != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void sealed_clear(struct bench *b)
+{
+    for (uint32_t i = 0; b->subs != NULL && i < b->n_subs; i++) {
+        struct client *c = b->subs[i].client;
+        struct sealed *s = c != NULL ? c->sealed : NULL;
+        if (s == NULL) {
+            return; /* not sealed, or not prepared to be */
+        }
+        if (c->state == CLIENT_READY && s->retained_len != 0) {
+            smq_span topic = smq_span_of(s->retained, s->retained_len);
+            s->clear_id = publish(c, topic, smq_span_of(NULL, 0), 1, true);
+        }
+    }
+    if (b->n_subs != 0) {
+        (void)bench_run_until(b, all_cleared, bench_clock() + CLEAR_S * NS_PER_S);
+    }
 }
 
 void sealed_free(struct client *c)

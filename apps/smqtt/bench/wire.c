@@ -99,6 +99,36 @@ static struct track *track_of(struct bench_sub *s, uint32_t publisher)
     return publisher - s->first < s->n ? &s->tracks[publisher - s->first] : NULL;
 }
 
+enum { PUBLISHER_BITS = 24, SENT_BITS = 48 };
+#define NUMBER_MASK ((UINT64_C(1) << (64 - PUBLISHER_BITS)) - 1)
+#define SENT_MASK   ((UINT64_C(1) << SENT_BITS) - 1)
+
+static uint64_t mark_of(const struct bench *b)
+{
+    return (uint64_t)(BENCH_MAGIC ^ b->run_tag) << SENT_BITS;
+}
+
+void bench_stamp_write(const struct bench *b, const struct bench_stamp *stamp, uint8_t *payload)
+{
+    const uint64_t words[2] = {(uint64_t)stamp->publisher << (64 - PUBLISHER_BITS) | (stamp->number & NUMBER_MASK),
+                               mark_of(b) | (stamp->sent_ns & SENT_MASK)};
+    memcpy(payload, words, sizeof words);
+}
+
+/* False: not of this run. The time of sending becomes a whole one again. */
+static bool read_stamp(const struct bench *b, const uint8_t *payload, struct bench_stamp *out)
+{
+    uint64_t words[2];
+    memcpy(words, payload, sizeof words);
+    if ((words[1] & ~SENT_MASK) != mark_of(b)) {
+        return false;
+    }
+    out->publisher = (uint32_t)(words[0] >> (64 - PUBLISHER_BITS));
+    out->number = words[0] & NUMBER_MASK;
+    out->sent_ns = b->now_ns - ((b->now_ns - words[1]) & SENT_MASK);
+    return true;
+}
+
 void wire_count(struct client *c, const uint8_t *payload, size_t len)
 {
     struct bench *b = c->b;
@@ -110,21 +140,21 @@ void wire_count(struct client *c, const uint8_t *payload, size_t len)
         return;
     }
     s->received++;
-    if (len < sizeof stamp) {
+    if (len < BENCH_STAMP) {
         b->n.unknown++;
         if (b->n_pubs == 1) {
             load_arrived(b, &b->pubs[0]);
         }
         return;
     }
-    memcpy(&stamp, payload, sizeof stamp);
-    struct track *t = stamp.magic == (BENCH_MAGIC ^ b->run_tag) ? track_of(s, stamp.publisher) : NULL;
+    struct track *t = read_stamp(b, payload, &stamp) ? track_of(s, stamp.publisher) : NULL;
     if (t == NULL) {
         b->n.unknown++;
         return;
     }
     track_see(t, stamp.number);
-    if (b->is_measuring && stamp.sent_ns <= b->now_ns) {
+    if (b->is_measuring &&
+        b->now_ns - stamp.sent_ns <= SENT_MASK / 2) { /* else sent after the last look at the clock */
         hist_add(&b->slot, b->now_ns - stamp.sent_ns);
     }
     if (stamp.publisher < b->n_pubs) {
@@ -174,7 +204,7 @@ static void on_publish(struct client *c, uint8_t first, const uint8_t *body, siz
         acknowledge(c, qos == 1 ? SMQ_PUBACK << 4 : SMQ_PUBREC << 4, body + id_at);
     }
     if (c->sealed != NULL) {
-        sealed_message(c, smq_span_of(body + 2, topic_len), smq_span_of(body + at, len - at));
+        sealed_message(c, smq_span_of(body + 2, topic_len), smq_span_of(body + at, len - at), (first & 1) != 0);
     } else {
         wire_count(c, body + at, len - at);
     }
@@ -199,6 +229,7 @@ static void on_ack(struct client *c, unsigned type, const uint8_t *body, size_t 
         if (type == SMQ_PUBREC) { /* of what its endpoint sent */
             acknowledge(c, SMQ_PUBREL << 4 | 2, body);
         }
+        sealed_acked(c, (uint16_t)id);
         return;
     }
     uint8_t wanted = type == SMQ_PUBACK ? ID_AWAITS_PUBACK : type == SMQ_PUBREC ? ID_AWAITS_PUBREC : ID_AWAITS_PUBCOMP;
@@ -221,6 +252,20 @@ static void on_ack(struct client *c, unsigned type, const uint8_t *body, size_t 
 
 /* ---------------------------------------------------------------- once per connection */
 
+/* protocol.md 9.1 */
+static bool announces_detect(const struct smq_props *props)
+{
+    struct smq_rd it = smq_rd_of(props->raw);
+    smq_span name;
+    smq_span value;
+    while (smq_props_next_user(&it, &name, &value)) {
+        if (smq_span_equal(name, smq_span_str("smqtt-detect")) && smq_span_equal(value, smq_span_str("1"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void on_connack(struct client *c, const struct smq_connack *ack)
 {
     struct bench *b = c->b;
@@ -231,6 +276,7 @@ static void on_connack(struct client *c, const struct smq_connack *ack)
         return;
     }
     c->state = CLIENT_READY;
+    c->detects = announces_detect(&ack->props);
     b->n_up++;
     b->n.connected++;
     uint32_t max = smq_props_num(&ack->props, SMQ_PROP_RECEIVE_MAXIMUM, 65535);
