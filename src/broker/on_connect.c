@@ -339,6 +339,7 @@ static void settle(const struct smq_worker *w, struct smq_conn *conn, const stru
     conn->max_packet_out = smq_props_num(&c->props, SMQ_PROP_MAXIMUM_PACKET_SIZE, 0);
     smq_alias_begin_out(conn, smq_props_num(&c->props, SMQ_PROP_TOPIC_ALIAS_MAXIMUM, 0));
     conn->receive_max = (uint16_t)smq_props_num(&c->props, SMQ_PROP_RECEIVE_MAXIMUM, UINT16_MAX);
+    conn->is_bridge = c->bridge;
 }
 
 /* Every error has a reason here: one that could be mistaken for success would let in who was refused. */

@@ -56,6 +56,11 @@ static smqtt_err subscribe_one(struct smq_worker *w, struct smq_held *held, uint
     qos = smq_admit_qos(conn->listener, qos) ? qos : (uint8_t)(conn->listener->first_bad_qos - 1);
     uint8_t options = (uint8_t)((f->options & (SMQ_SUB_NO_LOCAL | SMQ_SUB_RAP)) | qos);
     bool existed = true;
+    if (conn->is_bridge && !shared) {
+        /* It passes on what it gets: its own would go round between two of them for ever. What version 5 has options
+         * for, Mosquitto gives bridges of 3.x by themselves. */
+        options |= SMQ_SUB_NO_LOCAL | SMQ_SUB_RAP;
+    }
     if (is_full(w, s, f->filter, shared)) {
         return SMQTT_E_QUOTA;
     }

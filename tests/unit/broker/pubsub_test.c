@@ -54,10 +54,40 @@ static void large_messages_arrive_whole(void **state)
     bed_stop(&bed);
 }
 
+/* As Mosquitto's say that they are ones with 3.x: what they publish does not come back, and keeps its RETAIN. */
+static void a_bridge_does_not_hear_itself(void **state)
+{
+    (void)state;
+    struct bed bed;
+    bed_init(&bed);
+    bed_start(&bed);
+    for (int old = 0; old <= 1; old++) {
+        struct smq_packet connect = packet_connect(old != 0 ? SMQTT_V31 : SMQTT_V311, "bridge", true);
+        connect.connect.bridge = true;
+        struct client *bridge = client_connect_pkt(&bed, &connect);
+        struct client *other = client_connect(&bed, SMQTT_V311, "other", true);
+        client_subscribe(bridge, "a/#", 1);
+        client_subscribe(other, "a/#", 0);
+        client_publish(bridge, "a/b", "x", 1, false);
+        client_expect_none(bridge);
+        client_expect_publish(other, "a/b", "x");
+        client_publish(other, "a/b", "y", 0, true);
+        assert_true(client_expect_publish(bridge, "a/b", "y")->retain);
+        assert_false(client_expect_publish(other, "a/b", "y")->retain);
+        client_publish(other, "a/b", "", 0, true);
+        client_drain(bridge);
+        client_drain(other);
+        client_break(bridge);
+        client_break(other);
+    }
+    bed_stop(&bed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(from_each_version_to_each_at_each_qos),
+        cmocka_unit_test(a_bridge_does_not_hear_itself),
         cmocka_unit_test(large_messages_arrive_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
