@@ -9,6 +9,7 @@ int command_rr(int argc, char **argv);
 int command_id(int argc, char **argv);
 int command_passwd(int argc, char **argv);
 int command_detect(int argc, char **argv);
+int command_probe(int argc, char **argv);
 int command_bench(int argc, char **argv);
 
 #endif

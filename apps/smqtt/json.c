@@ -36,6 +36,33 @@ void json_close(struct json *j)
     j->more = true;
 }
 
+void json_open_list(struct json *j)
+{
+    fputs(j->pretty ? "[\n" : "[", stdout);
+    j->depth++;
+    j->more = false;
+}
+
+void json_close_list(struct json *j)
+{
+    if (j->pretty && j->more) {
+        putchar('\n');
+    }
+    j->depth--;
+    put_tabs(j, j->depth);
+    putchar(']');
+    j->more = true;
+}
+
+void json_item(struct json *j)
+{
+    if (j->more) {
+        fputs(j->pretty ? ",\n" : ",", stdout);
+    }
+    put_tabs(j, j->depth);
+    j->more = true;
+}
+
 void json_member(struct json *j, smq_span name)
 {
     if (j->more) {
@@ -85,6 +112,11 @@ void json_number(double number)
         snprintf(text, sizeof(text), "%1.17g", number);
     }
     fputs(text, stdout);
+}
+
+void json_bool(bool value)
+{
+    fputs(value ? "true" : "false", stdout);
 }
 
 void json_null(void)

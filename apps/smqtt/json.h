@@ -15,12 +15,17 @@ struct json {
 /** Opens and closes an object: the value itself, or that of the member begun last. */
 void json_open(struct json *j);
 void json_close(struct json *j);
+/** The same of an array; each of its values begins with json_item. */
+void json_open_list(struct json *j);
+void json_close_list(struct json *j);
+void json_item(struct json *j);
 /** Begins a member of the open object; its value has to follow. */
 void json_member(struct json *j, smq_span name);
 /** The bytes as a JSON string with its quotes. */
 void json_text(smq_span text);
 /** Up to 17 significant digits. */
 void json_number(double number);
+void json_bool(bool value);
 void json_null(void);
 
 /** One whole JSON value, nested at most 200 deep? Numbers may have zeros in front, as there; strings are not checked

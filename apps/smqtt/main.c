@@ -22,6 +22,7 @@ static const struct {
     {"id", command_id, "new, show, export, journal: identities"},
     {"passwd", command_passwd, "user names and passwords for the broker"},
     {"detect", command_detect, "play one handshake and show each step"},
+    {"probe", command_probe, "try which ill-formed strings a broker takes and hands on"},
     {"bench", command_bench, "load a broker and measure it"},
     {"help", command_help, "this text; smqtt COMMAND --help shows a command's flags"},
     {"version", command_version, "the version"},

@@ -21,7 +21,7 @@ struct row {
     const char *help;
 };
 
-enum { P = OPTS_P, S = OPTS_S, I = OPTS_I, D = OPTS_D, R = OPTS_R };
+enum { P = OPTS_P, S = OPTS_S, I = OPTS_I, D = OPTS_D, R = OPTS_R, X = OPTS_X };
 
 static const struct row rows[] = {
 #define OPT(letter, name, commands, kind, field, arg, help) \
@@ -43,6 +43,7 @@ static void defaults(struct opts *o)
     o->random_filter = 1000;
     o->max_inflight = 20;
     o->receipt_timeout = 10000;
+    o->wait = 2000;
 }
 
 /** The row of `--name`, `-l` or `-lVALUE`; *inline_value is the VALUE, or NULL. */

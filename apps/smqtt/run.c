@@ -28,7 +28,7 @@ static void on_signal(int sig)
     errno = saved;
 }
 
-static void end_gracefully(void)
+void run_catch_signals(void)
 {
     if (pipe2(wake, O_CLOEXEC | O_NONBLOCK) != 0) {
         wake[0] = wake[1] = -1; /* a signal that comes in a bad moment has to be sent again */
@@ -61,6 +61,13 @@ int run_poll(struct pollfd *p, unsigned n, int timeout_ms)
 bool run_is_interrupted(void)
 {
     return interrupted != 0;
+}
+
+bool run_take_interrupt(void)
+{
+    bool was = interrupted != 0;
+    interrupted = 0;
+    return was;
 }
 
 const char *run_reason(enum smqtt_version version, uint8_t reason)
@@ -299,7 +306,7 @@ static void pause_a_while(struct run *run, smqtt_ms *pause)
 int run(struct run *run)
 {
     if (run->graceful) {
-        end_gracefully();
+        run_catch_signals();
     }
     run->trace.on = run->opts->debug;
     smq_bytebuf_init(&run->raw, NULL, SIZE_MAX / 4);

@@ -54,8 +54,12 @@ void run_stop_with_will(struct run *run, int exit_code);
 void run_refused(struct run *run, const struct smqtt_client_event *event);
 /** One sentence about a reason code, or a return code of 3.x. */
 const char *run_reason(enum smqtt_version version, uint8_t reason);
+/** From now on SIGINT and SIGTERM do not end the program: run_is_interrupted tells of them. */
+void run_catch_signals(void);
 /** Did a signal ask the program to end? */
 bool run_is_interrupted(void);
+/** The same, and forgets it: what is done now to clean up may wait and connect again. */
+bool run_take_interrupt(void);
 enum { RUN_POLL_MAX = 2 };
 /** As poll(2), of at most RUN_POLL_MAX descriptors; a signal that asks the program to end makes it return -1 with EINTR
  * even if it came just before. */

@@ -14,7 +14,7 @@
 
 enum { RECEIVE_MAX = 20, ID_ROOM = 256 };
 
-static bool read_version(const char *text, enum smqtt_version *out)
+bool settings_version(const char *text, enum smqtt_version *out)
 {
     static const struct {
         const char *text;
@@ -132,7 +132,7 @@ bool settings_client(struct run *run, const struct opts *o, bool secure, enum sm
     run->opts = o;
     run->version = version;
     run->steps_down = secure && o->version == NULL && version == SMQTT_V5;
-    if ((o->version != NULL && !read_version(o->version, &run->version)) || !check_flags(o, run->version) ||
+    if ((o->version != NULL && !settings_version(o->version, &run->version)) || !check_flags(o, run->version) ||
         !transport_prepare(o)) {
         return false;
     }

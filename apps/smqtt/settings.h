@@ -8,4 +8,7 @@
  * is not empty; `version`: what is spoken unless -V says otherwise. False after a sentence. */
 bool settings_client(struct run *run, const struct opts *o, bool secure, enum smqtt_version version);
 
+/** The version that -V names. False after a sentence. */
+bool settings_version(const char *text, enum smqtt_version *out);
+
 #endif

@@ -263,7 +263,7 @@ def test_files_of_default_flags(broker):
 def test_every_flag_of_theirs(_):
     """What their --help and manual page name stands in our table."""
     with open("apps/smqtt/opts.def", encoding="utf-8") as f:
-        rows = re.findall(r"^OPT\((?:'(.)'|0),\s*(?:NULL|\"([^\"]+)\"),\s*([PSRID|]+),", f.read(), re.M)
+        rows = re.findall(r"^OPT\((?:'(.)'|0),\s*(?:NULL|\"([^\"]+)\"),\s*([PSRIDX|]+),", f.read(), re.M)
     for command, letter in (("pub", "P"), ("sub", "S"), ("rr", "R")):
         ours = {flag for row in rows if letter in row[2].split("|") for flag in ("-" + row[0], "--" + row[1])}
         text = run([NAMES[command], "--help"], b"", None)[1].decode()

@@ -194,11 +194,11 @@ def test_mistakes_are_one_sentence(broker):
 
 def test_help_and_manual_know_every_flag(_):
     with open("apps/smqtt/opts.def", encoding="utf-8") as f:
-        rows = re.findall(r"^OPT\((?:'(.)'|0),\s*(?:NULL|\"([^\"]+)\"),\s*([PSRID|]+),", f.read(), re.M)
+        rows = re.findall(r"^OPT\((?:'(.)'|0),\s*(?:NULL|\"([^\"]+)\"),\s*([PSRIDX|]+),", f.read(), re.M)
     with open("docs/man/smqtt.1", encoding="utf-8") as f:
         manual = f.read().replace("\\-", "-").replace("\\fR", "").replace("\\fB", "")
     assert len(rows) > 40
-    names = {"P": "pub", "S": "sub", "R": "rr", "I": "id", "D": "detect"}
+    names = {"P": "pub", "S": "sub", "R": "rr", "I": "id", "D": "detect", "X": "probe"}
     helps = {letter: smqtt(name, "--help")[0].decode() for letter, name in names.items()}
     for letter, name, commands in rows:
         flag = "-" + letter if letter else "--" + name
