@@ -61,7 +61,7 @@ struct smqtt_client_config {
                       against) */
     struct smqtt_span props; /**< extra CONNECT properties in wire form (version 5); empty: none. With a topic alias
                                 maximum among them the broker may send aliases: events show the topic itself */
-    enum smqtt_bad_strings bad_strings; /**< what is done about strings of the broker that MQTT does not allow */
+    enum smqtt_bad_strings bad_strings; /**< what is done about strings of the broker that are not allowed */
 };
 
 /** What happened, and which fields of smqtt_client_event say more. */
