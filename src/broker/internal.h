@@ -52,6 +52,7 @@ struct smq_worker {
     uint64_t n_listening;         /* its subscriptions */
     struct smqtt_opener *opener;  /* the broker's own identity; NULL: none */
     struct smq_server *own;       /* and its entry in `servers` */
+    bool own_shown;               /* its descriptor was published */
     uint64_t n_made;              /* sessions so far: makes their hashes differ */
     struct smq_ledger *ledger;    /* of all workers, or */
     struct smq_ledger own_ledger;

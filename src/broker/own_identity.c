@@ -2,6 +2,7 @@
 #include "broker/internal.h"
 #include "broker/relay.h"
 #include "broker/route.h"
+#include "detect/channel.h"
 
 enum { KID_LEN = 4, RECORD_MARK = 0x80, RECORD_MASK = 0xC0 };
 
@@ -51,6 +52,7 @@ smqtt_err smq_own_init(struct smq_worker *w)
     s->id = smqtt_identity_ref(config->identity);
     w->opener = opener;
     w->own = s;
+    w->own_shown = false;
     smq_far_announce(w, s, true);
     return SMQTT_OK;
 }
@@ -184,8 +186,39 @@ bool smq_own_take(struct smq_worker *w, const struct smq_own_from *from, const s
     return true;
 }
 
+static void show_on(struct smq_worker *w, const uint8_t *skid)
+{
+    char topic[SMQ_OWN_TOPIC_MAX];
+    size_t len = smq_own_topic(smq_span_str(SMQ_PREFIX), skid, 'd', smq_span_of(NULL, 0), topic);
+    const struct smq_content content = {.topic = smq_span_of(topic, len),
+                                        .payload = smqtt_identity_descriptor(w->own->id),
+                                        .expires = SMQTT_NEVER,
+                                        .qos = 1,
+                                        .retain = true};
+    publish(w, &content);
+}
+
+/* The broker's descriptor, as any server does it (protocol.md 9.6), so that clients learn of it and of its successor.
+ */
+static void show_descriptor(struct smq_worker *w)
+{
+    uint8_t skid[SMQTT_SKID_LEN];
+    smqtt_ms until;
+    w->own_shown = true;
+    if (!w->config->detect || !w->config->retain_available) {
+        return;
+    }
+    show_on(w, w->own->skid);
+    if (smqtt_identity_predecessor(w->own->id, skid, &until)) {
+        show_on(w, skid);
+    }
+}
+
 void smq_own_tick(struct smq_worker *w)
 {
+    if (w->own != NULL && !w->own_shown) {
+        show_descriptor(w); /* not before what was retained is recovered, and other workers are there */
+    }
     if (w->opener != NULL && smqtt_opener_deadline(w->opener) <= w->now.mono) {
         smqtt_opener_tick(w->opener, w->now);
         pull(w, NULL, NULL);
@@ -194,5 +227,8 @@ void smq_own_tick(struct smq_worker *w)
 
 smqtt_ms smq_own_deadline(const struct smq_worker *w)
 {
+    if (w->own != NULL && !w->own_shown) {
+        return w->now.mono;
+    }
     return w->opener != NULL ? smqtt_opener_deadline(w->opener) : SMQTT_NEVER;
 }

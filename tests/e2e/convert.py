@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Native on one side, tunnel on the other: within smqttd, through a bridge of Debian's mosquitto to it, and through one
 that joins two smqttd. On the bridge stands one who reads along."""
+import base64
 import os
 import re
 import signal
@@ -192,6 +193,10 @@ def test_the_broker_itself_for_clients_behind_the_bridge():
         f.write("s/# require\n+/# allow-plain\n")
     ours = Smqttd("%ssmqtt_identity %s\nsmqtt_identity_policy %s\nsys_interval 1\n" % (MANY, private, policy))
     mosquitto = Mosquitto(BRIDGE % ("to", ours.port, "mqttv311") + "topic smqtt1/# both 1\ntopic s/# out 1\n")
+    shown, _ = smqtt("sub", *address(ours), "-t", "smqtt1/+/d", "-C", "1", "-W", "20", "-N")
+    with open(public, encoding="ascii") as f:
+        line = f.read().split()[1]
+    assert base64.urlsafe_b64encode(shown).decode().rstrip("=") == line, "not its descriptor"
     plain = Sub(ours, "-t", "s/#", "-F", "%t %p")
     pub(mosquitto, public, TEXT, "--receipt-timeout", "20")
     plain.expect(("s/1 %s\n" % TEXT).encode())

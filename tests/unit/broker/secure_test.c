@@ -93,6 +93,13 @@ static void the_broker_as_server(void **state)
                                        &bed.config.identity_policy, &line),
                      SMQTT_OK);
     start();
+    /* Its descriptor is retained, for those who do not know it. */
+    bed_pass(&bed, 1);
+    struct client *late = client_connect(&bed, SMQTT_V311, "late", true);
+    client_subscribe(late, "smqtt1/+/d", 0);
+    smq_span shown = client_expect(late, SMQ_PUBLISH)->publish.payload;
+    assert_true(smq_span_equal(shown, smqtt_identity_descriptor(id)));
+    client_expect_none(late);
     struct end client;
     struct end *one[] = {&client};
     client_begin(&bed, &client, id, "client");
