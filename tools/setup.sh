@@ -68,6 +68,7 @@ want_prove() {
 
 want_test() {
     need binutils has nm
+    need g++ has g++
     need groff-base has groff
     need man-db has lexgrog
     need libcmocka-dev has_library cmocka

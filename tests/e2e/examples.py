@@ -30,4 +30,10 @@ def test_no_server(broker):
     assert done.returncode == 1 and b"nothing was published" in done.stderr, done
 
 
-main(test_publisher_and_subscriber, test_no_server)
+def test_in_memory():
+    done = subprocess.run([os.path.join(EXAMPLES, "in_memory")], timeout=20, capture_output=True, check=False)
+    assert done.returncode == 0 and not done.stderr, done
+    assert done.stdout == b"PEER_ANON says: 21.5 degrees\nreceipt: the other side confirms\n", done
+
+
+main(test_in_memory, test_publisher_and_subscriber, test_no_server)

@@ -137,6 +137,15 @@ def test_no_server():
     broker.stop()
 
 
+def test_short():
+    """The whole of each, comments and blank lines too."""
+    where = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "examples")
+    for name in ("over_libmosquitto", "over_libmosquitto_sub", "over_paho", "over_paho_sub"):
+        with open(os.path.join(where, name + ".c"), encoding="utf-8") as f:
+            n = len(f.read().splitlines())
+        assert n < 100, "%s.c has %d lines, at most 99" % (name, n)
+
+
 def test_mistakes():
     broker = Smqttd()
     private, public = identity(folder(), "server")
@@ -154,4 +163,4 @@ def test_mistakes():
 if not CLIENTS:
     skip("neither libmosquitto-dev nor libpaho-mqtt-dev is installed")
 main(test_to_smqtt_sub, test_from_smqtt_pub, test_with_each_other, test_plain_is_not_delivered, test_no_server,
-     test_mistakes)
+     test_short, test_mistakes)
