@@ -7,6 +7,7 @@
 #   make test       all that CI runs; last line `N passed, N failed`
 #   make fuzz       T=name S=60: fuzzes one target or all, S seconds each
 #   make bench      the measurements of docs/performance.md, less than ten minutes; QUICK=1: the brokers only, a minute
+#   make overhead   sealed, plain and TLS 1.3 beside each other: bytes, latency, throughput; QUICK=1 or ROUNDS=n
 #   make sim        SEED=n or SEEDS=a-b, WORKERS= STEPS= VERBOSE=1: runs the simulator of docs/reliability.md
 #   make soak       a million messages of each QoS with 1, 2 and 4 workers while connections are cut, some minutes
 #   make crash      ROUNDS=200: kills the broker with SIGKILL under load, starts it again, and counts
@@ -31,7 +32,7 @@ TESTS = $(if $(wildcard build/CMakeCache.txt),,-DSMQTT_TESTS=OFF)
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := build
-.PHONY: build run demo test fuzz bench sim soak crash paper prove fmt install clean
+.PHONY: build run demo test fuzz bench overhead sim soak crash paper prove fmt install clean
 
 build:
 	@tools/setup.sh run
@@ -55,6 +56,11 @@ bench:
 	@tools/setup.sh test
 	@$(MAKE) build TESTS=-DSMQTT_TESTS=ON
 	@QUICK=$(QUICK) tools/bench.sh
+
+overhead:
+	@tools/setup.sh test
+	@$(MAKE) build
+	@QUICK=$(QUICK) tools/bench_overhead.py build
 
 sim:
 	@tools/setup.sh test

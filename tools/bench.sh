@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The measurements of docs/performance.md, on this machine, now. Needs the release build. QUICK=1: the brokers only, one
-# short round.
+# short round, plain and sealed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=build
@@ -19,6 +19,8 @@ cmake --build "$build" --target product mover -j"$(nproc)" >/dev/null
 tools/bench_brokers.py "$build"
 printf '\n== idle clients\n'
 tools/bench_idle.py "$build"
+printf '\n== sealed, plain, TLS\n'
+ROUNDS=2 tools/bench_overhead.py "$build"
 [ "${QUICK:-0}" = 0 ] || exit 0
 
 for program in "${programs[@]}"; do
