@@ -20,8 +20,8 @@ struct opts_list {
 struct opts {
     const char *host, *unix_path, *bind, *proxy, *client_id, *id_prefix, *user, *password, *version, *message, *file,
         *format, *will_topic, *will_payload, *response_topic, *to, *identity, *clients, *policy, *charset, *state,
-        *below, *forget, *output, *suite, *known, *passphrase_file, *new_passphrase_file, *revocation, *reason, *grace,
-        *qr_svg;
+        *below, *forget, *output, *suite;
+    const char *known, *passphrase_file, *new_passphrase_file, *revocation, *reason, *grace, *qr_svg, *broker_form;
     const char *cafile, *capath, *cert, *key, *keyform, *ciphers, *tls_version, *tls_alpn, *psk, *psk_identity,
         *tls_engine, *tls_engine_kpass, *topic_prefix;
     struct opts_list topics, filter_out, unsubscribe, revoked, previous;

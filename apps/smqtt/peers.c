@@ -296,7 +296,14 @@ void peers_on_descriptor(const struct opts *o, const struct smqtt_identity *serv
     if (event->peer != NULL) {
         snprintf(version, sizeof version, "version %u", (unsigned)smqtt_identity_version(event->peer));
     }
-    if (event->err != SMQTT_OK) {
+    bool listed = event->err == SMQTT_E_REVOKED && event->peer != NULL && server != NULL &&
+                  memcmp(smqtt_identity_did(event->peer), smqtt_identity_did(server), SMQTT_DID_LEN) != 0;
+    if (listed) {
+        say("the broker has %s of the descriptor of '%s', which stands on our revocation list: it is not taken; ask "
+            "the "
+            "owner which one is right.",
+            version, smqtt_identity_name(server));
+    } else if (event->err != SMQTT_OK) {
         say_refused(event->err, version, server != NULL ? smqtt_identity_name(server) : "the server",
                     server != NULL ? (unsigned)smqtt_identity_version(server) : 0);
     } else if (event->peer != NULL) {

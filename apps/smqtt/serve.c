@@ -93,6 +93,9 @@ static void journal(void *ctx, const struct smqtt_journal_entry *entry)
 {
     struct served *s = ctx;
     state_journal(s->state, entry);
+    if (entry->peer != NULL && is_revoked(entry->peer)) {
+        return; /* the opener has refused it without asking */
+    }
     if (entry->verdict == 1 && entry->status == SMQTT_STATUS_OK && entry->peer != NULL && all.clients != NULL) {
         clients_proven(all.clients, entry->peer, smq_clock_now().wall);
     }

@@ -64,6 +64,12 @@ static smqtt_err unlock(const char *path, smq_span text, const struct smq_idfile
     return not_an_identity(path, err, why);
 }
 
+static smqtt_err only_public(const char *path, struct smq_why *why)
+{
+    return smq_why_set(why, SMQTT_E_USAGE,
+                       "'%s' is only the public half: give the file that smqtt id new wrote with -o.", path);
+}
+
 static smqtt_err read_text(const char *path, smq_span text, bool need_private, const struct smq_idfile_ask *ask,
                            struct smq_idfile *out, struct smq_why *why)
 {
@@ -82,23 +88,27 @@ static smqtt_err read_text(const char *path, smq_span text, bool need_private, c
         return not_an_identity(path, err, why);
     }
     if (need_private && !smqtt_identity_has_private(out->identity)) {
-        return smq_why_set(why, SMQTT_E_USAGE,
-                           "'%s' is only the public half: give the file that smqtt id new wrote with -o.", path);
+        return only_public(path, why);
     }
     return SMQTT_OK;
 }
 
-/* Does the file say of itself that it holds private keys? Then it is read as a secret, whatever is wanted of it. */
-static bool says_private(const char *path)
+/* What the file says of itself in its first bytes. */
+enum look { LOOKS_OTHER, LOOKS_PUBLIC, LOOKS_PRIVATE };
+
+static enum look look_at(const char *path)
 {
-    static const char mark[] = "smqtt-identity";
-    char start[sizeof mark - 1] = {0};
+    static const char private_mark[] = "smqtt-identity";
+    static const char public_mark[] = "smqtt-";
+    char start[sizeof private_mark - 1] = {0};
     FILE *f = fopen(path, "re");
-    size_t n = f != NULL ? fread(start, 1, sizeof start, f) : 0;
+    smq_span got = smq_span_of(start, f != NULL ? fread(start, 1, sizeof start, f) : 0);
     if (f != NULL) {
         fclose(f);
     }
-    return n == sizeof start && memcmp(start, mark, n) == 0;
+    return smq_span_starts(got, smq_span_str(private_mark))  ? LOOKS_PRIVATE
+           : smq_span_starts(got, smq_span_str(public_mark)) ? LOOKS_PUBLIC
+                                                             : LOOKS_OTHER;
 }
 
 smqtt_err smq_idfile_read(const char *path, bool need_private, const struct smq_idfile_ask *ask, struct smq_idfile *out,
@@ -106,7 +116,11 @@ smqtt_err smq_idfile_read(const char *path, bool need_private, const struct smq_
 {
     struct smq_file_text file = {NULL, 0};
     struct smq_idfile got = {.identity = NULL};
-    SMQ_TRY(smq_file_read(path, SMQ_IDFILE_MAX, need_private || says_private(path), &file, why));
+    enum look look = look_at(path);
+    if (need_private && look == LOOKS_PUBLIC) {
+        return only_public(path, why); /* rather than that others may read it, which it is made for */
+    }
+    SMQ_TRY(smq_file_read(path, SMQ_IDFILE_MAX, need_private || look == LOOKS_PRIVATE, &file, why));
     smqtt_err err = read_text(path, smq_span_of(file.text, file.len), need_private, ask, &got, why);
     smq_file_free(&file);
     if (err == SMQTT_OK) {

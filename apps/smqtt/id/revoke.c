@@ -1,11 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* smqtt id revoke: the statement that keys are void (protocol.md 3.1). */
 #include <stdio.h>
+#include <string.h>
 
+#include "base/hex.h"
 #include "id.h"
 #include "keyring/revoked.h"
 #include "net/clock.h"
+#include "net/file.h"
 #include "../say.h"
+
+/** The statement without its text form, as it is retained beside the descriptor (protocol.md 9.6). */
+static bool write_broker_form(const char *path, const char *line)
+{
+    uint8_t bytes[SMQTT_REVOCATION_LEN];
+    size_t len = 0;
+    struct smq_why why;
+    const char *space = strchr(line, ' ');
+    smqtt_err err = SMQTT_E_MALFORMED;
+    if (space != NULL && smq_base64url_decode(bytes, sizeof bytes, smq_span_str(space + 1), &len) == SMQTT_OK) {
+        err = smq_file_write(path, smq_span_of(bytes, len), false, false, &why);
+    } else {
+        smq_why_set(&why, err, "The statement cannot be written to %s: %s.", path, smqtt_strerror(err));
+    }
+    if (err != SMQTT_OK) {
+        say("%s", why.text);
+    }
+    return err == SMQTT_OK;
+}
 
 static void print_steps(const char *path)
 {
@@ -40,6 +62,7 @@ int id_revoke(const struct opts *o)
     } else {
         ok = puts(line) >= 0;
     }
+    ok = ok && (o->broker_form == NULL || write_broker_form(o->broker_form, line));
     if (ok) {
         print_steps(o->output);
     }
