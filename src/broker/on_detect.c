@@ -122,8 +122,9 @@ smqtt_err smq_relay_to_server(struct smq_worker *w, const struct smq_relay *r, u
     return SMQTT_OK;
 }
 
-/* One handshake in flight: is the one under way too young to be given up? An old one makes room. */
-static bool is_busy(struct smq_worker *w, struct smq_conn *conn)
+/* One handshake in flight: is the one under way too young to be given up? An old one makes room, and one with other
+ * keys: the client has turned to the server's successor. */
+static bool is_busy(struct smq_worker *w, struct smq_conn *conn, const uint8_t skid[SMQTT_SKID_LEN])
 {
     struct smq_list *head = &conn->detect->relays, *next;
     for (struct smq_list *at = head->next; at != head; at = next) {
@@ -132,7 +133,8 @@ static bool is_busy(struct smq_worker *w, struct smq_conn *conn)
         if (r->state == SMQ_RELAY_OPEN || r->tunnelled) {
             continue;
         }
-        if (w->now.mono - r->begun < PATIENCE_MS && !r->yields) {
+        bool same = memcmp(r->key, skid, SMQTT_SKID_LEN) == 0;
+        if (same && w->now.mono - r->begun < PATIENCE_MS && !r->yields) {
             return true;
         }
         smq_relay_free(w, r);
@@ -173,7 +175,7 @@ static smqtt_err start(struct smq_worker *w, struct smq_conn *conn, const struct
     if (to == SMQ_AUDIENCE_NONE) {
         return retry(w, conn, head, SMQTT_STATUS_UNKNOWN_SERVER);
     }
-    if (is_busy(w, conn)) {
+    if (is_busy(w, conn, head->skid)) {
         return retry(w, conn, head, SMQTT_STATUS_BUSY);
     }
     smqtt_err err = begin(w, conn, it->server, head, &r);
@@ -223,7 +225,7 @@ static smqtt_err on_late_verdict(struct smq_worker *w, struct smq_conn *conn, co
     if (server == NULL && smq_convert_audience(w, conn, head->skid, head->cid) == SMQ_AUDIENCE_NONE) {
         return SMQTT_OK;
     }
-    if (is_busy(w, conn)) {
+    if (is_busy(w, conn, head->skid)) {
         return SMQTT_OK;
     }
     struct smq_relay *r;

@@ -225,6 +225,25 @@ static void who_may_answer(void **state)
     relay_end();
 }
 
+static void other_keys_take_the_place(void **state)
+{
+    (void)state;
+    relay_begin();
+    struct smqtt_identity *id = identity_new("second");
+    struct end second;
+    server_begin(&bed, &second, id, "second", SMQTT_V5);
+    step(client, 0x01, relay_server.c, 0x03);
+    detect(client, 0x01, CID + 1, 'x', smqtt_identity_skid(id)); /* the client has learnt of a successor */
+    expect_detect(second.c, 0x03);
+    detect(relay_server.c, 0x0C, CID, 'x', NULL); /* too late */
+    client_expect_none(client);
+    detect(second.c, 0x0C, CID + 1, 'x', NULL);
+    expect_detect(client, 0x0C);
+    end_free(&second);
+    smqtt_identity_free(id);
+    relay_end();
+}
+
 static void one_at_a_time_and_not_too_many(void **state)
 {
     (void)state;
@@ -414,6 +433,7 @@ int main(void)
         cmocka_unit_test_setup(steps_out_of_order, setup),
         cmocka_unit_test_setup(text_that_does_not_survive_ends_access, setup),
         cmocka_unit_test_setup(who_may_answer, setup),
+        cmocka_unit_test_setup(other_keys_take_the_place, setup),
         cmocka_unit_test_setup(one_at_a_time_and_not_too_many, setup),
         cmocka_unit_test_setup(entries_do_not_live_for_ever, setup),
         cmocka_unit_test_setup(a_late_verdict_is_passed_on, setup),
