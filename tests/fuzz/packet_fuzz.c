@@ -4,6 +4,7 @@
  * be the first's bytes. */
 #include <stdlib.h>
 
+#include "codec/faulty.h"
 #include "codec/packet.h"
 
 enum { DUMP = 4096 };
@@ -51,6 +52,19 @@ static void check_packet(const struct smq_codec *codec, const struct smq_packet 
     free(bytes);
 }
 
+/** A packet of a server that was refused because of a string, and nothing else, has one that can be named. */
+static void check_faulty(const struct smq_codec *codec, const struct smq_frame *frame, smqtt_err err)
+{
+    struct smq_codec any = *codec;
+    any.text = SMQ_TEXT_ANY;
+    struct smq_packet pkt;
+    struct smq_faulty faulty;
+    if (!smq_faulty_is(err) || codec->from != SMQ_FROM_SERVER || smq_packet_read(&any, frame, &pkt) != SMQTT_OK) {
+        return;
+    }
+    must(smq_faulty_find(codec, &pkt, &faulty) && smq_faulty_is(faulty.err) && faulty.field != SMQTT_FIELD_NONE);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static const enum smqtt_version versions[] = {SMQTT_V31, SMQTT_V311, SMQTT_V5, SMQTT_V5};
@@ -71,7 +85,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     while ((err = smq_frame_read(&codec, rest, first, &frame, &need)) == SMQTT_OK) {
         struct smq_packet pkt;
         must(frame.size >= 2 && frame.size <= rest.len);
-        if (smq_packet_read(&codec, &frame, &pkt) != SMQTT_OK) {
+        err = smq_packet_read(&codec, &frame, &pkt);
+        if (err != SMQTT_OK) {
+            check_faulty(&codec, &frame, err);
             return 0;
         }
         check_packet(&codec, &pkt, first);
