@@ -3,7 +3,7 @@
 #
 #   make            release build: build/bin/smqttd, build/bin/smqtt, build/lib/libsmqtt.*
 #   make run        builds, shows the story end to end, then leaves a broker running
-#   make demo       the story alone
+#   make demo       the story alone; BROKER=host:port: through that broker, whatever it is
 #   make test       all that CI runs; last line `N passed, N failed`
 #   make fuzz       T=name S=60: fuzzes one target or all, S seconds each
 #   make bench      the measurements of docs/performance.md, less than ten minutes; QUICK=1: the brokers only, a minute
@@ -20,6 +20,7 @@
 T ?=
 S ?= 60
 QUICK ?= 0
+BROKER ?=
 PREFIX ?= /usr/local
 SEED ?= 1
 SEEDS ?=
@@ -43,7 +44,7 @@ run: build
 	@tools/run.sh
 
 demo: build
-	@tools/demo.sh
+	@BROKER=$(BROKER) tools/demo.sh
 
 test:
 	@tools/test.sh

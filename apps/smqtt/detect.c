@@ -20,6 +20,7 @@ struct play {
     struct opts opts;
     bool colour;
     bool open;
+    bool tunnel; /* the broker knows nothing of it */
     uint8_t hash_sent[32];
 };
 
@@ -114,7 +115,8 @@ static void on_step(struct play *p, const struct smqtt_step *step)
             print_hash("Hash(M)", step->hash);
             memcpy(p->hash_sent, step->hash, 32);
         }
-        puts("             the broker hands it on as 0x03, step 1: the server decrypts and saves");
+        puts(p->tunnel ? "             it goes as an ordinary message; step 1: the server decrypts and saves"
+                       : "             the broker hands it on as 0x03, step 1: the server decrypts and saves");
     } else if (h == 0x04 || h == 0x0C) {
         print_time("ts2", step->ts2);
         printf("    rtt      %u ms\n", step->rtt_ms);
@@ -136,6 +138,7 @@ static void on_step(struct play *p, const struct smqtt_step *step)
 static void on_connected(struct run *run, const struct smqtt_client_event *event)
 {
     struct play *p = run->ctx;
+    p->tunnel = event->tunnel;
     const char *topic = p->opts.topics.n != 0 ? p->opts.topics.item[0] : "smqtt/detect";
     struct smqtt_span text = smq_span_str(p->opts.message);
     struct smqtt_publish_options options = {.qos = 1, .receipt = true, .text = smq_utf8_ok(text, SMQ_TEXT_WELLFORMED)};
