@@ -101,7 +101,9 @@ static void frame_out(char kind, uint8_t qos, bool retain, const char *topic, st
         (uint8_t)kind, qos, retain, (uint8_t)(n >> 8), (uint8_t)n, (uint8_t)(payload.len >> 8), (uint8_t)payload.len};
     fwrite(head, 1, sizeof(head), stdout);
     fwrite(topic, 1, n, stdout);
-    fwrite(payload.data, 1, payload.len, stdout);
+    if (payload.len != 0) {
+        fwrite(payload.data, 1, payload.len, stdout);
+    }
     fflush(stdout);
 }
 
