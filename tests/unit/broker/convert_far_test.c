@@ -49,6 +49,29 @@ static void who_listens_is_who_is_asked(void **state)
     stop();
 }
 
+static bool only_data(void *ctx, const struct smq_principal *who, smq_span topic, enum smq_access kind)
+{
+    (void)ctx;
+    bool far_one = span_is(who->client_id, "far");
+    return far_one || kind != SMQ_ACCESS_WRITE || !smq_span_starts(topic, smq_span_str("smqtt1/"));
+}
+
+/* It is published in the name of the client. */
+static void who_may_not_publish_there_finds_nobody(void **state)
+{
+    (void)state;
+    static const struct smq_auth auth = {.access = only_data};
+    bed.listener.auth = &auth;
+    begin_far();
+    native(device, 0x01, CID, 'x');
+    expect_retry(device, SMQTT_STATUS_UNKNOWN_SERVER);
+    native(device, 0x0F, CID, 'x');
+    client_expect_none(far);
+    client_expect_alive(device);
+    assert_int_equal(n_relays(), 0);
+    stop();
+}
+
 /* Without a subscription of its own it gets DETECT all the same, and receipts with one only. */
 static void answers_come_without_a_subscription(void **state)
 {
@@ -184,6 +207,7 @@ int main(void)
         cmocka_unit_test_setup(answers_come_without_a_subscription, tunnel_setup),
         cmocka_unit_test_setup(what_is_forged_for_a_device_disturbs_nobody, tunnel_setup),
         cmocka_unit_test_setup(text_that_does_not_survive_ends_access, tunnel_setup),
+        cmocka_unit_test_setup(who_may_not_publish_there_finds_nobody, tunnel_setup),
         cmocka_unit_test_setup(a_late_verdict_is_published, tunnel_setup),
         cmocka_unit_test_setup(records_stay_behind_step_3, tunnel_setup),
     };

@@ -95,6 +95,46 @@ static void scenario_detect(void)
     send_quietly(c, &pkt);
 }
 
+static void scenario_convert(void)
+{
+    static const char own[] = "smqtt1/0001020304050607/s/0000000000000000";
+    static const uint8_t headers[] = {0x01, 0x0C, 0x0F, 0x0E, 0x0F, 0x06, 0x01};
+    struct client *c = client_open(&bed, SMQTT_V5), *far = client_open(&bed, SMQTT_V311);
+    struct smq_packet pkt = packet_connect(SMQTT_V5, "det", false);
+    if (c == NULL || far == NULL) {
+        return;
+    }
+    send_quietly(c, &pkt);
+    pkt = packet_connect(SMQTT_V311, "far", true);
+    send_quietly(far, &pkt);
+    struct smq_filter f[] = {{smq_span_str("smqtt1/+/c/+"), 1}};
+    pkt = (struct smq_packet){.type = SMQ_SUBSCRIBE};
+    pkt.subscribe.id = 1;
+    pkt.subscribe.n = SMQ_ARRAY_LEN(f);
+    pkt.subscribe.filters = f;
+    smq_props_clear(&pkt.subscribe.props);
+    send_quietly(far, &pkt);
+    for (size_t i = 0; i < sizeof headers; i++) {
+        bool of_client = (headers[i] & 1) != 0;
+        uint8_t bytes[64] = {headers[i], 0xD1};
+        uint8_t *skid = bytes + (headers[i] == 1 ? 13 : 10);
+        bytes[2] = headers[i] == 1 || headers[i] == 0x0C;
+        for (uint8_t k = 0; of_client && k < 8; k++) {
+            skid[k] = k;
+        }
+        pkt = (struct smq_packet){.type = of_client ? SMQ_DETECT : SMQ_PUBLISH};
+        if (of_client) {
+            pkt.detect.header = headers[i];
+            pkt.detect.body = smq_span_of(bytes + 1, sizeof bytes - 1);
+        } else {
+            pkt.publish.topic = smq_span_str(own);
+            pkt.publish.payload = smq_span_of(bytes, sizeof bytes);
+            smq_props_clear(&pkt.publish.props);
+        }
+        send_quietly(of_client ? c : far, &pkt);
+    }
+}
+
 /* What could not be sent for lack of memory may come first. */
 static void expect_served(struct client *healthy)
 {
@@ -111,7 +151,8 @@ static void expect_served(struct client *healthy)
 static void each_allocation_fails_once(void **state)
 {
     (void)state;
-    static void (*const scenarios[])(void) = {scenario_connect, scenario_publish, scenario_subscribe, scenario_detect};
+    static void (*const scenarios[])(void) = {scenario_connect, scenario_publish, scenario_subscribe, scenario_detect,
+                                              scenario_convert};
     for (size_t s = 0; s < SMQ_ARRAY_LEN(scenarios); s++) {
         for (size_t nth = 1;; nth++) {
             bed_init(&bed);
