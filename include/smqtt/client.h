@@ -83,7 +83,8 @@ enum smqtt_client_event_type {
                                  was subscribed to it), 0 else */
     SMQTT_CLIENT_QUARANTINED   /**< a message with a bad string, put aside: `field` and `err` (BAD_TEXT, BAD_TOPIC,
                                   BAD_PAYLOAD) tell which is the first and what it is, `text` is that string (empty: the
-                                  payload); the others as of MESSAGE, as they came: none may be taken for text */
+                                  payload); the others as of MESSAGE, as they came: none may be taken for text. May be
+                                  told ahead of   messages before it that the opener still has */
 };
 
 /** One event of smqtt_client_next. Fields that its type does not name are zero. */

@@ -8,6 +8,7 @@ import subprocess
 
 from brokers import KINDS
 from harness import PUBLISH, V311, Broker, Child, Raw, main, program, publish_packet, wait_until
+from mosquitto_broker import Certificates, Mosquitto
 from poisoned_broker import FakeBroker
 from smqtt_cli import Sub, address, folder, sentence, smqtt
 
@@ -110,6 +111,17 @@ def test_users_and_places(broker):
     assert broker.is_running()
 
 
+def test_tls_and_sockets():
+    """It connects in all the ways in which the other commands do."""
+    certs = Certificates()
+    broker = Mosquitto(certs)
+    for how in (["-h", "localhost", "-p", str(broker.ports["tls"]), "--cafile", certs["ca.crt"]],
+                ["-L", "mqtt://127.0.0.1:%d/my/own" % broker.port], ["--unix", broker.unix]):
+        out, err = smqtt("probe", *how, "-V", "311", code=0, seconds=120)
+        assert b"This broker refuses every string" in out and err == b"", (how, out, err)
+    broker.stop()
+
+
 def test_wrong_flags_and_no_broker():
     broker = KINDS["smqttd"]()
     for flags in (["--below", "a/#"], ["-V", "4"], ["word"], ["--forget", "a\\q"], ["--forget", ""], ["--wait", "x"]):
@@ -196,6 +208,6 @@ def test_interrupted_it_still_cleans_up():
     nothing_is_left(broker)
 
 
-main(test_each_broker_as_it_is, test_the_table_for_people, test_users_and_places, test_wrong_flags_and_no_broker,
-     test_one_message_against_twenty, test_forget_where_it_is_refused, test_a_broker_that_falls_over,
-     test_a_broker_that_takes_and_forgets, test_interrupted_it_still_cleans_up)
+main(test_each_broker_as_it_is, test_the_table_for_people, test_users_and_places, test_tls_and_sockets,
+     test_wrong_flags_and_no_broker, test_one_message_against_twenty, test_forget_where_it_is_refused,
+     test_a_broker_that_falls_over, test_a_broker_that_takes_and_forgets, test_interrupted_it_still_cleans_up)

@@ -71,7 +71,8 @@ static size_t read_bytes(const char *text, uint8_t *out, size_t cap)
 
 static bool make_root(struct probing *p)
 {
-    const char *below = p->opts.below != NULL ? p->opts.below : "smqtt-probe";
+    const char *of_url = p->opts.topics.n != 0 ? p->opts.topics.item[0] : "smqtt-probe";
+    const char *below = p->opts.below != NULL ? p->opts.below : of_url;
     struct smqtt_rng rng = smqtt_system_rng();
     uint32_t number = 0;
     if (!smq_topic_name_ok(smq_span_str(below), 0) || strlen(below) > PROBE_TOPIC_MAX / 2) {

@@ -384,6 +384,42 @@ static void opener_cuts_test(void **state)
     opener_cuts(RIG_BYTES);
 }
 
+/* A message with a bad string is not shown to the opener, and disturbs none that it was given. */
+static void opener_and_bad_strings_test(void **state)
+{
+    (void)state;
+    struct rig *r = start_opener();
+    r->held = true;
+    r->codec.text = SMQ_TEXT_ANY;
+    enum { N = 60 };
+    for (unsigned i = 0; i < N; i++) {
+        char text[16];
+        snprintf(text, sizeof(text), "m%03u", i);
+        rig_give(r, rig_publish(1, (uint16_t)(2 * i + 1), "t", text));
+        rig_give(r, rig_publish(1, (uint16_t)(2 * i + 2), "t\xff", text));
+    }
+    r->held = false;
+    rig_feed(r, r->held_bytes, r->n_held);
+    unsigned good = 0;
+    unsigned bad = 0;
+    struct smqtt_client_event event;
+    while (smqtt_client_next(r->c, &event)) {
+        bool quarantined = event.type == SMQTT_CLIENT_QUARANTINED;
+        char text[16];
+        snprintf(text, sizeof(text), "m%03u", quarantined ? bad++ : good++);
+        assert_true(quarantined || event.type == SMQTT_CLIENT_MESSAGE);
+        assert_span(event.payload, text);
+        assert_span(event.topic, quarantined ? "t\xff" : "t");
+        assert_int_equal(event.secure.type, quarantined ? SMQTT_EV_NONE : SMQTT_EV_MESSAGE);
+    }
+    assert_true(good == N && bad == N);
+    assert_int_equal(opener.messages, N);
+    for (unsigned i = 1; i <= 2 * N; i++) {
+        assert_int_equal(rig_take(r, SMQ_PUBACK).ack.id, i);
+    }
+    rig_end(r);
+}
+
 /** The connection breaks while the opener still looks into what came over it. */
 static void pending_at_the_end_test(void **state)
 {
@@ -479,6 +515,7 @@ int main(void)
         cmocka_unit_test(fail_closed_test),
         cmocka_unit_test(detect_without_endpoint_test),
         cmocka_unit_test(opener_cuts_test),
+        cmocka_unit_test(opener_and_bad_strings_test),
         cmocka_unit_test(pending_at_the_end_test),
         cmocka_unit_test(opener_publishes_test),
         cmocka_unit_test(nomem_test),
