@@ -159,7 +159,14 @@ static void text_that_does_not_survive_ends_access(void **state)
     expect_tunnel(far, 'c', 0x01, CID);
     tunnel(far, 's', 0x04, CID);
     expect_native(device, 0x04);
-    bed_pass(&bed, 29000); /* anybody may have said that */
+    bed_pass(&bed, 31000); /* anybody may have said that: it is forgotten, and no more */
+    client_expect_alive(device);
+    assert_int_equal(n_relays(), 0);
+    native(device, 0x01, CID, 'x');
+    expect_tunnel(far, 'c', 0x01, CID);
+    tunnel(far, 's', 0x04, CID);
+    expect_native(device, 0x04);
+    bed_pass(&bed, 29000);
     client_expect_alive(device);
     native(device, 0x07, CID, 'x'); /* but this is its own word */
     expect_tunnel(far, 'c', 0x07, CID);

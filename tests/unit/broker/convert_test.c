@@ -181,6 +181,8 @@ static void a_bridge_carries_many(void **state)
         tunnel(bridge, 'c', 0x01, cid);
         expect_native(server.c, 0x03);
     }
+    native(bridge, 0x01, 50, 'x'); /* one of its own does not wait for those */
+    expect_native(server.c, 0x03);
     for (uint8_t cid = 40; cid >= 1; cid--) {
         native(server.c, 0x0C, cid, 'x');
         expect_tunnel(far, 's', 0x0C, cid);
@@ -189,7 +191,13 @@ static void a_bridge_carries_many(void **state)
         native(server.c, 0x0E, cid, 'x');
         expect_tunnel(far, 's', 0x0E, cid);
     }
-    assert_int_equal(stats().handshakes, 40);
+    native(server.c, 0x0C, 50, 'x');
+    expect_native(bridge, 0x0C);
+    native(bridge, 0x0F, 50, 'x');
+    expect_native(server.c, 0x0F);
+    native(server.c, 0x0E, 50, 'x'); /* takes the place of none of the others */
+    expect_native(bridge, 0x0E);
+    assert_int_equal(stats().handshakes, 41);
     tunnel(bridge, 'c', 0x0F, 7); /* again, long after */
     expect_native(server.c, 0x0F);
     native(server.c, 0x06, 7, 'x');
@@ -256,7 +264,7 @@ static void too_much_from_the_tunnel_gets_a_hint_and_then_nothing(void **state)
     struct client *bridge = client_connect(&bed, SMQTT_V5, "bridge", true);
     client_subscribe(spy, "smqtt1/+/s/+", 0);
     for (unsigned i = 0; i < 300; i++) {
-        tunnel(bridge, 'c', 0x01, (uint8_t)(i < 200 ? i : 200));
+        tunnel(bridge, 'c', 0x01, (uint8_t)(i < 200 ? i : 0)); /* at last the first again */
     }
     size_t reached = 0, hints = 0;
     while (client_next(server.c) != NULL) {
@@ -306,6 +314,13 @@ static void sessions_have_a_ceiling(void **state)
     bed.config.detect_per_minute = 0;
     begin_registered();
     struct client *bridge = client_connect(&bed, SMQTT_V5, "bridge", true);
+    client_subscribe(spy, "smqtt1/+/s/+", 1);
+    tunnel(bridge, 'c', 0x01, CID);
+    native(server.c, 0x0C, CID, 'x');
+    tunnel(bridge, 'c', 0x0F, CID);
+    native(server.c, 0x0E, CID, 'x');
+    client_drain(spy);
+    client_drain(server.c);
     uint8_t cids[SMQ_CID_LEN] = {0};
     const size_t more = 10;
     for (unsigned i = 0; i < SMQ_CONVERT_MAX + more; i++) {
@@ -327,6 +342,12 @@ static void sessions_have_a_ceiling(void **state)
     }
     size_t both = server.c->w == bridge->w ? 1 : 2; /* entries of one handshake */
     assert_int_equal(n_relays(), SMQ_CONVERT_MAX * both);
+    cids[0] = SMQ_CONVERT_MAX - 1; /* the session that was open made room for this one */
+    cids[1] = 0;
+    assert_non_null(smq_relay_find(bridge->w, skid, cids));
+    memset(cids, CID, sizeof cids);
+    assert_null(smq_relay_find(bridge->w, skid, cids));
+    client_drain(spy);
     bed_pass(&bed, 31000);
     assert_int_equal(n_relays(), 0);
     client_break(server.c);
