@@ -12,6 +12,7 @@ fi
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 failed=0
+select=NoSelection # of E's strategies the one that saturates
 
 # decide VERDICT SENTENCE MODEL DEFINITIONS…
 decide() {
@@ -22,7 +23,7 @@ decide() {
     attack) expected=Unsatisfiable ;;
     esac
     ${CC:-gcc} -E -P -x c "${@/#/-D}" "$model.p" -o "$dir/model.p" || exit 1
-    status=$(eprover --literal-selection-strategy=NoSelection -tKBO6 -s --cpu-limit=20 --memory-limit=500 \
+    status=$(eprover --literal-selection-strategy=$select -tKBO6 -s --cpu-limit=20 --memory-limit=500 \
         "$dir/model.p" | sed -n 's/^# SZS status //p')
     if [ "$status" = "$expected" ]; then
         printf '%-7s %s\n' "$verdict" "$model: $sentence"
@@ -88,5 +89,28 @@ all="$both LEAK_CLIENT"
     decide attack "the server saves a text that no client sent" paper GOAL_FORGED_TEXT
     decide attack "the client accepts times that nobody signed" paper GOAL_FORGED_TIME
     decide attack "the server signs whatever it is sent" paper GOAL_ORACLE
+
+    select=SelectNegativeLiterals # the same for clauses without functions
+    i=identities
+    new="holds(b,v3)"
+    decide attack "sanity: the client takes a renewal" $i GOAL_RENEWED
+    decide attack "sanity: the client takes a successor" $i GOAL_FOLLOWED
+    decide attack "sanity: a revocation is obeyed" $i GOAL_ENDED_OLD REVOKED=a
+    decide safe "the attacker's keys never take the place of the owner's" $i GOAL_FOREIGN
+    decide attack "… but with the keys that the client knows leaked" $i GOAL_FOREIGN LEAK_OLD NO_SUCCESSION
+    decide attack "… or those that they vouch for" $i GOAL_FOREIGN LEAK_NEW
+    decide safe "… and not with the predecessor's keys leaked, for who has the successor" $i GOAL_FOREIGN "START=$new" LEAK_OLD
+    decide safe "no descriptor is taken that the owner did not sign" $i GOAL_MADE_UP
+    decide safe "the predecessor's keys never come back, not even leaked" $i GOAL_OLD_KEYS "START=$new" LEAK_OLD
+    decide safe "an older version never comes back" $i GOAL_OLD_VERSION "START=holds(a,v2)"
+    decide safe "nobody follows when the grace time is over" $i GOAL_NEW NOW=tomorrow
+    decide safe "… with the successor's keys leaked" $i GOAL_NEW NOW=tomorrow LEAK_NEW
+    decide safe "nobody is revoked but by his own keys" $i GOAL_ENDED_OLD
+    decide safe "… and the successor not by those of the predecessor" $i GOAL_ENDED_NEW REVOKED=a LEAK_OLD
+    decide attack "… but by his own, leaked" $i GOAL_ENDED_OLD LEAK_OLD
+    decide attack "broken: the old keys do not sign for whom they vouch" $i GOAL_FOREIGN KEYS_NOT_VOUCHED_FOR
+    decide attack "broken: the old keys do not sign until when" $i GOAL_NEW NOW=tomorrow LEAK_NEW TIME_NOT_VOUCHED_FOR
+    decide attack "broken: versions are not judged" $i GOAL_OLD_VERSION "START=holds(a,v2)" VERSION_NOT_JUDGED
+    decide attack "broken: signatures without labels" $i GOAL_FOREIGN LABELS_NOT_SIGNED
 }
 exit $failed

@@ -241,6 +241,26 @@ static void test_restart_later(void **state)
     pair_free(p);
 }
 
+/** Until then the answer of the old server still counts, which is judged under its own keys. */
+static void test_answer_before_restart(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(1);
+    pair_open(p);
+    struct smqtt_identity *next = pin_successor(p, p->server, "p256", 8);
+    assert_int_equal(pair_start(p), SMQTT_OK);
+    pair_pull(p);
+    p->rng_left = 0;
+    pin_deliver_id(p, p->server, next);
+    p->rng_left = -1;
+    pair_run(p);
+    assert_true(told_last(p->of_sealer, p->n_sealer, SMQTT_EV_OPEN)->ev.confirmed);
+    pin_server_becomes(p, next);
+    pair_handshake(p);
+    smqtt_identity_free(next);
+    pair_free(p);
+}
+
 /** When step 3 has left, the handshake ends with the old keys. */
 static void test_wait_ack(void **state)
 {
@@ -453,13 +473,20 @@ static void test_topic_names_the_cid(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_publishing),    cmocka_unit_test(test_renewal),
-        cmocka_unit_test(test_succession),    cmocka_unit_test(test_old_session_is_forgotten),
-        cmocka_unit_test(test_walk),          cmocka_unit_test(test_restart),
-        cmocka_unit_test(test_restart_later), cmocka_unit_test(test_wait_ack),
-        cmocka_unit_test(test_rollback),      cmocka_unit_test(test_flood),
-        cmocka_unit_test(test_grace_is_over), cmocka_unit_test(test_suite),
-        cmocka_unit_test(test_noise),         cmocka_unit_test(test_topic_names_the_cid)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_publishing),
+                                       cmocka_unit_test(test_renewal),
+                                       cmocka_unit_test(test_succession),
+                                       cmocka_unit_test(test_old_session_is_forgotten),
+                                       cmocka_unit_test(test_walk),
+                                       cmocka_unit_test(test_restart),
+                                       cmocka_unit_test(test_restart_later),
+                                       cmocka_unit_test(test_answer_before_restart),
+                                       cmocka_unit_test(test_wait_ack),
+                                       cmocka_unit_test(test_rollback),
+                                       cmocka_unit_test(test_flood),
+                                       cmocka_unit_test(test_grace_is_over),
+                                       cmocka_unit_test(test_suite),
+                                       cmocka_unit_test(test_noise),
+                                       cmocka_unit_test(test_topic_names_the_cid)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
