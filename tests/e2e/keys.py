@@ -433,7 +433,8 @@ def test_locked_files():
     p.id("lock", private, "--passphrase-file", secret)
     locked = read(private)
     assert os.stat(private).st_mode & 0o777 == 0o600 and not any(key in locked for key in keys)
-    has(sentence(p.id("lock", private, "--passphrase-file", secret, code=1).encode()), "locked already", "id passphrase")
+    has(sentence(p.id("lock", private, "--passphrase-file", secret, code=1).encode()), "locked already",
+        "id passphrase")
     has(shown(private, "keys"), "locked")
     # Right, wrong, none, readable by others, empty, too much.
     sub = ["sub", *address(broker), "-t", "s/#", "--identity", private]
@@ -498,7 +499,8 @@ def test_own_identity_of_the_broker():
     has(fails("smqtt_identity_passphrase_file " + wrong), "does not open with this passphrase")
     out, _ = smqtt("id", "revoke", private, "--passphrase-file", secret)
     mine = write(os.path.join(where, "mine"), out.decode())
-    has(fails("smqtt_identity_passphrase_file " + secret, "smqtt_revoked " + mine), "cannot be used: 'broker' .*revoked")
+    has(fails("smqtt_identity_passphrase_file " + secret, "smqtt_revoked " + mine),
+        "cannot be used: 'broker' .*revoked")
     has(fails("smqtt_identity_passphrase_file " + secret, "smqtt_revoked " + wrong), "wrong, line 1 is neither")
 
     broker = Broker("smqtt_identity %s\nsmqtt_identity_passphrase_file %s\nsmqtt_revoked %s\nallow_anonymous true\n%s" %
