@@ -152,8 +152,8 @@ void aside_note(struct aside *a, const struct opts *o, const struct smqtt_client
 
 void aside_sum(const struct smqtt_client *client)
 {
-    struct smqtt_client_counters n;
-    smqtt_client_get_counters(client, &n);
+    struct smqtt_client_counts n;
+    smqtt_client_counters(client, &n);
     if (n.quarantined != 0) {
         say("%llu message%s put aside, as a string in %s is not what MQTT allows.", (unsigned long long)n.quarantined,
             n.quarantined == 1 ? " was" : "s were", n.quarantined == 1 ? "it" : "each");

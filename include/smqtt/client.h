@@ -223,12 +223,12 @@ SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_disconnect(struct smqtt_client *
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_client_disconnect_props(struct smqtt_client *c, uint8_t reason,
                                                                  struct smqtt_span props, struct smqtt_now now);
 /** What came of bad strings since smqtt_client_new, over all connections. */
-struct smqtt_client_counters {
+struct smqtt_client_counts {
     uint64_t quarantined;     /**< messages put aside; one of QoS 2 once, however often it was repeated */
     uint64_t ignored_strings; /**< packets other than PUBLISH in which a string was ignored */
 };
 /** Copies the counters of a client. */
-SMQTT_API void smqtt_client_get_counters(const struct smqtt_client *c, struct smqtt_client_counters *out);
+SMQTT_API void smqtt_client_counters(const struct smqtt_client *c, struct smqtt_client_counts *out);
 /** "topic name", "content type" …: what a field is called; "none" for SMQTT_FIELD_NONE and out of range. Static. */
 SMQTT_API const char *smqtt_field_name(enum smqtt_field field);
 

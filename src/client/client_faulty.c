@@ -44,7 +44,7 @@ smq_span smq_client_sound(const struct smqtt_client *c, smq_span text)
     return sound ? text : (smq_span){NULL, 0};
 }
 
-void smqtt_client_get_counters(const struct smqtt_client *c, struct smqtt_client_counters *out)
+void smqtt_client_counters(const struct smqtt_client *c, struct smqtt_client_counts *out)
 {
     *out = c->counters;
 }

@@ -138,7 +138,7 @@ struct smqtt_client {
     uint16_t alias_max;           /* as our CONNECT offers */
     size_t pending_n;             /* of all openers */
     struct smq_faulty faulty; /* the first bad string of the packet that is handled; err is SMQTT_OK: there is none */
-    struct smqtt_client_counters counters;
+    struct smqtt_client_counts counters;
 };
 
 /* client.c */

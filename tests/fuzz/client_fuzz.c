@@ -66,8 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         aside += event.type == SMQTT_CLIENT_QUARANTINED ? 1 : 0;
         smqtt_client_sent(c, smqtt_client_output(c).len, now);
     }
-    struct smqtt_client_counters counters;
-    smqtt_client_get_counters(c, &counters);
+    struct smqtt_client_counts counters;
+    smqtt_client_counters(c, &counters);
     must(counters.quarantined == aside);
     smqtt_client_free(c);
     return 0;

@@ -26,10 +26,10 @@ static struct rig *start(enum smqtt_version version, enum smqtt_bad_strings what
     return r;
 }
 
-static struct smqtt_client_counters counters(const struct rig *r)
+static struct smqtt_client_counts counters(const struct rig *r)
 {
-    struct smqtt_client_counters n;
-    smqtt_client_get_counters(r->c, &n);
+    struct smqtt_client_counts n;
+    smqtt_client_counters(r->c, &n);
     return n;
 }
 
