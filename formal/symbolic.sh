@@ -99,7 +99,7 @@ all="$both LEAK_CLIENT"
     decide safe "the attacker's keys never take the place of the owner's" $i GOAL_FOREIGN
     decide attack "… but with the keys that the client knows leaked" $i GOAL_FOREIGN LEAK_OLD NO_SUCCESSION
     decide attack "… or those that they vouch for" $i GOAL_FOREIGN LEAK_NEW
-    decide safe "… and not with the predecessor's keys leaked, for who has the successor" $i GOAL_FOREIGN "START=$new" LEAK_OLD
+    decide safe "… and not with the predecessor's keys leaked, once followed" $i GOAL_FOREIGN "START=$new" LEAK_OLD
     decide safe "no descriptor is taken that the owner did not sign" $i GOAL_MADE_UP
     decide safe "the predecessor's keys never come back, not even leaked" $i GOAL_OLD_KEYS "START=$new" LEAK_OLD
     decide safe "an older version never comes back" $i GOAL_OLD_VERSION "START=holds(a,v2)"

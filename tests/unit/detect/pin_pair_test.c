@@ -446,6 +446,114 @@ static void test_noise(void **state)
     pair_free(p);
 }
 
+enum { POOL = 12, DELIVERIES = 400 };
+
+/** Two of the owner's lines, and what an attacker makes of his own keys and of the owner's names. */
+static void pool_make(const struct pair *p, struct smqtt_identity *pool[POOL])
+{
+    struct smqtt_identity *forger = p->client;
+    pool[0] = smqtt_identity_ref(p->server);
+    pool[1] = pin_renewal(pool[0]);
+    pool[2] = pin_renewal(pool[1]);
+    pool[3] = pin_successor(p, pool[1], "p256", 21);
+    pool[4] = pin_successor(p, pool[2], "x25519", 22);
+    pool[5] = pin_renewal(pool[4]);
+    pool[6] = pin_successor(p, pool[5], "p256", 23);
+    pool[7] = smqtt_identity_ref(forger);
+    for (size_t i = 8; i < POOL; i++) {
+        const uint8_t *skid = pool[i - 6]->skid;
+        memcpy(forger->skid, skid, SMQTT_SKID_LEN);
+        pool[i] = pin_successor(p, forger, i % 2 != 0 ? "p256" : NULL, 20 + i);
+    }
+}
+
+static size_t pool_find(struct smqtt_identity *const pool[POOL], const struct smqtt_identity *id)
+{
+    size_t i = 0;
+    while (i < POOL && memcmp(pool[i]->did, id->did, SMQTT_DID_LEN) != 0) {
+        i++;
+    }
+    return i;
+}
+
+/** Anything at any time in any order, handshakes begun in between: what is in force is the owner's, and only ever goes
+ * forward. */
+static void test_any_order(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct pair *p = pair_new(1);
+        struct smqtt_identity *pool[POOL];
+        uint64_t random = seed;
+        pair_open(p);
+        pool_make(p, pool);
+        for (size_t i = 0; i < DELIVERIES; i++) {
+            const struct smqtt_identity *before = pool[pool_find(pool, smqtt_sealer_server(p->sealer))];
+            const struct smqtt_identity *at = (test_random(&random) & 1) != 0 ? before : pool[test_random(&random) % 7];
+            struct smqtt_identity *id = pool[test_random(&random) % POOL];
+            bool followed = memcmp(at->skid, before->skid, SMQTT_SKID_LEN) == 0;
+            if (followed) {
+                pin_deliver_id(p, at, id);
+            }
+            const struct smqtt_identity *now = smqtt_sealer_server(p->sealer);
+            assert_true(pool_find(pool, now) < 7);
+            assert_true(now->version >= before->version);
+            assert_int_equal(smqtt_identity_supersedes(before, now, p->now.wall), SMQTT_OK);
+            if (test_random(&random) % 16 == 0) {
+                (void)!pair_start(p);
+            }
+            pair_tick(p, 500);
+            pair_pull(p);
+            queue_clear(&p->to_server);
+            pair_forget(p);
+        }
+        assert_true(pool_find(pool, smqtt_sealer_server(p->sealer)) >= 3);
+        for (size_t i = 0; i < POOL; i++) {
+            smqtt_identity_free(pool[i]);
+        }
+        pair_free(p);
+    }
+}
+
+/** Without memory a descriptor is not taken, or taken whole; it comes again. */
+static void test_no_memory(void **state)
+{
+    (void)state;
+    for (size_t nth = 1;; nth++) {
+        struct pair *p = pair_new(1);
+        struct failing_mem fm;
+        char topic[64];
+        bool taken = false;
+        failing_mem_init(&fm);
+        p->mem = &fm.mem;
+        pair_open(p);
+        struct smqtt_identity *next = pin_successor(p, p->server, "p256", 31);
+        pin_topic(p->server, topic);
+        assert_int_equal(pair_start(p), SMQTT_OK);
+        pair_pull(p);
+        queue_clear(&p->to_server);
+        failing_mem_arm(&fm, nth);
+        smqtt_err err =
+            smqtt_sealer_message(p->sealer, smq_span_str(topic), smqtt_identity_descriptor(next), &taken, p->now);
+        bool failed = failing_mem_has_failed(&fm);
+        assert_true(err == SMQTT_OK || (failed && err == SMQTT_E_NOMEM));
+        const struct smqtt_identity *now = smqtt_sealer_server(p->sealer);
+        assert_int_equal(memcmp(now->did, next->did, SMQTT_DID_LEN) == 0, err == SMQTT_OK);
+        failing_mem_arm(&fm, 0);
+        pin_deliver_id(p, p->server, next);
+        pin_server_becomes(p, next);
+        pair_tick(p, 1000);
+        pair_run(p);
+        assert_true(told_last(p->of_sealer, p->n_sealer, SMQTT_EV_OPEN)->ev.confirmed);
+        smqtt_identity_free(next);
+        pair_free(p);
+        assert_int_equal(fm.live, 0);
+        if (!failed) {
+            break;
+        }
+    }
+}
+
 /* ---------------------------------------------------------------- in the tunnel */
 
 /** DETECT on the topic of another cid is noise. */
@@ -487,6 +595,8 @@ int main(void)
                                        cmocka_unit_test(test_grace_is_over),
                                        cmocka_unit_test(test_suite),
                                        cmocka_unit_test(test_noise),
+                                       cmocka_unit_test(test_any_order),
+                                       cmocka_unit_test(test_no_memory),
                                        cmocka_unit_test(test_topic_names_the_cid)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
