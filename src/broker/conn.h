@@ -51,7 +51,7 @@ struct smq_conn {
     uint8_t n_held;          /* SUBACKs and UNSUBACKs that wait (broker/held.h) */
     bool handed_over;
     bool is_bridge; /* it said so, as Mosquitto's bridges of 3.x do */
-    bool stalled; /* the next packet is a PUBLISH, and waits for other workers or the store */
+    bool stalled;   /* the next packet is a PUBLISH, and waits for other workers or the store */
     char peer[];
 };
 

@@ -19,6 +19,19 @@ void smq_retain_on_timer(struct smq_worker *w, struct smq_timer *timer)
     smq_retain_expire(&w->retain, of);
 }
 
+static void init_lists(struct smq_worker *w)
+{
+    smq_list_init(&w->gated);
+    smq_list_init(&w->tomb_rows);
+    smq_list_init(&w->bodies);
+    smq_list_init(&w->logins);
+    smq_list_init(&w->helds);
+    smq_list_init(&w->pulls);
+    smq_list_init(&w->questions);
+    smq_list_init(&w->conns);
+    smq_list_init(&w->dirty);
+}
+
 smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_broker_config *config, struct smqtt_now now,
                          struct smq_worker **out)
 {
@@ -33,14 +46,11 @@ smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_brok
     w->log = env->log;
     w->has_store = env->has_store;
     w->store_figures = env->store_figures;
-    smq_list_init(&w->gated);
-    smq_list_init(&w->tomb_rows);
-    smq_list_init(&w->bodies);
+    init_lists(w);
     smq_pager_init(&w->pager);
     w->defer = env->defer;
     w->defer_ctx = env->defer_ctx;
     w->auth_turn = 1;
-    smq_list_init(&w->logins);
     w->config = config;
     w->index = env->index;
     w->count = env->count != 0 ? env->count : 1;
@@ -57,11 +67,6 @@ smqtt_err smq_worker_new(const struct smq_worker_env *env, const struct smq_brok
     smq_map_init(&w->members, w->mem, w->key);
     smq_handles_init(&w->handles, w->mem);
     smq_tombs_init(&w->tombs, w->mem, w->key);
-    smq_list_init(&w->helds);
-    smq_list_init(&w->pulls);
-    smq_list_init(&w->questions);
-    smq_list_init(&w->conns);
-    smq_list_init(&w->dirty);
     smq_chunk_pool_init(&w->chunks, w->mem);
     smqtt_err err = smq_msg_spares_begin(w->account, w->mem);
     if (err == SMQTT_OK) {

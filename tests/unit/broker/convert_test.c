@@ -198,6 +198,7 @@ static void a_bridge_carries_many(void **state)
     native(server.c, 0x0E, 50, 'x'); /* takes the place of none of the others */
     expect_native(bridge, 0x0E);
     assert_int_equal(stats().handshakes, 41);
+    assert_int_equal(n_relays(), 41 * (server.c->w == bridge->w ? 1 : 2));
     tunnel(bridge, 'c', 0x0F, 7); /* again, long after */
     expect_native(server.c, 0x0F);
     native(server.c, 0x06, 7, 'x');
