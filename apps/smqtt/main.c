@@ -19,7 +19,7 @@ static const struct {
     {"pub", command_pub, "publish a message, plain or sealed for a server"},
     {"sub", command_sub, "print what comes; with --identity, open what is sealed for you"},
     {"rr", command_rr, "publish a request and print the response"},
-    {"id", command_id, "new, show, export, journal: identities"},
+    {"id", command_id, "identities: make, compare, trust, renew, rotate, revoke, lock"},
     {"passwd", command_passwd, "user names and passwords for the broker"},
     {"detect", command_detect, "play one handshake and show each step"},
     {"probe", command_probe, "try which ill-formed strings a broker takes and hands on"},

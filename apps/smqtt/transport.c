@@ -19,6 +19,10 @@ static struct url_proxy proxy;
 
 bool transport_prepare(const struct opts *o)
 {
+    static bool done; /* a second connection of the program is to the same broker */
+    if (done) {
+        return true;
+    }
     if (o->proxy != NULL) {
         has_proxy = url_read_proxy(o->proxy, &proxy);
         if (!has_proxy) {
@@ -30,7 +34,8 @@ bool transport_prepare(const struct opts *o)
         say("--unix needs no %s: leave one of them out.", has_proxy ? "--proxy" : "-S");
         return false;
     }
-    return tls_prepare(o);
+    done = tls_prepare(o);
+    return done;
 }
 
 /** To one host and port, through the proxy if there is one. */
