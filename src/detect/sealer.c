@@ -276,6 +276,17 @@ void smq_sealer_push_session(struct smqtt_sealer *s, enum smqtt_secure_event_typ
     const struct smqtt_identity *server = smq_sealer_server_of(s, session);
     smq_sealer_push_topic(s, type, server, 's', smq_span_of(session->cid, SMQ_CID_LEN));
     smq_sealer_push_topic(s, type, server, 'n', smq_span_of(session->send.kid, SMQ_KID_LEN));
+    if (session == s->session) {
+        smq_sealer_push_watch(s, type);
+    }
+}
+
+void smq_sealer_push_watch(struct smqtt_sealer *s, enum smqtt_secure_event_type type)
+{
+    const struct smqtt_identity *server = s->config.server;
+    if (s->session != NULL && memcmp(server->skid, s->session_server->skid, SMQTT_SKID_LEN) != 0) {
+        smq_sealer_push_topic(s, type, server, 'n', smq_span_of(s->session->send.kid, SMQ_KID_LEN));
+    }
 }
 
 void smq_sealer_push_detect(struct smqtt_sealer *s, uint8_t header, const uint8_t cid[SMQ_CID_LEN], smq_span body)

@@ -87,6 +87,9 @@ void smq_sealer_push_topic(struct smqtt_sealer *s, enum smqtt_secure_event_type 
 /** The same for the two topics of a session: those that come to its cid, and the notices about its key. */
 void smq_sealer_push_session(struct smqtt_sealer *s, enum smqtt_secure_event_type type,
                              const struct smq_channel *session);
+/** Where the server in force would say that it does not know the key of our session, if that is with the one before it;
+ * else nothing is pushed. */
+void smq_sealer_push_watch(struct smqtt_sealer *s, enum smqtt_secure_event_type type);
 /** The server with which this session, or the pending one, is. */
 const struct smqtt_identity *smq_sealer_server_of(const struct smqtt_sealer *s, const struct smq_channel *session);
 /** Puts another reference in place of one. */

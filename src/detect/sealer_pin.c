@@ -57,10 +57,12 @@ static void adopt(struct smqtt_sealer *s, struct smqtt_identity *id, struct smqt
     bool same_topic = memcmp(id->skid, s->config.server->skid, SMQTT_SKID_LEN) == 0;
     if (!same_topic) {
         smq_sealer_push_topic(s, SMQTT_EV_UNSUBSCRIBE, s->config.server, 'd', none);
+        smq_sealer_push_watch(s, SMQTT_EV_UNSUBSCRIBE);
     }
     smq_sealer_set_server(&s->prior, s->config.server);
     smq_sealer_set_server(&s->config.server, id);
     if (!same_topic) {
+        smq_sealer_push_watch(s, SMQTT_EV_SUBSCRIBE);
         smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, id, 'd', none); /* there may be a successor's successor */
     }
     tell(s, id, SMQTT_OK);

@@ -130,9 +130,12 @@ static smqtt_err number_take(struct smqtt_sealer *s, struct smq_channel *session
     memcpy(old, session->send.kid, SMQ_KID_LEN);
     SMQ_TRY(smq_sealer_room(s));
     SMQ_TRY(smq_channel_number(session, &saver, seq, &renewed));
-    const struct smqtt_identity *server = smq_sealer_server_of(s, session);
-    smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, server, 'n', smq_span_of(session->send.kid, SMQ_KID_LEN));
-    smq_sealer_push_topic(s, SMQTT_EV_UNSUBSCRIBE, server, 'n', smq_span_of(old, SMQ_KID_LEN));
+    const struct smqtt_identity *servers[] = {smq_sealer_server_of(s, session), s->config.server};
+    bool same = memcmp(servers[0]->skid, servers[1]->skid, SMQTT_SKID_LEN) == 0;
+    for (size_t i = 0; i < (same ? 1U : 2U); i++) {
+        smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, servers[i], 'n', smq_span_of(session->send.kid, SMQ_KID_LEN));
+        smq_sealer_push_topic(s, SMQTT_EV_UNSUBSCRIBE, servers[i], 'n', smq_span_of(old, SMQ_KID_LEN));
+    }
     return SMQTT_OK;
 }
 
@@ -254,6 +257,10 @@ static smqtt_err take_notice(struct smqtt_sealer *s, smq_span payload, struct sm
     smqtt_ms ts = 0;
     smqtt_err err =
         s->session != NULL ? smq_notice_read(s->session_server, s->session->send.kid, payload, &ts) : SMQTT_E_NO_KEY;
+    if (err == SMQTT_E_BAD_SIGNATURE && s->session_server != s->config.server) {
+        /* Who has come after it gets our records now, and has no key for them. */
+        err = smq_notice_read(s->config.server, s->session->send.kid, payload, &ts);
+    }
     smqtt_ms skew = ts > now.wall ? ts - now.wall : now.wall - ts;
     if (err == SMQTT_E_NOMEM || err == SMQTT_E_CRYPTO) {
         return err;

@@ -186,6 +186,7 @@ static void acknowledged(struct smqtt_sealer *s)
     if (saver.save != NULL) {
         (void)!saver.save(saver.ctx, s->session);
     }
+    smq_sealer_push_watch(s, SMQTT_EV_SUBSCRIBE);
     if (memcmp(old, s->session_server->skid, sizeof(old)) != 0) {
         smq_sealer_forget_stored(s, old);
     }

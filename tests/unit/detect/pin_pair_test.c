@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The server's descriptor changes while clients are at work, and a hostile broker serves what it likes on the topic
  * `d` (protocol.md 3.1, 9.6). */
+#include <stdio.h>
+
+#include "base/hex.h"
 #include "pin_kit.h"
 
 /* ---------------------------------------------------------------- what is to work */
@@ -97,7 +100,7 @@ static void check_succession(uint8_t from, uint8_t to, bool tunnel)
     pair_forget(p);
     pair_handshake(p);
     assert_int_equal(pin_told(p, SMQTT_EV_CLOSED), 0);
-    assert_int_equal(pin_told(p, SMQTT_EV_UNSUBSCRIBE), 2);
+    assert_int_equal(pin_told(p, SMQTT_EV_UNSUBSCRIBE), 3); /* cid, and notices of both */
     assert_int_equal(pair_seal(p, "a", smq_span_str("y"), &o), SMQTT_OK);
     pair_run(p);
     assert_int_equal(pin_told(p, SMQTT_EV_RECEIPT), 1);
@@ -261,6 +264,46 @@ static void test_answer_before_restart(void **state)
     pair_free(p);
 }
 
+/** The old keys are not served any more: their successor says that it does not know the session. */
+static void test_successor_says_lost(void **state)
+{
+    (void)state;
+    for (int step3_left = 0; step3_left <= 1; step3_left++) {
+        struct pair *p = pair_new(1);
+        pair_open(p);
+        struct smqtt_identity *old = smqtt_identity_ref(p->server);
+        struct smqtt_identity *next = pin_successor(p, old, "p256", 32);
+        char kid[9], topic[64];
+        assert_int_equal(pair_start(p), SMQTT_OK);
+        pair_pull(p);
+        pair_give_server(p);
+        pair_give_client(p);
+        if (step3_left == 0) {
+            pair_run(p);
+        }
+        pin_deliver_id(p, old, next);
+        pair_run(p);
+        smq_hex_encode(kid, smq_span_of(p->sealer->session->send.kid, SMQ_KID_LEN));
+        pin_topic(next, topic);
+        (void)snprintf(topic + strlen(topic) - 1, 16, "n/%s", kid);
+        size_t asked = 0;
+        for (size_t i = 0; i < p->n_sealer; i++) {
+            const struct smqtt_secure_event *ev = &p->of_sealer[i].ev;
+            asked += ev->type == SMQTT_EV_SUBSCRIBE && smq_span_equal(ev->topic, smq_span_str(topic));
+        }
+        assert_int_equal(asked, 1);
+        pin_server_becomes(p, next);
+        assert_int_equal(pair_seal(p, "a", smq_span_str("x"), NULL), SMQTT_OK);
+        pair_run(p);
+        assert_int_equal(pin_told(p, SMQTT_EV_LOST), 1);
+        assert_false(smqtt_sealer_is_open(p->sealer));
+        pair_handshake(p);
+        smqtt_identity_free(old);
+        smqtt_identity_free(next);
+        pair_free(p);
+    }
+}
+
 /** When step 3 has left, the handshake ends with the old keys. */
 static void test_wait_ack(void **state)
 {
@@ -290,7 +333,7 @@ static void test_wait_ack(void **state)
         pair_pull(p);
         assert_true(pin_asked(p, SMQTT_EV_SUBSCRIBE, next));
         assert_false(pin_asked(p, SMQTT_EV_SUBSCRIBE, old));
-        assert_int_equal(pin_told(p, SMQTT_EV_SUBSCRIBE), 3);
+        assert_int_equal(pin_told(p, SMQTT_EV_SUBSCRIBE), 4);
         /* a notice of the old server about its session still counts */
         pair_close_opener(p);
         assert_int_equal(pair_open_opener(p), SMQTT_OK);
@@ -581,22 +624,15 @@ static void test_topic_names_the_cid(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_publishing),
-                                       cmocka_unit_test(test_renewal),
-                                       cmocka_unit_test(test_succession),
-                                       cmocka_unit_test(test_old_session_is_forgotten),
-                                       cmocka_unit_test(test_walk),
-                                       cmocka_unit_test(test_restart),
-                                       cmocka_unit_test(test_restart_later),
-                                       cmocka_unit_test(test_answer_before_restart),
-                                       cmocka_unit_test(test_wait_ack),
-                                       cmocka_unit_test(test_rollback),
-                                       cmocka_unit_test(test_flood),
-                                       cmocka_unit_test(test_grace_is_over),
-                                       cmocka_unit_test(test_suite),
-                                       cmocka_unit_test(test_noise),
-                                       cmocka_unit_test(test_any_order),
-                                       cmocka_unit_test(test_no_memory),
-                                       cmocka_unit_test(test_topic_names_the_cid)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_publishing),    cmocka_unit_test(test_renewal),
+        cmocka_unit_test(test_succession),    cmocka_unit_test(test_old_session_is_forgotten),
+        cmocka_unit_test(test_walk),          cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_restart_later), cmocka_unit_test(test_answer_before_restart),
+        cmocka_unit_test(test_wait_ack),      cmocka_unit_test(test_successor_says_lost),
+        cmocka_unit_test(test_rollback),      cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_grace_is_over), cmocka_unit_test(test_suite),
+        cmocka_unit_test(test_noise),         cmocka_unit_test(test_any_order),
+        cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_topic_names_the_cid)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
