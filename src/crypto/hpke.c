@@ -175,17 +175,18 @@ smqtt_err smq_hpke_setup_s(struct smq_hpke *ctx, const struct smq_crypto_lib *li
 }
 
 smqtt_err smq_hpke_setup_r(struct smq_hpke *ctx, const struct smq_crypto_lib *lib, const struct smq_suite *suite,
-                           const uint8_t skR[SMQ_SK_LEN], const uint8_t *enc, smq_span info,
+                           const uint8_t skR[SMQ_SK_LEN], const uint8_t *pkR, const uint8_t *enc, smq_span info,
                            const struct smq_hpke_psk *psk)
 {
-    uint8_t pkR[SMQ_PK_MAX];
+    uint8_t made[SMQ_PK_MAX];
     uint8_t dh[SMQ_DH_LEN];
     uint8_t shared[SMQ_HASH_LEN];
     uint8_t mode;
     SMQ_TRY(check_psk(psk, &mode));
-    smqtt_err err = lib->dh_pair(suite->curve, skR, enc, pkR, dh);
+    smqtt_err err =
+        pkR != NULL ? lib->dh(suite->curve, skR, pkR, enc, dh) : lib->dh_pair(suite->curve, skR, enc, made, dh);
     if (err == SMQTT_OK) {
-        err = kem_secret(lib, suite, dh, enc, pkR, shared);
+        err = kem_secret(lib, suite, dh, enc, pkR != NULL ? pkR : made, shared);
     }
     if (err == SMQTT_OK) {
         err = key_schedule(ctx, lib, suite, smq_span_of(shared, sizeof(shared)), info, psk);

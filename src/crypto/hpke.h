@@ -28,10 +28,12 @@ SMQ_MUST_USE smqtt_err smq_hpke_setup_s(struct smq_hpke *ctx, const struct smq_c
                                         const struct smq_suite *suite, const uint8_t *pkR,
                                         const uint8_t skE[SMQ_SK_LEN], smq_span info, const struct smq_hpke_psk *psk,
                                         uint8_t *enc);
-/** SetupBaseR / SetupPSKR. Errors as above. */
+/** SetupBaseR / SetupPSKR. pkR: the public key of skR where the caller has it, which spares computing it; NULL: it has
+ * not. Errors as above. */
 SMQ_MUST_USE smqtt_err smq_hpke_setup_r(struct smq_hpke *ctx, const struct smq_crypto_lib *lib,
                                         const struct smq_suite *suite, const uint8_t skR[SMQ_SK_LEN],
-                                        const uint8_t *enc, smq_span info, const struct smq_hpke_psk *psk);
+                                        const uint8_t *pkR, const uint8_t *enc, smq_span info,
+                                        const struct smq_hpke_psk *psk);
 /** Seals the next message: out gets pt.len + 16 bytes and may be pt.data. A failure does not advance the sequence.
  * SMQTT_E_SEQ_EXHAUSTED, SMQTT_E_CRYPTO. */
 SMQ_MUST_USE smqtt_err smq_hpke_seal(struct smq_hpke *ctx, smq_span aad, smq_span pt, uint8_t *out);

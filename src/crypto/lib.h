@@ -36,9 +36,12 @@ struct smq_crypto_lib {
      *  SMQTT_E_BAD_KEY when sk is not a valid private key (P-256: zero or not below the order). */
     smqtt_err (*dh_public)(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], uint8_t *pk);
     /** Shared secret: X25519's output, or the x coordinate for P-256. pk is the peer's, of the curve's length.
+     *  own_pk: the public key of sk where the caller has it, which spares computing it; NULL: it has not.
      *  SMQTT_E_BAD_KEY for points that are not on the curve, of small order, or that give all zeros. */
-    smqtt_err (*dh)(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *pk, uint8_t out[SMQ_DH_LEN]);
-    /** As dh, and own_pk gets the public key of sk, which importing it gives for nothing with X25519. Errors as dh. */
+    smqtt_err (*dh)(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *own_pk, const uint8_t *pk,
+                    uint8_t out[SMQ_DH_LEN]);
+    /** As dh without own_pk, which gets the public key of sk: importing it gives that for nothing with X25519. Errors
+     * as dh. */
     smqtt_err (*dh_pair)(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *pk, uint8_t *own_pk,
                          uint8_t out[SMQ_DH_LEN]);
     /** Is this the encoding of a point that may be used as a public key? X25519: any but those of small order; as RFC
@@ -48,11 +51,13 @@ struct smq_crypto_lib {
     /** Public key of a signature key: 32 bytes (Ed25519; sk is the RFC 8032 seed) or 65 (P-256, uncompressed).
      * SMQTT_E_BAD_KEY. */
     smqtt_err (*sign_public)(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], uint8_t *pk);
-    /** Signs the parts one after the other; ECDSA gives r || s with the low s. SMQTT_E_BAD_KEY, SMQTT_E_CRYPTO,
-     * and with Ed25519, which takes the message in one piece, SMQTT_E_NOMEM (only over 1024 bytes) and SMQTT_E_USAGE
-     * (over INT_MAX bytes). */
-    smqtt_err (*sign)(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], const smq_span *parts, size_t n,
-                      uint8_t sig[SMQ_SIG_LEN]);
+    /** Signs the parts one after the other; ECDSA gives r || s with the low s. own_pk: the public key of sk where the
+     * caller has derived it or compared it with one that was, which spares computing it; NULL: it has not. Never one
+     * that somebody else only says to be it: two Ed25519 signatures with different ones betray sk. SMQTT_E_BAD_KEY,
+     * SMQTT_E_CRYPTO, and with Ed25519, which takes the message in one piece, SMQTT_E_NOMEM (only over 1024 bytes) and
+     * SMQTT_E_USAGE (over INT_MAX bytes). */
+    smqtt_err (*sign)(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], const uint8_t *own_pk, const smq_span *parts,
+                      size_t n, uint8_t sig[SMQ_SIG_LEN]);
     /** Verifies; refuses high s, non-canonical Ed25519 S and keys of small order. SMQTT_OK, SMQTT_E_BAD_SIGNATURE,
      * SMQTT_E_BAD_KEY, and as with sign SMQTT_E_CRYPTO, SMQTT_E_NOMEM, SMQTT_E_USAGE. */
     smqtt_err (*verify)(enum smq_sign alg, const uint8_t *pk, const smq_span *parts, size_t n,

@@ -128,6 +128,30 @@ smqtt_err smq_openssl_p256_derive_public(const uint8_t sk[SMQ_SK_LEN], uint8_t *
     return SMQTT_OK;
 }
 
+EVP_PKEY *smq_openssl_x_private(const char *type, const uint8_t sk[SMQ_SK_LEN], const uint8_t *own_pk)
+{
+    if (own_pk == NULL) {
+        return EVP_PKEY_new_raw_private_key_ex(NULL, type, NULL, sk, SMQ_SK_LEN);
+    }
+    uint8_t secret[SMQ_SK_LEN]; /* parameters are not const */
+    uint8_t open[SMQ_OPENSSL_X_PK_LEN];
+    memcpy(secret, sk, sizeof(secret));
+    memcpy(open, own_pk, sizeof(open));
+    OSSL_PARAM params[] = {OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, secret, sizeof(secret)),
+                           OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, open, sizeof(open)),
+                           OSSL_PARAM_construct_end()};
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
+    EVP_PKEY *key = NULL;
+    if (ctx != NULL && EVP_PKEY_fromdata_init(ctx) == 1 &&
+        EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_KEYPAIR, params) != 1) {
+        EVP_PKEY_free(key);
+        key = NULL;
+    }
+    EVP_PKEY_CTX_free(ctx);
+    smq_wipe(secret, sizeof(secret));
+    return key;
+}
+
 smqtt_err smq_openssl_x_derive_public(const char *type, const uint8_t sk[SMQ_SK_LEN], uint8_t *pk)
 {
     uint8_t out[SMQ_OPENSSL_X_PK_LEN];
@@ -178,8 +202,8 @@ smqtt_err smq_openssl_dh_check(enum smq_curve curve, const uint8_t *pk)
 }
 
 /* Both keys as objects, or none. */
-static smqtt_err import_pair(enum smq_curve curve, const uint8_t *sk, const uint8_t *pk, EVP_PKEY **own,
-                             EVP_PKEY **peer)
+static smqtt_err import_pair(enum smq_curve curve, const uint8_t *sk, const uint8_t *own_pk, const uint8_t *pk,
+                             EVP_PKEY **own, EVP_PKEY **peer)
 {
     EVP_PKEY *mine = NULL;
     EVP_PKEY *theirs = NULL;
@@ -189,7 +213,7 @@ static smqtt_err import_pair(enum smq_curve curve, const uint8_t *sk, const uint
         err = smq_openssl_p256_private(sk, &mine);
         err = err == SMQTT_OK ? smq_openssl_p256_public(pk, &theirs) : err;
     } else {
-        mine = EVP_PKEY_new_raw_private_key_ex(NULL, "X25519", NULL, sk, SMQ_SK_LEN);
+        mine = smq_openssl_x_private("X25519", sk, own_pk);
         theirs = EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, pk, SMQ_OPENSSL_X_PK_LEN);
         err = mine != NULL && theirs != NULL ? SMQTT_OK : SMQTT_E_CRYPTO;
     }
@@ -213,20 +237,15 @@ static smqtt_err own_public(enum smq_curve curve, EVP_PKEY *own, const uint8_t *
     return EVP_PKEY_get_raw_public_key(own, pk, &len) == 1 ? SMQTT_OK : SMQTT_E_CRYPTO;
 }
 
-smqtt_err smq_openssl_dh_agree(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *pk,
-                               uint8_t out[SMQ_DH_LEN])
-{
-    return smq_openssl_dh_pair(curve, sk, pk, NULL, out);
-}
-
-smqtt_err smq_openssl_dh_pair(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *pk, uint8_t *own_pk,
-                              uint8_t out[SMQ_DH_LEN])
+/* made_pk: NULL, or where the public key of sk goes. */
+static smqtt_err agree(enum smq_curve curve, const uint8_t *sk, const uint8_t *own_pk, const uint8_t *pk,
+                       uint8_t *made_pk, uint8_t out[SMQ_DH_LEN])
 {
     uint8_t own_copy[SMQ_PK_MAX];
     static const uint8_t zeros[SMQ_DH_LEN] = {0};
     EVP_PKEY *own = NULL;
     EVP_PKEY *peer = NULL;
-    SMQ_TRY(import_pair(curve, sk, pk, &own, &peer));
+    SMQ_TRY(import_pair(curve, sk, own_pk, pk, &own, &peer));
 
     uint8_t shared[SMQ_DH_LEN];
     size_t len = sizeof(shared);
@@ -238,13 +257,13 @@ smqtt_err smq_openssl_dh_pair(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN]
         bool ok = EVP_PKEY_derive(ctx, shared, &len) == 1 && len == sizeof(shared);
         err = ok && !smq_ct_equal(shared, zeros, sizeof(shared)) ? SMQTT_OK : SMQTT_E_BAD_KEY;
     }
-    if (err == SMQTT_OK && own_pk != NULL) {
+    if (err == SMQTT_OK && made_pk != NULL) {
         err = own_public(curve, own, sk, own_copy);
     }
     if (err == SMQTT_OK) {
         memcpy(out, shared, sizeof(shared));
-        if (own_pk != NULL) {
-            memcpy(own_pk, own_copy, curve == SMQ_CURVE_P256 ? SMQ_OPENSSL_P256_PK_LEN : SMQ_OPENSSL_X_PK_LEN);
+        if (made_pk != NULL) {
+            memcpy(made_pk, own_copy, curve == SMQ_CURVE_P256 ? SMQ_OPENSSL_P256_PK_LEN : SMQ_OPENSSL_X_PK_LEN);
         }
     }
     smq_wipe(shared, sizeof(shared));
@@ -252,4 +271,16 @@ smqtt_err smq_openssl_dh_pair(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN]
     EVP_PKEY_free(own);
     EVP_PKEY_free(peer);
     return err == SMQTT_OK ? SMQTT_OK : smq_openssl_fail(err);
+}
+
+smqtt_err smq_openssl_dh_agree(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *own_pk,
+                               const uint8_t *pk, uint8_t out[SMQ_DH_LEN])
+{
+    return agree(curve, sk, own_pk, pk, NULL, out);
+}
+
+smqtt_err smq_openssl_dh_pair(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *pk, uint8_t *own_pk,
+                              uint8_t out[SMQ_DH_LEN])
+{
+    return agree(curve, sk, NULL, pk, own_pk, out);
 }

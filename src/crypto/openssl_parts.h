@@ -39,6 +39,9 @@ SMQ_MUST_USE smqtt_err smq_openssl_p256_public(const uint8_t *pk, EVP_PKEY **key
 SMQ_MUST_USE smqtt_err smq_openssl_p256_derive_public(const uint8_t sk[SMQ_SK_LEN], uint8_t *pk);
 /** Are these 65 bytes an uncompressed point of the curve? SMQTT_OK, SMQTT_E_BAD_KEY, SMQTT_E_CRYPTO. */
 SMQ_MUST_USE smqtt_err smq_openssl_p256_check(const uint8_t *pk);
+/** Private key of X25519 or Ed25519 as an object of the caller's, to end with EVP_PKEY_free; `type` is libcrypto's name
+ * of it. own_pk: its public key, or NULL to have it computed, which costs a multiplication. NULL when it failed. */
+EVP_PKEY *smq_openssl_x_private(const char *type, const uint8_t sk[SMQ_SK_LEN], const uint8_t *own_pk);
 /** Writes the 32 bytes of the public key of an X25519 or Ed25519 key; `type` is libcrypto's name of it. SMQTT_E_CRYPTO.
  */
 SMQ_MUST_USE smqtt_err smq_openssl_x_derive_public(const char *type, const uint8_t sk[SMQ_SK_LEN], uint8_t *pk);
@@ -49,12 +52,12 @@ smqtt_err smq_openssl_hash_hmac(smq_span key, const smq_span *parts, size_t n, u
 smqtt_err smq_openssl_dh_pair(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *pk, uint8_t *own_pk,
                               uint8_t out[SMQ_DH_LEN]);
 smqtt_err smq_openssl_dh_public(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], uint8_t *pk);
-smqtt_err smq_openssl_dh_agree(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *pk,
-                               uint8_t out[SMQ_DH_LEN]);
+smqtt_err smq_openssl_dh_agree(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *own_pk,
+                               const uint8_t *pk, uint8_t out[SMQ_DH_LEN]);
 smqtt_err smq_openssl_dh_check(enum smq_curve curve, const uint8_t *pk);
 smqtt_err smq_openssl_sign_public(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], uint8_t *pk);
-smqtt_err smq_openssl_sign_make(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], const smq_span *parts, size_t n,
-                                uint8_t sig[SMQ_SIG_LEN]);
+smqtt_err smq_openssl_sign_make(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], const uint8_t *own_pk,
+                                const smq_span *parts, size_t n, uint8_t sig[SMQ_SIG_LEN]);
 smqtt_err smq_openssl_sign_verify(enum smq_sign alg, const uint8_t *pk, const smq_span *parts, size_t n,
                                   const uint8_t sig[SMQ_SIG_LEN]);
 smqtt_err smq_openssl_sign_check(enum smq_sign alg, const uint8_t *pk);

@@ -152,13 +152,14 @@ static smqtt_err ed25519_check(const uint8_t *pk)
     return has_x ? SMQTT_OK : SMQTT_E_BAD_KEY;
 }
 
-static smqtt_err ed25519_sign(const uint8_t *sk, const smq_span *parts, size_t n, uint8_t sig[SMQ_SIG_LEN])
+static smqtt_err ed25519_sign(const uint8_t *sk, const uint8_t *own_pk, const smq_span *parts, size_t n,
+                              uint8_t sig[SMQ_SIG_LEN])
 {
     struct joined j;
     uint8_t out[SMQ_SIG_LEN];
     size_t len = sizeof(out);
     SMQ_TRY(join(&j, parts, n));
-    EVP_PKEY *key = EVP_PKEY_new_raw_private_key_ex(NULL, "ED25519", NULL, sk, SMQ_SK_LEN);
+    EVP_PKEY *key = smq_openssl_x_private("ED25519", sk, own_pk);
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     bool ok = key != NULL && ctx != NULL && EVP_DigestSignInit_ex(ctx, NULL, NULL, NULL, NULL, key, NULL) == 1 &&
               EVP_DigestSign(ctx, out, &len, j.data, j.len) == 1 && len == sizeof(out);
@@ -298,14 +299,14 @@ smqtt_err smq_openssl_sign_public(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN
     return SMQTT_E_BAD_KEY;
 }
 
-smqtt_err smq_openssl_sign_make(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], const smq_span *parts, size_t n,
-                                uint8_t sig[SMQ_SIG_LEN])
+smqtt_err smq_openssl_sign_make(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], const uint8_t *own_pk,
+                                const smq_span *parts, size_t n, uint8_t sig[SMQ_SIG_LEN])
 {
     switch (alg) {
     case SMQ_SIGN_ED25519:
-        return ed25519_sign(sk, parts, n, sig);
+        return ed25519_sign(sk, own_pk, parts, n, sig);
     case SMQ_SIGN_ECDSA_P256:
-        return ecdsa_sign(sk, parts, n, sig);
+        return ecdsa_sign(sk, parts, n, sig); /* needs no public key */
     }
     return SMQTT_E_BAD_KEY;
 }

@@ -174,7 +174,7 @@ static smqtt_err predecessor_write(const struct smqtt_identity *old, smqtt_ms un
     const smq_span core = smq_wr_span(wr);
     SMQ_TRY(smq_schedule_hash(&core, 1, hash));
     const smq_span content = smq_span_of(hash, SMQ_HASH_LEN);
-    SMQ_TRY(smq_schedule_sign(old->suite, old->sk_sig, SMQ_SIGN_SUCCESSOR, &content, 1, sig));
+    SMQ_TRY(smq_schedule_sign(old->suite, old->sk_sig, old->pk_sig, SMQ_SIGN_SUCCESSOR, &content, 1, sig));
     wr->len -= SMQ_SIG_LEN;
     smq_wr_bytes(wr, sig, SMQ_SIG_LEN);
     return SMQTT_OK;
@@ -208,7 +208,7 @@ static smqtt_err descriptor_write(const struct smq_identity_plan *plan, const st
     const smq_span core = smq_wr_span(wr);
     SMQ_TRY(smq_schedule_hash(&core, 1, did));
     const smq_span content = smq_span_of(did, SMQ_HASH_LEN);
-    SMQ_TRY(smq_schedule_sign(plan->suite, plan->sk_sig, SMQ_SIGN_DESCRIPTOR, &content, 1, sig));
+    SMQ_TRY(smq_schedule_sign(plan->suite, plan->sk_sig, pk, SMQ_SIGN_DESCRIPTOR, &content, 1, sig));
     smq_wr_bytes(wr, sig, SMQ_SIG_LEN);
     return smq_wr_ok(wr) ? SMQTT_OK : SMQTT_E_BUG;
 }

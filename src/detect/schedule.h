@@ -50,9 +50,11 @@ SMQ_MUST_USE smqtt_err smq_schedule_expand(const uint8_t secret[SMQ_HASH_LEN], c
 /** Key and nonce of one message: expand(secret, label, context, nk + 12). */
 SMQ_MUST_USE smqtt_err smq_schedule_once(const struct smq_suite *suite, const uint8_t secret[SMQ_HASH_LEN],
                                          const char *label, const uint8_t context[SMQ_HASH_LEN], struct smq_once *out);
-/** sign(sk, label, content) of protocol.md 2, the content in at most 4 parts. SMQTT_E_BAD_KEY too. */
-SMQ_MUST_USE smqtt_err smq_schedule_sign(const struct smq_suite *suite, const uint8_t sk[SMQ_SK_LEN], const char *label,
-                                         const smq_span *content, size_t n, uint8_t sig[SMQ_SIG_LEN]);
+/** sign(sk, label, content) of protocol.md 2, the content in at most 4 parts. pk: the public key of sk, surely (see
+ * crypto/lib.h). SMQTT_E_BAD_KEY too. */
+SMQ_MUST_USE smqtt_err smq_schedule_sign(const struct smq_suite *suite, const uint8_t sk[SMQ_SK_LEN], const uint8_t *pk,
+                                         const char *label, const smq_span *content, size_t n,
+                                         uint8_t sig[SMQ_SIG_LEN]);
 /** Verifies what smq_schedule_sign made. SMQTT_E_BAD_SIGNATURE, SMQTT_E_BAD_KEY. */
 SMQ_MUST_USE smqtt_err smq_schedule_verify(const struct smq_suite *suite, const uint8_t *pk, const char *label,
                                            const smq_span *content, size_t n, const uint8_t sig[SMQ_SIG_LEN]);

@@ -56,7 +56,7 @@ static smqtt_err reply_write(const struct smqtt_identity *server, const struct s
     uint8_t sig[SMQ_SIG_LEN];
     smq_span content[4];
     SMQ_TRY(sig2_content(hs, smq_wr_span(wr), hash, content));
-    SMQ_TRY(smq_schedule_sign(hs->suite, server->sk_sig, SMQ_SIGN_STEP2, content, 4, sig));
+    SMQ_TRY(smq_schedule_sign(hs->suite, server->sk_sig, server->pk_sig, SMQ_SIGN_STEP2, content, 4, sig));
     smq_wr_bytes(wr, sig, SMQ_SIG_LEN);
     return smq_wr_ok(wr) ? SMQTT_OK : SMQTT_E_BUG;
 }
@@ -119,8 +119,8 @@ static smqtt_err reply_decapsulate(const struct smq_hs *hs, const uint8_t *enc2,
     uint8_t info[SMQ_INFO_MAX];
     size_t info_len = smq_schedule_info2(hs->suite, hs->th1, info);
     struct smq_hpke hpke = {0};
-    smqtt_err err =
-        smq_hpke_setup_r(&hpke, smq_schedule_lib(), hs->suite, hs->sk_x, enc2, smq_span_of(info, info_len), NULL);
+    smqtt_err err = smq_hpke_setup_r(&hpke, smq_schedule_lib(), hs->suite, hs->sk_x, hs->pk_x, enc2,
+                                     smq_span_of(info, info_len), NULL);
     if (err == SMQTT_OK) {
         err = smq_hpke_export(&hpke, smq_span_str("S-MQTT/1 x2"), x2, SMQ_HASH_LEN);
     }
@@ -248,7 +248,7 @@ static smqtt_err verdict_write(const struct smqtt_identity *identity, const stru
         uint8_t sig[SMQ_SIG_LEN];
         smq_span content[4];
         SMQ_TRY(sig3_content(hs, th3, smq_wr_span(wr), hash, content));
-        SMQ_TRY(smq_schedule_sign(hs->suite, identity->sk_sig, SMQ_SIGN_STEP3, content, 4, sig));
+        SMQ_TRY(smq_schedule_sign(hs->suite, identity->sk_sig, identity->pk_sig, SMQ_SIGN_STEP3, content, 4, sig));
         smq_wr_bytes(wr, sig, SMQ_SIG_LEN);
     }
     return smq_wr_ok(wr) ? SMQTT_OK : SMQTT_E_BUG;

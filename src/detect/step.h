@@ -57,7 +57,7 @@ struct smq_hs {
     uint8_t skid[SMQTT_SKID_LEN];
     uint8_t did_c[SMQTT_DID_LEN]; /* zeros without credential */
     uint8_t did_s[SMQTT_DID_LEN];
-    uint8_t pk_x[SMQ_PK_MAX]; /* server: X of the client */
+    uint8_t pk_x[SMQ_PK_MAX]; /* X of the client */
     uint8_t sk_x[SMQ_SK_LEN]; /* client */
     uint8_t x1[SMQ_HASH_LEN];
     uint8_t th1[SMQ_HASH_LEN];
@@ -91,7 +91,7 @@ struct smq_step0_plan {
 /** M of a payload: text cut at a character boundary, or hash and length in `buf`. The span lives as long as payload and
  * buf. */
 SMQ_MUST_USE smqtt_err smq_step_m(smq_span payload, bool text, uint8_t buf[SMQ_M_BINARY], smq_span *m);
-/** Writes 0x01 and body0. hs gets suite, ids, sk_x, x1, th1. SMQTT_E_TOO_LARGE when the body would be over
+/** Writes 0x01 and body0. hs gets suite, ids, sk_x, pk_x, x1, th1. SMQTT_E_TOO_LARGE when the body would be over
  * SMQ_BODY_MAX or the client id over SMQ_CLIENT_ID_MAX, SMQTT_E_BAD_KEY, SMQTT_E_USAGE (psk). */
 SMQ_MUST_USE smqtt_err smq_step0_write(const struct smq_step0_plan *plan, uint8_t packet[SMQ_PACKET_MAX], size_t *len,
                                        struct smq_hs *hs);

@@ -138,6 +138,7 @@ smqtt_err smq_step0_write(const struct smq_step0_plan *plan, uint8_t packet[SMQ_
     memcpy(next.skid, plan->server->skid, SMQTT_SKID_LEN);
     memcpy(next.did_s, plan->server->did, SMQTT_DID_LEN);
     memcpy(next.sk_x, plan->sk_x, SMQ_SK_LEN);
+    memcpy(next.pk_x, pk_x, suite->npk);
     if (plan->identity != NULL) {
         memcpy(next.did_c, plan->identity->did, SMQTT_DID_LEN);
     }
@@ -249,8 +250,8 @@ static smqtt_err hello_open(const struct smqtt_identity *server, const struct sm
     uint8_t info[SMQ_INFO_MAX];
     size_t info_len = smq_schedule_info1(step->suite, server->did, info);
     struct smq_hpke hpke = {0};
-    smqtt_err err = smq_hpke_setup_r(&hpke, smq_schedule_lib(), step->suite, server->sk_kem, step->enc1.data,
-                                     smq_span_of(info, info_len), &with);
+    smqtt_err err = smq_hpke_setup_r(&hpke, smq_schedule_lib(), step->suite, server->sk_kem, server->pk_kem,
+                                     step->enc1.data, smq_span_of(info, info_len), &with);
     if (err == SMQTT_OK) {
         err = smq_hpke_open(&hpke, step->clear, step->ct1, pt);
     }

@@ -42,7 +42,7 @@ static smqtt_err op_setup_s(struct bench *b)
 static smqtt_err op_setup_r(struct bench *b)
 {
     struct smq_hpke ctx;
-    SMQ_TRY(smq_hpke_setup_r(&ctx, lib, b->suite, b->sk, b->enc, smq_span_of(b->aad, sizeof(b->aad)), NULL));
+    SMQ_TRY(smq_hpke_setup_r(&ctx, lib, b->suite, b->sk, b->pk, b->enc, smq_span_of(b->aad, sizeof(b->aad)), NULL));
     smq_hpke_deinit(&ctx);
     return SMQTT_OK;
 }
@@ -54,13 +54,13 @@ static smqtt_err op_public(struct bench *b)
 
 static smqtt_err op_dh(struct bench *b)
 {
-    return lib->dh(b->suite->curve, b->sk, b->pk, b->out);
+    return lib->dh(b->suite->curve, b->sk, NULL, b->pk, b->out);
 }
 
 static smqtt_err op_sign(struct bench *b)
 {
     const smq_span part = smq_span_of(b->text, 128);
-    return lib->sign(b->suite->sign, b->sk, &part, 1, b->sig);
+    return lib->sign(b->suite->sign, b->sk, b->spk, &part, 1, b->sig);
 }
 
 static smqtt_err op_verify(struct bench *b)

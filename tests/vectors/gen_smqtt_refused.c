@@ -135,7 +135,8 @@ static void write_signed(FILE *f, const char *name, const char *reason, const st
     const smq_span content = smq_span_of(did, sizeof(did));
     memcpy(bytes, core.data, core.len);
     must_be(smq_schedule_hash(&core, 1, did) == SMQTT_OK, "hash");
-    must_be(smq_schedule_sign(id->suite, id->sk_sig, SMQ_SIGN_DESCRIPTOR, &content, 1, bytes + core.len) == SMQTT_OK,
+    must_be(smq_schedule_sign(id->suite, id->sk_sig, id->pk_sig, SMQ_SIGN_DESCRIPTOR, &content, 1, bytes + core.len) ==
+                SMQTT_OK,
             "signature");
     const smq_span whole = smq_span_of(bytes, core.len + SMQ_SIG_LEN);
     must_be(!accepts_descriptor(whole), name);

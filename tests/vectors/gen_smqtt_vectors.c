@@ -215,7 +215,7 @@ static void step2_secrets(FILE *f, const struct run *r, const struct smq_hs *bef
     struct smq_once once;
     struct smq_hpke hpke = {0};
     size_t len = smq_schedule_info2(r->suite, before->th1, info);
-    MUST(smq_hpke_setup_r(&hpke, smq_schedule_lib(), r->suite, before->sk_x, r->body2 + 2 + SMQ_CID_LEN,
+    MUST(smq_hpke_setup_r(&hpke, smq_schedule_lib(), r->suite, before->sk_x, NULL, r->body2 + 2 + SMQ_CID_LEN,
                           smq_span_of(info, len), NULL));
     MUST(smq_hpke_export(&hpke, smq_span_str("S-MQTT/1 x2"), x2, sizeof(x2)));
     smq_hpke_deinit(&hpke);

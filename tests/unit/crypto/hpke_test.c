@@ -32,7 +32,7 @@ static void set_up_from_vector(const struct vectors *v, struct ends *ends)
     assert_int_equal(smq_hpke_setup_s(&ends->s, lib, suite, pkR, skE, in, &psk, enc), SMQTT_OK);
     vectors_bytes(v, "enc", want, suite->npk);
     assert_memory_equal(enc, want, suite->npk);
-    assert_int_equal(smq_hpke_setup_r(&ends->r, lib, suite, skR, enc, in, &psk), SMQTT_OK);
+    assert_int_equal(smq_hpke_setup_r(&ends->r, lib, suite, skR, NULL, enc, in, &psk), SMQTT_OK);
     for (int side = 0; side < 2; side++) {
         const struct smq_hpke *ctx = side == 0 ? &ends->s : &ends->r;
         vectors_bytes(v, "base_nonce", want, SMQ_NONCE_LEN);
@@ -138,10 +138,17 @@ static smqtt_err receive(const struct pair *p, const char *info, const struct sm
 {
     struct smq_hpke r;
     uint8_t out[4];
-    smqtt_err err = smq_hpke_setup_r(&r, lib, p->suite, p->skR, p->enc, smq_span_str(info), psk);
+    smqtt_err err = smq_hpke_setup_r(&r, lib, p->suite, p->skR, NULL, p->enc, smq_span_str(info), psk);
+    struct smq_hpke known;
+    uint8_t pkR[SMQ_PK_MAX];
+    assert_int_equal(lib->dh_public(p->suite->curve, p->skR, pkR), SMQTT_OK);
+    assert_int_equal(smq_hpke_setup_r(&known, lib, p->suite, p->skR, pkR, p->enc, smq_span_str(info), psk), err);
     if (err != SMQTT_OK) {
         return err;
     }
+    assert_memory_equal(known.exporter, r.exporter, sizeof(r.exporter));
+    assert_memory_equal(known.base_nonce, r.base_nonce, sizeof(r.base_nonce));
+    smq_hpke_deinit(&known);
     err = smq_hpke_open(&r, smq_span_str(aad), smq_span_of(p->ct, sizeof(p->ct)), out);
     assert_int_equal(r.seq, err == SMQTT_OK ? 1 : 0);
     assert_true(err != SMQTT_OK || memcmp(out, "text", 4) == 0);
@@ -216,7 +223,7 @@ static void test_bad_setups(void **state)
                 smq_hpke_deinit(&ctx);
             }
             memset(&ctx, 0x11, sizeof(ctx));
-            err = smq_hpke_setup_r(&ctx, lib, suite, p.skR, p.enc, smq_span_str(""), psk);
+            err = smq_hpke_setup_r(&ctx, lib, suite, p.skR, NULL, p.enc, smq_span_str(""), psk);
             assert_int_equal(err, rows[row].err);
             if (err == SMQTT_OK) {
                 smq_hpke_deinit(&ctx);
@@ -225,7 +232,7 @@ static void test_bad_setups(void **state)
         }
         memset(enc, 0x22, sizeof(enc));
         assert_int_equal(smq_hpke_setup_s(&ctx, lib, suite, bad, p.skE, smq_span_str(""), NULL, enc), SMQTT_E_BAD_KEY);
-        assert_int_equal(smq_hpke_setup_r(&ctx, lib, suite, p.skR, bad, smq_span_str(""), NULL), SMQTT_E_BAD_KEY);
+        assert_int_equal(smq_hpke_setup_r(&ctx, lib, suite, p.skR, NULL, bad, smq_span_str(""), NULL), SMQTT_E_BAD_KEY);
         assert_memory_equal(&ctx, &before, sizeof(ctx));
         assert_int_equal(enc[0] & enc[31], 0x22);
     }
@@ -242,7 +249,7 @@ static void test_sequence(void **state)
     const smq_span none = {NULL, 0};
     make_pair(&p, smq_suite_at(0));
     assert_int_equal(smq_hpke_setup_s(&s, lib, p.suite, p.pkR, p.skE, none, NULL, p.enc), SMQTT_OK);
-    assert_int_equal(smq_hpke_setup_r(&r, lib, p.suite, p.skR, p.enc, none, NULL), SMQTT_OK);
+    assert_int_equal(smq_hpke_setup_r(&r, lib, p.suite, p.skR, NULL, p.enc, none, NULL), SMQTT_OK);
     assert_int_equal(smq_hpke_seal(&s, none, smq_span_str("text"), a), SMQTT_OK);
     assert_int_equal(smq_hpke_seal(&s, none, smq_span_str("text"), b), SMQTT_OK);
     assert_memory_not_equal(a, b, sizeof(a));

@@ -22,7 +22,7 @@ static void assert_dh_refused(enum smq_curve curve, const uint8_t *sk, const uin
     uint8_t before[SMQ_DH_LEN];
     memset(out, 0xa5, sizeof(out));
     memset(before, 0xa5, sizeof(before));
-    assert_int_equal(lib->dh(curve, sk, pk, out), SMQTT_E_BAD_KEY);
+    assert_int_equal(lib->dh(curve, sk, NULL, pk, out), SMQTT_E_BAD_KEY);
     assert_memory_equal(out, before, sizeof(out));
     assert_int_equal(ERR_peek_error(), 0);
 }
@@ -41,7 +41,7 @@ static void test_x25519_rfc7748(void **state)
             uint8_t k[32] = {9};
             uint8_t u[32] = {9};
             for (long n = strtol(vectors_text(&v, "n"), NULL, 10); n > 0; n--) {
-                assert_int_equal(lib->dh(SMQ_CURVE_X25519, k, u, out), SMQTT_OK);
+                assert_int_equal(lib->dh(SMQ_CURVE_X25519, k, NULL, u, out), SMQTT_OK);
                 memcpy(u, k, sizeof(u));
                 memcpy(k, out, sizeof(k));
             }
@@ -53,7 +53,7 @@ static void test_x25519_rfc7748(void **state)
         vectors_bytes(&v, "sk", sk, sizeof(sk));
         vectors_bytes(&v, is_pair ? "peer" : "pk", pk, sizeof(pk));
         vectors_bytes(&v, "shared", want, sizeof(want));
-        assert_int_equal(lib->dh(SMQ_CURVE_X25519, sk, pk, out), SMQTT_OK);
+        assert_int_equal(lib->dh(SMQ_CURVE_X25519, sk, NULL, pk, out), SMQTT_OK);
         assert_memory_equal(out, want, sizeof(out));
         if (is_pair) {
             vectors_bytes(&v, "pk", want, sizeof(want));
@@ -79,7 +79,7 @@ static void run_wycheproof(enum smq_curve curve, const char *file, size_t record
         if (vectors_is(&v, "result", "ok")) {
             vectors_bytes(&v, "shared", want, sizeof(want));
             assert_int_equal(lib->dh_check(curve, pk), SMQTT_OK);
-            assert_int_equal(lib->dh(curve, sk, pk, out), SMQTT_OK);
+            assert_int_equal(lib->dh(curve, sk, NULL, pk, out), SMQTT_OK);
             assert_memory_equal(out, want, sizeof(out));
         } else {
             assert_true(vectors_is(&v, "result", "bad_key"));
@@ -136,10 +136,13 @@ static void test_agreement(void **state)
             assert_int_equal(lib->dh_public(curve, sk[side], pk[side]), SMQTT_OK);
             assert_int_equal(lib->dh_check(curve, pk[side]), SMQTT_OK);
         }
-        assert_int_equal(lib->dh(curve, sk[0], pk[1], out[0]), SMQTT_OK);
-        assert_int_equal(lib->dh(curve, sk[1], pk[0], out[1]), SMQTT_OK);
+        assert_int_equal(lib->dh(curve, sk[0], NULL, pk[1], out[0]), SMQTT_OK);
+        assert_int_equal(lib->dh(curve, sk[1], NULL, pk[0], out[1]), SMQTT_OK);
         assert_memory_equal(out[0], out[1], SMQ_DH_LEN);
-        assert_int_equal(lib->dh(curve, sk[0], pk[0], out[1]), SMQTT_OK);
+        memset(out[1], 0, sizeof(out[1]));
+        assert_int_equal(lib->dh(curve, sk[1], pk[1], pk[0], out[1]), SMQTT_OK); /* its own public key is known */
+        assert_memory_equal(out[0], out[1], SMQ_DH_LEN);
+        assert_int_equal(lib->dh(curve, sk[0], NULL, pk[0], out[1]), SMQTT_OK);
         assert_memory_not_equal(out[0], out[1], SMQ_DH_LEN);
     }
 }

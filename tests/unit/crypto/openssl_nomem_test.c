@@ -72,7 +72,12 @@ static smqtt_err op_dh_public(struct fixture *f)
 
 static smqtt_err op_dh(struct fixture *f)
 {
-    return lib->dh(f->suite->curve, f->sk, f->pk, f->out);
+    return lib->dh(f->suite->curve, f->sk, NULL, f->pk, f->out);
+}
+
+static smqtt_err op_dh_known(struct fixture *f)
+{
+    return lib->dh(f->suite->curve, f->sk, f->pk, f->pk, f->out);
 }
 
 static smqtt_err op_dh_check(struct fixture *f)
@@ -87,7 +92,12 @@ static smqtt_err op_sign_public(struct fixture *f)
 
 static smqtt_err op_sign(struct fixture *f)
 {
-    return lib->sign(f->suite->sign, f->sk, &message, 1, f->out);
+    return lib->sign(f->suite->sign, f->sk, NULL, &message, 1, f->out);
+}
+
+static smqtt_err op_sign_known(struct fixture *f)
+{
+    return lib->sign(f->suite->sign, f->sk, f->spk, &message, 1, f->out);
 }
 
 static smqtt_err op_verify(struct fixture *f)
@@ -131,9 +141,9 @@ static const struct {
     smqtt_err (*run)(struct fixture *f);
     bool same;
 } ops[] = {
-    {op_sha256, true},     {op_hmac, true},        {op_dh_public, true}, {op_dh, true},
-    {op_dh_check, true},   {op_sign_public, true}, {op_sign, false},     {op_verify, true},
-    {op_sign_check, true}, {op_aead, true},        {op_hpke, true},
+    {op_sha256, true},      {op_hmac, true},     {op_dh_public, true},   {op_dh, true},         {op_dh_check, true},
+    {op_sign_public, true}, {op_sign, false},    {op_verify, true},      {op_sign_check, true}, {op_aead, true},
+    {op_hpke, true},        {op_dh_known, true}, {op_sign_known, false},
 };
 
 /* Runs the operation until no allocation fails any more; gives the number of failures that came. */
@@ -175,7 +185,7 @@ static void test_each_allocation(void **state)
         size_t failures = 0;
         assert_int_equal(lib->dh_public(suite->curve, f.sk, f.pk), SMQTT_OK);
         assert_int_equal(lib->sign_public(suite->sign, f.sk, f.spk), SMQTT_OK);
-        assert_int_equal(lib->sign(suite->sign, f.sk, &message, 1, f.sig), SMQTT_OK);
+        assert_int_equal(lib->sign(suite->sign, f.sk, NULL, &message, 1, f.sig), SMQTT_OK);
         for (size_t op = 0; op < SMQ_ARRAY_LEN(ops); op++) {
             failures += fail_each(&f, op);
         }

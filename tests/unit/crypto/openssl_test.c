@@ -22,9 +22,9 @@ static bool try_all(uint8_t i)
     for (int alg = 0; alg < 2; alg++) {
         enum smq_sign sign = alg == 0 ? SMQ_SIGN_ED25519 : SMQ_SIGN_ECDSA_P256;
         enum smq_curve curve = alg == 0 ? SMQ_CURVE_X25519 : SMQ_CURVE_P256;
-        ok = ok && lib->sign_public(sign, sk, pk) == SMQTT_OK && lib->sign(sign, sk, &part, 1, out) == SMQTT_OK &&
+        ok = ok && lib->sign_public(sign, sk, pk) == SMQTT_OK && lib->sign(sign, sk, NULL, &part, 1, out) == SMQTT_OK &&
              lib->verify(sign, pk, &part, 1, out) == SMQTT_OK && lib->dh_public(curve, sk, pk) == SMQTT_OK &&
-             lib->dh(curve, sk, pk, out) == SMQTT_OK;
+             lib->dh(curve, sk, NULL, pk, out) == SMQTT_OK;
         struct smq_aead_key *key = lib->aead_new(alg == 0 ? SMQ_AEAD_CHACHA20_POLY1305 : SMQ_AEAD_AES_128_GCM, sk);
         uint8_t ct[SMQ_SK_LEN + SMQ_TAG_LEN];
         ok = ok && key != NULL && lib->aead_seal(key, out, part, part, ct) == SMQTT_OK &&

@@ -174,7 +174,7 @@ static struct smqtt_identity *sign_again(const struct smqtt_identity *id, const 
     kit_hash(&part, 1, did);
     const smq_span whole = smq_span_of(text, kit_signed("descriptor", smq_span_of(did, 32), text));
     memcpy(bytes, core, len);
-    assert_int_equal(smq_crypto_openssl.sign(id->suite->sign, id->sk_sig, &whole, 1, bytes + len), SMQTT_OK);
+    assert_int_equal(smq_crypto_openssl.sign(id->suite->sign, id->sk_sig, NULL, &whole, 1, bytes + len), SMQTT_OK);
     smqtt_err err = smqtt_identity_read_descriptor(NULL, smq_span_of(bytes, len + 64), &out);
     assert_true(err == SMQTT_OK || out == NULL);
     return out;

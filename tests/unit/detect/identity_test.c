@@ -224,7 +224,7 @@ static smqtt_err read_with_tlvs(const struct smqtt_identity *id, const char *tlv
     kit_hash(&core, 1, did);
     const smq_span whole = smq_span_of(text, kit_signed("descriptor", smq_span_of(did, 32), text));
     uint8_t sig[64];
-    assert_int_equal(smq_crypto_openssl.sign(id->suite->sign, id->sk_sig, &whole, 1, sig), SMQTT_OK);
+    assert_int_equal(smq_crypto_openssl.sign(id->suite->sign, id->sk_sig, NULL, &whole, 1, sig), SMQTT_OK);
     smq_wr_bytes(&wr, sig, 64);
     struct smqtt_identity *back = NULL;
     smqtt_err err = smqtt_identity_read_descriptor(NULL, smq_wr_span(&wr), &back);

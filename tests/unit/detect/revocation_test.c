@@ -83,7 +83,7 @@ static void test_later_reason(void **state)
     statement_make(id, bytes);
     bytes[2] = 9;
     const smq_span whole = smq_span_of(text, kit_signed("revocation", smq_span_of(bytes, 20), text));
-    assert_int_equal(smq_crypto_openssl.sign(id->suite->sign, id->sk_sig, &whole, 1, bytes + 20), SMQTT_OK);
+    assert_int_equal(smq_crypto_openssl.sign(id->suite->sign, id->sk_sig, NULL, &whole, 1, bytes + 20), SMQTT_OK);
     assert_int_equal(smqtt_revocation_check(smq_span_of(bytes, sizeof(bytes)), id, &reason, NULL), SMQTT_OK);
     assert_int_equal(reason, SMQTT_REVOKED_UNSPECIFIED);
     smqtt_identity_free(id);

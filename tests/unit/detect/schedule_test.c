@@ -61,7 +61,7 @@ static void derive_step0(const struct kit *kit, struct derived *d, uint8_t *pt, 
     uint8_t info[SMQ_INFO_MAX];
     struct smq_hpke hpke = {0};
     const struct smq_hpke_psk psk = {kit->plan.psk, kit->plan.psk_id};
-    assert_int_equal(smq_hpke_setup_r(&hpke, lib, suite, kit->server->sk_kem, enc1,
+    assert_int_equal(smq_hpke_setup_r(&hpke, lib, suite, kit->server->sk_kem, NULL, enc1,
                                       info_of("S-MQTT/1 detect", suite->id, kit->server->did, info),
                                       kit->kind == KIT_PSK ? &psk : NULL),
                      SMQTT_OK);
@@ -81,7 +81,7 @@ static void derive_step2(const struct kit *kit, struct derived *d)
     const struct smq_suite *suite = kit->suite;
     uint8_t info[SMQ_INFO_MAX];
     struct smq_hpke hpke = {0};
-    assert_int_equal(smq_hpke_setup_r(&hpke, lib, suite, kit->sk_x, kit->body2 + 10,
+    assert_int_equal(smq_hpke_setup_r(&hpke, lib, suite, kit->sk_x, NULL, kit->body2 + 10,
                                       info_of("S-MQTT/1 reply", suite->id, d->th1, info), NULL),
                      SMQTT_OK);
     assert_int_equal(smq_hpke_export(&hpke, smq_span_str("S-MQTT/1 x2"), d->x2, 32), SMQTT_OK);
@@ -223,7 +223,7 @@ static void test_sign(void **state)
             uint8_t sig[64];
             uint8_t text[KIT_TEXT_MAX];
             const smq_span parts[] = {smq_span_str("ab"), smq_span_str(""), smq_span_str("c"), smq_span_str("d")};
-            assert_int_equal(smq_schedule_sign(id->suite, id->sk_sig, labels[i], parts, 4, sig), SMQTT_OK);
+            assert_int_equal(smq_schedule_sign(id->suite, id->sk_sig, id->pk_sig, labels[i], parts, 4, sig), SMQTT_OK);
             const smq_span whole = smq_span_of(text, kit_signed(texts[i], smq_span_str("abcd"), text));
             assert_int_equal(lib->verify(id->suite->sign, id->pk_sig, &whole, 1, sig), SMQTT_OK);
             for (size_t j = 0; j < SMQ_ARRAY_LEN(labels); j++) {
