@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a hostile broker is tried with: one function for each attack, and the table that docs/hostile.md repeats."""
+import base64
 import os
 import random
 import re
@@ -11,7 +12,7 @@ import time
 from harness import CONNACK, SUBACK, SUBSCRIBE, V5, packet
 from hostile_scene import KIND_OF_HEADER, TO_CLIENT, TO_SERVER, body_with_cid, cid_of, kind
 from middle import DOWN, UP, with_property, without_property
-from smqtt_cli import identity
+from smqtt_cli import identity, smqtt
 
 NO_ANSWER = "no answer came in time|did not confirm|no server|not confirmed"
 SOON = ("--receipt-timeout", "1")
@@ -539,6 +540,14 @@ def wrong_descriptor(scene, what):
     elif what == "revocation":  # 84 bytes that nobody of this server signed
         skid = bytes.fromhex(scene.skid())
         own = b"\x52\x01\x01\x00" + int(time.time() * 1000).to_bytes(8, "big") + skid + bytes(64)
+    elif what == "another's revocation":
+        private, _ = identity(scene.where, "other")
+        own = revocation(private)
+    elif what == "old":  # the server has renewed its descriptor, and the client holds the new one
+        own = scene.descriptor(scene.public)
+        smqtt("id", "renew", scene.private)
+        assert own != scene.descriptor(scene.public)
+        scene.start_server(again=True)
     topic = ("smqtt1/%s/d" % scene.skid()).encode()
 
     def rule(f):
@@ -551,6 +560,21 @@ def wrong_descriptor(scene, what):
     scene.rule(rule, DOWN)
     scene.pub("descriptor: " + what)
     scene.delivered("descriptor: " + what)
+
+
+def revocation(private):
+    text = smqtt("id", "revoke", private)[0].split()[1]
+    return base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
+
+
+def true_revocation(scene):
+    """Who got hold of what the server's owner has signed can end it all, as the owner wanted; and nothing goes out."""
+    own = revocation(scene.private)
+
+    def rule(f):
+        return [f.changed(payload=own)] if kind(f) == "descriptor" and f.link.client_id == scene.client_id else [f]
+    scene.rule(rule, DOWN)
+    scene.pub("after a true revocation", "--receipt-timeout", "5", code=2, says="revoked|void|given up")
 
 
 # --- the table ----------------------------------------------------------------------------------------------------
@@ -592,5 +616,6 @@ CASES = [
     *[("hide_native", hide_native, each, N) for each in ("client", "server", "both")],
     *[("pretend_native", pretend_native, each, ("tunnel5",)) for each in ("client", "server")],
     *[("wrong_descriptor", wrong_descriptor, each, BOTH)
-      for each in ("foreign", "garbage", "empty", "flipped", "revocation")],
+      for each in ("foreign", "garbage", "empty", "flipped", "revocation", "another's revocation", "old")],
+    ("true_revocation", true_revocation, None, BOTH),
 ]
