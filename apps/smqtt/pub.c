@@ -312,7 +312,7 @@ static int run_pub(struct pub *p)
     if (!check(p) || !settings_client(&r, &p->opts, p->sealed, p->sealed ? SMQTT_V5 : SMQTT_V311)) {
         return EXIT_FAILED;
     }
-    r.reconnect = p->opts.stdin_line && !p->sealed;
+    r.reconnect = p->opts.stdin_line;
     p->left = p->opts.stdin_line ? 0 : p->opts.repeat;
     if (p->sealed) {
         struct smqtt_sealer *sealer = endpoint_sealer(&p->opts, r.client_id);

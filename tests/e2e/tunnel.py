@@ -148,6 +148,24 @@ def test_server_killed(kind, version):
         ended_well(publisher)
 
 
+def test_connection_cut(kind, version):
+    """A client whose connection breaks makes it again, and its session goes on: no second handshake."""
+    with Story(kind, version) as story:
+        server = story.server("-t", "s/#", "-F", "%p")
+        publisher = stream(story, "-i", "the-client")
+        for n in range(1, 4):
+            say(story, publisher, "message number %d" % n)
+            server.expect(b"".join(b"message number %d\n" % (i + 1) for i in range(n)))
+            confirmed(story, n)
+            links = len(story.middle.links)
+            story.middle.link("the-client").cut()
+            wait_until(lambda: len(story.middle.links) > links, 30, "the client connects again")
+        say(story, publisher, "the last message")
+        server.expect(b"message number 1\nmessage number 2\nmessage number 3\nthe last message\n")
+        ended_well(publisher)
+        assert len(story.middle.seen(lambda f: f.header() == 0x01, UP)) == 1, "a second handshake"
+
+
 def test_many(kind, version):
     """Two clients at once, keys renewed on the way. Each may have 512 messages without receipt under way: more than
     mosquitto queues for the server by itself, which would lose some, and the clients would say so."""
@@ -200,7 +218,8 @@ def test_by_itself(kind, _):
         assert spoken == wanted, "versions %s" % spoken
 
 
-TESTS = (test_both_suites, test_verified_clients, test_mojibake, test_server_killed, test_many, test_plain_is_refused,
+TESTS = (test_both_suites, test_verified_clients, test_mojibake, test_server_killed, test_connection_cut,
+         test_many, test_plain_is_refused,
          test_server_away)
 
 
