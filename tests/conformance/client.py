@@ -250,7 +250,7 @@ def what_the_client_does_not_bear(server, version):
                  wire.publish(version, "a", props=props(response_topic=b"a\xff")),
                  wire.publish(version, "a", props=props(content_type=b"\xed\xa0\x80"))]
     for row in rows:
-        link = server.sub("-t", "a")
+        link = server.sub("-t", "a", "--strict")
         link.send(row)
         rest = link.at_end()
         assert [p.type for p in rest] == ([DISCONNECT] if version == V5 else []), (row, rest)
@@ -274,7 +274,7 @@ def what_the_client_bears(server, version):
 @covers(v5="3.4.2-2 3.4.2-3 3.5.2-2 3.5.2-3 3.6.2-2 3.6.2-3 3.7.2-2 3.7.2-3 3.14.2-3 3.14.2-4 3.2.2-15")
 @with_server
 def words_of_the_client_give_way(server, version):
-    link = server.sub("-t", "a", "-q", "2", maximum_packet_size=30)
+    link = server.sub("-t", "a", "-q", "2", "--strict", maximum_packet_size=30)
     link.send(wire.publish(version, "a", b"1", 1, id=1) + wire.publish(version, "a", b"2", 2, id=2) +
               wire.ack(PUBREL, 2) + wire.ack(PUBREL, 99) + wire.publish(version, "#", b""))
     rest = link.at_end()
