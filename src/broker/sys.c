@@ -20,6 +20,10 @@ enum {
     N_COUNTS = 0
 #include "broker/sys.def"
     ,
+#define OWN(topic, value) +1
+    N_OWN = 0
+#include "broker/sys.def"
+    ,
 #define STORE(topic, field) +1
     N_STORES = 0
 #include "broker/sys.def"
@@ -31,6 +35,10 @@ enum {
 
 static const char *const count_topics[N_COUNTS] = {
 #define COUNT(topic, value) topic,
+#include "broker/sys.def"
+};
+static const char *const own_topics[N_OWN] = {
+#define OWN(topic, value) topic,
 #include "broker/sys.def"
 };
 static const char *const store_topics[N_STORES] = {
@@ -53,7 +61,7 @@ struct smq_sys {
     bool asked;       /* it has begun */
     uint64_t awaited; /* bits of workers whose numbers are to come before anything is told */
     bool told;        /* everything was told once; from now on what changes */
-    uint64_t counts[N_COUNTS], stores[N_STORES], events[N_LOADS];
+    uint64_t counts[N_COUNTS], own[N_OWN], stores[N_STORES], events[N_LOADS];
     double loads[N_LOADS][N_SPANS];
 };
 
@@ -100,6 +108,20 @@ static void tell_counts(struct smq_worker *w, struct smq_sys *sys, const struct 
     };
     for (size_t i = 0; i < N_COUNTS; i++) {
         tell_number(w, sys, count_topics[i], values[i], &sys->counts[i]);
+    }
+}
+
+/* Who does not use them has the tree of Mosquitto, to the last figure. */
+static void tell_own(struct smq_worker *w, struct smq_sys *sys, const struct smq_worker_stats *s)
+{
+    const uint64_t values[N_OWN] = {
+#define OWN(topic, value) value,
+#include "broker/sys.def"
+    };
+    for (size_t i = 0; i < N_OWN; i++) {
+        if (values[i] != 0) {
+            tell_number(w, sys, own_topics[i], values[i], &sys->own[i]);
+        }
     }
 }
 
@@ -165,6 +187,7 @@ static void tell_all(struct smq_worker *w, struct smq_sys *sys)
     snprintf(text, sizeof text, "%llu seconds", (unsigned long long)((w->now.mono - sys->begun) / 1000));
     tell_text(w, "uptime", text);
     tell_counts(w, sys, &s);
+    tell_own(w, sys, &s);
     tell_store(w, sys);
     tell_loads(w, sys, &s);
     sys->told = true;
