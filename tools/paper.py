@@ -111,8 +111,7 @@ def packets_until(sock, enough):
 
 def entered(port, client_id, version=5):
     sock = socket.create_connection(("127.0.0.1", port), WAIT_S)
-    v311 = hostile.packet(0x10, hostile.text(b"MQTT") + b"\x04\x02\x00\x3c" + hostile.text(client_id))
-    sock.sendall(hostile.connect(client_id) if version == 5 else v311)
+    sock.sendall(hostile.Speaker(version).connect(client_id))
     seen, _ = packets_until(sock, lambda seen: any(header == 0x20 for header, _ in seen))
     if not seen or seen[0][0] != 0x20 or seen[0][1][1] != 0:
         sys.exit(f"paper.py: the broker on port {port} lets {client_id.decode()} not in; run it by hand to see why.")
