@@ -25,17 +25,10 @@ smqtt_err smq_client_read_faulty(struct smqtt_client *c, const struct smq_frame 
 void smq_client_quarantine(struct smqtt_client *c, const struct smq_publish *publish, struct smqtt_client_event *event)
 {
     c->counters.quarantined++;
-    event->type = SMQTT_CLIENT_QUARANTINED;
+    smq_client_describe(c, publish, SMQTT_CLIENT_QUARANTINED, event);
     event->err = c->faulty.err;
     event->field = c->faulty.field;
     event->text = c->faulty.bytes;
-    event->topic = publish->topic;
-    event->payload = publish->payload;
-    event->qos = publish->qos;
-    event->retain = publish->retain;
-    event->dup = publish->dup;
-    event->packet_id = publish->id;
-    event->props = c->config.version == SMQTT_V5 ? publish->props.raw : (smq_span){NULL, 0};
 }
 
 smq_span smq_client_sound(const struct smqtt_client *c, smq_span text)

@@ -146,6 +146,19 @@ static smqtt_err acknowledge(struct smqtt_client *c, const struct smq_publish *p
     return smq_client_put(c, &answer);
 }
 
+void smq_client_describe(const struct smqtt_client *c, const struct smq_publish *publish,
+                         enum smqtt_client_event_type type, struct smqtt_client_event *event)
+{
+    event->type = type;
+    event->topic = publish->topic;
+    event->payload = publish->payload;
+    event->qos = publish->qos;
+    event->retain = publish->retain;
+    event->dup = publish->dup;
+    event->packet_id = publish->id;
+    event->props = c->config.version == SMQTT_V5 ? publish->props.raw : (smq_span){NULL, 0};
+}
+
 static smqtt_err on_publish(struct smqtt_client *c, const struct smq_packet *pkt, struct smqtt_client_event *event)
 {
     struct smq_publish resolved = pkt->publish;
@@ -165,14 +178,7 @@ static smqtt_err on_publish(struct smqtt_client *c, const struct smq_packet *pkt
     if (taken) {
         return SMQTT_OK;
     }
-    event->type = SMQTT_CLIENT_MESSAGE;
-    event->topic = publish->topic;
-    event->payload = publish->payload;
-    event->qos = publish->qos;
-    event->retain = publish->retain;
-    event->dup = publish->dup;
-    event->packet_id = publish->id;
-    event->props = c->config.version == SMQTT_V5 ? publish->props.raw : (smq_span){NULL, 0};
+    smq_client_describe(c, publish, SMQTT_CLIENT_MESSAGE, event);
     return SMQTT_OK;
 }
 

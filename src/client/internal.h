@@ -148,6 +148,9 @@ void smq_client_fail(struct smqtt_client *c, smqtt_err err);
 smqtt_err smq_client_put(struct smqtt_client *c, const struct smq_packet *pkt);
 
 /* client_in.c */
+/** An event that shows a PUBLISH as it came. */
+void smq_client_describe(const struct smqtt_client *c, const struct smq_publish *publish,
+                         enum smqtt_client_event_type type, struct smqtt_client_event *event);
 /** Forgets the broker's topic aliases: they end with the connection. */
 void smq_client_forget_aliases(struct smqtt_client *c);
 /** Reads the next packets from `in`: true when *event was filled in. */
