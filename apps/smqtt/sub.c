@@ -174,6 +174,9 @@ static void on_secure(struct run *run, const struct smqtt_client_event *event)
                 "smqtt1/+/c/+ and to write smqtt1/+/s/+, smqtt1/+/n/+ and smqtt1/+/d.",
                 run_reason(run->version, ev->status));
             run_stop(run, EXIT_FAILED);
+        } else if (ev->err == SMQTT_E_DELAY) {
+            say("the broker announces DETECT, but has not answered the registration of this server for 10 s: no client "
+                "can reach it so; with --tunnel it goes without the broker's help.");
         } else if (ev->status != 0) {
             say("the broker did not register this server: another one with the same identity is connected, or the "
                 "identity is not valid now.");

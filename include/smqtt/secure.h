@@ -109,7 +109,8 @@ enum smqtt_secure_event_type {
     SMQTT_EV_RECEIPT, /**< sealer: record `kid`/`seq` was judged: `status`, `flag` */
     SMQTT_EV_MESSAGE, /**< opener: deliver `bytes` (in the application's character set if text) that came on `topic` */
     SMQTT_EV_REFUSED, /**< opener: a message was not delivered: `err` says why; counted, never fatal */
-    SMQTT_EV_REGISTERED, /**< opener: the broker took (status 0) or refused the registration */
+    SMQTT_EV_REGISTERED, /**< opener: the broker took (status 0) or refused the registration; err SMQTT_E_DELAY: it has
+                            said nothing for 10 s, and may still */
     SMQTT_EV_DESCRIPTOR  /**< sealer: the broker has another descriptor of the server. err SMQTT_OK: `peer` is in force
                             from now on (a renewal or a successor): keep it in place of the old one; an open session
                             goes on with the old one until the next is open. Else `peer` was refused, and is told once:

@@ -46,6 +46,7 @@ static void tables_init(struct smqtt_opener *o, const uint8_t *hash_keys, struct
     smq_list_init(&o->anonymous);
     smq_list_init(&o->dirty);
     smq_list_init(&o->receipts);
+    o->register_until = SMQTT_NEVER;
     smq_seen_init(&o->seen, o->mem, hash_keys + HASH_KEY_LEN, now.mono);
     memcpy(o->highest.hash_key, hash_keys + HASH_KEY_LEN, HASH_KEY_LEN);
 }
@@ -399,10 +400,11 @@ bool smqtt_opener_next(struct smqtt_opener *o, struct smqtt_secure_event *event)
 
 smqtt_ms smqtt_opener_deadline(const struct smqtt_opener *o)
 {
-    smqtt_ms at = SMQTT_NEVER;
+    smqtt_ms at = o->register_until;
     const struct smq_list *first = smq_list_first(&o->waiting_list);
     if (first != NULL) {
-        at = SMQ_CONTAINER_OF(first, const struct smq_waiting, node)->until;
+        smqtt_ms until = SMQ_CONTAINER_OF(first, const struct smq_waiting, node)->until;
+        at = until < at ? until : at;
     }
     const struct smq_list *lists[] = {&o->named, &o->anonymous};
     for (size_t i = 0; i < SMQ_ARRAY_LEN(lists); i++) {
@@ -439,9 +441,21 @@ static bool idle_expire(struct smqtt_opener *o, struct smq_list *list, struct sm
     return true;
 }
 
+/** A broker that announces registration and does not answer is told of once; it may still come. */
+static void silence_tell(struct smqtt_opener *o, struct smqtt_now now)
+{
+    if (now.mono >= o->register_until && smq_evq_reserve(&o->q, 1, 0) == SMQTT_OK) {
+        struct smq_evq_entry *entry = smq_evq_push(&o->q, SMQTT_EV_REGISTERED);
+        entry->ev.err = SMQTT_E_DELAY;
+        entry->ev.status = SMQTT_STATUS_BUSY;
+        o->register_until = SMQTT_NEVER;
+    }
+}
+
 void smqtt_opener_tick(struct smqtt_opener *o, struct smqtt_now now)
 {
     smq_opener_release_held(o);
+    silence_tell(o, now);
     while (waiting_expire(o, now)) {
     }
     while (idle_expire(o, &o->named, now) || idle_expire(o, &o->anonymous, now)) {

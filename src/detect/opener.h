@@ -18,6 +18,7 @@ enum {
     SMQ_OPENER_BYTES_MAX = 320 << 20,
     SMQ_OPENER_WAIT_MS = 30000,
     SMQ_OPENER_COOKIE_MS = 30000,
+    SMQ_OPENER_REGISTER_MS = 10000,
     SMQ_OPENER_SKEW_MS = 30000,
     SMQ_OPENER_NOTICES = 128, /* more than can be sent within SMQ_NOTICE_KID_MS */
     SMQ_NOTICE_KID_MS = 10000,
@@ -100,6 +101,7 @@ struct smqtt_opener {
     size_t notice_next;
     struct smqtt_identity *known[SMQ_OPENER_KNOWN];
     enum smq_registering registering;
+    smqtt_ms register_until; /* monotonic: then the broker's silence is told; SMQTT_NEVER: not awaited, or told */
     uint8_t *client_id;
     uint8_t *prefix;
     size_t client_id_len;

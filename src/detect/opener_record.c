@@ -25,13 +25,14 @@ static void subscribe_push(struct smqtt_opener *o)
     smq_evq_set_topic(&o->q, smq_evq_push(&o->q, SMQTT_EV_SUBSCRIBE), smq_span_of(topic, len));
 }
 
-static void register_begin(struct smqtt_opener *o)
+static void register_begin(struct smqtt_opener *o, struct smqtt_now now)
 {
     const struct smqtt_identity *id = o->config.identity;
     uint8_t payload[2 + SMQ_DESCRIPTOR_MAX] = {SMQ_DETECT_VER, 0x01};
     memcpy(payload + 2, id->descriptor, id->len);
     register_push(o, SMQ_REGISTER_TOPIC, smq_span_of(payload, 2 + id->len));
     o->registering = SMQ_REGISTER_WAIT_CHALLENGE;
+    o->register_until = now.mono + SMQ_OPENER_REGISTER_MS;
 }
 
 /** Says on the topic `d` of a skid who we are. */
@@ -60,7 +61,6 @@ static void descriptors_push(struct smqtt_opener *o)
 
 smqtt_err smqtt_opener_connected(struct smqtt_opener *o, bool tunnel, struct smqtt_span client_id, struct smqtt_now now)
 {
-    (void)now;
     smq_opener_release_held(o);
     SMQ_TRY(smq_evq_reserve(&o->q, 4, (size_t)4 * (2 + SMQ_DESCRIPTOR_MAX + SMQ_OWN_TOPIC_MAX)));
     uint8_t *copy = smq_mem_dup(o->mem, client_id);
@@ -71,10 +71,11 @@ smqtt_err smqtt_opener_connected(struct smqtt_opener *o, bool tunnel, struct smq
     o->client_id = copy;
     o->client_id_len = client_id.len;
     o->config.tunnel = tunnel;
+    o->register_until = SMQTT_NEVER;
     if (tunnel) {
         subscribe_push(o);
     } else {
-        register_begin(o);
+        register_begin(o, now);
     }
     if (!o->config.hidden) {
         descriptors_push(o);
@@ -116,6 +117,7 @@ smqtt_err smq_opener_take_registration(struct smqtt_opener *o, smq_span topic, s
     entry->ev.status = status;
     entry->ev.err = status == SMQTT_STATUS_OK ? SMQTT_OK : SMQTT_E_REFUSED;
     o->registering = SMQ_REGISTER_IDLE;
+    o->register_until = SMQTT_NEVER;
     return SMQTT_OK;
 }
 

@@ -326,7 +326,8 @@ def test_revocation(p):
     # The owner lets the broker say so: clients without any list learn it.
     retain(p.broker, "smqtt1/%s/d" % skid(public), p.path("form"))
     has(p.pub(public, "no", code=2), "has revoked its keys", "new public line")
-    server.expect(b"anonymous\n")
+    # Natively step 0 does not wait for what is retained: a message that was on its way by then is not confirmed.
+    assert server.output() in (b"anonymous\n", b"anonymous\nno\n"), server.output()
 
 
 def test_revocation_made_in_time():

@@ -464,6 +464,36 @@ static void test_idle(void **state)
     pair_free(p);
 }
 
+/** A broker that announces registration and then says nothing is told of, once; its answer may still come. */
+static void test_silent_registration(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(1);
+    pair_open(p);
+    smq_span client_id = smq_span_str("server-client");
+    assert_int_equal(smqtt_opener_connected(p->opener, true, client_id, p->now), SMQTT_OK);
+    assert_true(smqtt_opener_deadline(p->opener) == SMQTT_NEVER); /* in the tunnel nobody is asked */
+    assert_int_equal(smqtt_opener_connected(p->opener, false, client_id, p->now), SMQTT_OK);
+    assert_true(smqtt_opener_deadline(p->opener) == p->now.mono + 10000);
+    p->now.mono += 9999;
+    smqtt_opener_tick(p->opener, p->now);
+    pair_pull(p);
+    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_REGISTERED), 0);
+    p->now.mono += 1;
+    smqtt_opener_tick(p->opener, p->now);
+    smqtt_opener_tick(p->opener, p->now);
+    pair_pull(p);
+    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_REGISTERED), 1);
+    uint8_t challenge[SMQ_CHALLENGE_LEN] = {7}, out[SMQ_REGISTER_MAX];
+    const uint8_t *skid = smqtt_identity_skid(smqtt_opener_identity(p->opener));
+    queue_clear(&p->to_client);
+    size_t len = smq_register_challenge_write(skid, challenge, out);
+    assert_int_equal(pair_inject_server(p, false, 0, SMQ_CHALLENGE_TOPIC, smq_span_of(out, len), false), SMQTT_OK);
+    pair_pull(p);
+    assert_int_equal(p->to_client.n, 1); /* the proof */
+    pair_free(p);
+}
+
 /** The four packets of protocol.md 9.2. */
 static void test_registration(void **state)
 {
@@ -518,6 +548,7 @@ int main(void)
                                        cmocka_unit_test(test_new_keys_by_a_new_handshake),
                                        cmocka_unit_test(test_close),
                                        cmocka_unit_test(test_idle),
-                                       cmocka_unit_test(test_registration)};
+                                       cmocka_unit_test(test_registration),
+                                       cmocka_unit_test(test_silent_registration)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
