@@ -259,8 +259,7 @@ static void say_too_old(struct client *client, const struct smqtt_identity *peer
     client->said = true;
     if (err == SMQTT_E_OLD_IDENTITY) {
         say("refused: '%s' came with version %u of its descriptor, but version %u is known: an old copy of the device "
-            "or "
-            "of its file is at work; if it is the right one, list its newest public line.",
+            "or of its file is at work; if it is the right one, list its newest public line.",
             smqtt_identity_name(peer), (unsigned)smqtt_identity_version(peer),
             (unsigned)smqtt_identity_version(client->newest));
     } else {

@@ -271,18 +271,15 @@ static void say_refused(smqtt_err err, const char *version, const char *name, un
             version, name, known);
     } else if (err == SMQTT_E_BAD_SIGNATURE) {
         say("the broker has a descriptor (%s) that claims to succeed '%s' (version %u), whose keys have not signed "
-            "that: "
-            "it is not taken; somebody may be forging.",
+            "that: it is not taken; somebody may be forging.",
             version, name, known);
     } else if (err == SMQTT_E_EXPIRED) {
         say("the broker has %s of the descriptor of '%s' (version %u is known), which is not in force, or its grace "
-            "time "
-            "is over: get the new public line from the owner.",
+            "time is over: get the new public line from the owner.",
             version, name, known);
     } else if (err == SMQTT_E_REVOKED) {
         say("the owner of '%s' (version %u is known) has revoked its keys, and nothing is sealed for them any more: "
-            "get "
-            "the new public line by a way that the broker does not control.",
+            "get the new public line by a way that the broker does not control.",
             name, known);
     } else {
         say("the broker has %s of the descriptor of '%s' that is not taken: %s.", version, name, smqtt_strerror(err));
@@ -300,8 +297,7 @@ void peers_on_descriptor(const struct opts *o, const struct smqtt_identity *serv
                   memcmp(smqtt_identity_did(event->peer), smqtt_identity_did(server), SMQTT_DID_LEN) != 0;
     if (listed) {
         say("the broker has %s of the descriptor of '%s', which stands on our revocation list: it is not taken; ask "
-            "the "
-            "owner which one is right.",
+            "the owner which one is right.",
             version, smqtt_identity_name(server));
     } else if (event->err != SMQTT_OK) {
         say_refused(event->err, version, server != NULL ? smqtt_identity_name(server) : "the server",

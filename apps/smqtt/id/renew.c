@@ -115,8 +115,7 @@ int id_rotate(const struct opts *o)
     }
     if (o->output == NULL || o->grace == NULL || !read_grace(o->grace, &grace)) {
         say("the form is: smqtt id rotate OLD.id -o NEW.id --grace 30d, where the grace time is a number and d, h, m "
-            "or "
-            "s, and at most ten years.");
+            "or s, and at most ten years.");
         return EXIT_FAILED;
     }
     if (!id_open(o, o->args[1], &old)) {
