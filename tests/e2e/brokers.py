@@ -79,12 +79,12 @@ class Smqttd(Foreign):
 
     kind = "smqttd"
 
-    def __init__(self, conf=""):
-        self.broker = None
+    def __init__(self, conf="", workers=None):
+        self.broker, self.workers = None, workers
         super().__init__(conf)
 
     def start(self):
-        self.broker = Broker(conf=self.conf, kind="smqttd", port=self.port)
+        self.broker = Broker(conf=self.conf, kind="smqttd", port=self.port, workers=self.workers)
         self.child = self.broker.child
 
 

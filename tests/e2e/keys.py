@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 
-from brokers import KINDS
+from brokers import KINDS, Smqttd
 from harness import Broker, as_me, main, program, wait_until
 from smqtt_cli import Sub, address, folder, identity, sentence, smqtt
 
@@ -93,10 +93,11 @@ class Place:
 
 
 def through_both(test):
-    """The same through our broker, natively, and through mosquitto, by the tunnel."""
+    """The same through our broker, natively, and through mosquitto, by the tunnel. One worker: a retained descriptor
+    comes before the handshake's answer then; with several it may come behind, and the first message be through."""
     def run():
         for kind in BROKERS:
-            broker = KINDS[kind]()
+            broker = Smqttd(workers=1) if kind == "smqttd" else KINDS[kind]()
             try:
                 test(Place(broker))
             except Exception:
@@ -326,8 +327,7 @@ def test_revocation(p):
     # The owner lets the broker say so: clients without any list learn it.
     retain(p.broker, "smqtt1/%s/d" % skid(public), p.path("form"))
     has(p.pub(public, "no", code=2), "has revoked its keys", "new public line")
-    # Natively step 0 does not wait for what is retained: a message that was on its way by then is not confirmed.
-    assert server.output() in (b"anonymous\n", b"anonymous\nno\n"), server.output()
+    server.expect(b"anonymous\n")
 
 
 def test_revocation_made_in_time():
