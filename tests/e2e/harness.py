@@ -81,7 +81,8 @@ def has_ipv6():
 
 
 class Child:
-    """A program whose output is collected by lines. It never outlives the test."""
+    """A program whose output is collected by lines. It never outlives the test. `stdin`: the bytes of its standard
+    input, or subprocess.PIPE for one that the test writes to."""
 
     alive = []
 
@@ -99,7 +100,7 @@ class Child:
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         Child.alive.append(self)
-        if stdin is not None:
+        if stdin not in (None, subprocess.PIPE):
             self.process.stdin.write(stdin)
             self.process.stdin.close()
 

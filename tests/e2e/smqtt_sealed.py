@@ -153,14 +153,19 @@ def test_plain_is_refused_where_sealing_is_required(broker):
 
 
 def stream(broker, public):
-    """A publisher that stays: its standard input, and the process."""
-    return subprocess.Popen([program("smqtt"), "pub", *address(broker), "-t", "s/1", "--to", public, "-l",
-                             "--receipt-timeout", "20"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    """A publisher that stays, and takes its lines from the test."""
+    return Child([program("smqtt"), "pub", *address(broker), "-t", "s/1", "--to", public, "-l", "--receipt-timeout",
+                  "20", "--progress"], stdin=subprocess.PIPE, name="pub")
 
 
 def say(publisher, text):
-    publisher.stdin.write(text.encode() + b"\n")
-    publisher.stdin.flush()
+    publisher.process.stdin.write(text.encode() + b"\n")
+    publisher.process.stdin.flush()
+
+
+def ends(publisher):
+    publisher.process.stdin.close()
+    assert publisher.wait() == 0, publisher.text()
 
 
 def kill(server):
@@ -185,8 +190,7 @@ def test_server_killed_session_goes_on(broker):
     say(publisher, "while it is away")
     server = Sub(broker, *args, identity=private)
     server.expect(b"while it is away\n")
-    publisher.stdin.close()
-    assert publisher.wait(30) == 0, publisher.stderr.read()
+    ends(publisher)
 
 
 def test_state_lost_new_handshake(broker):
@@ -203,8 +207,7 @@ def test_state_lost_new_handshake(broker):
     say(publisher, "two")
     server.expect(b"two\n")
     assert b"session opened" in server.errors()
-    publisher.stdin.close()
-    assert publisher.wait(30) == 0, publisher.stderr.read()
+    ends(publisher)
 
 
 def test_charsets(broker):
