@@ -24,6 +24,12 @@ static void tell_publish(struct trace *t, const char *verb, const struct smq_pub
            p->retain ? 1 : 0, p->id, (int)p->topic.len, (const char *)p->topic.data, p->payload.len);
 }
 
+/** The header byte says which step it is (protocol.md 4). */
+static void tell_detect(const struct trace *t, const char *verb, const struct smq_detect_pkt *p)
+{
+    printf("Client %s %s DETECT (0x%02X, ... (%zu bytes))\n", t->id, verb, p->header, p->body.len);
+}
+
 static void tell_filters(struct trace *t, const struct smq_packet *pkt)
 {
     bool subscribe = pkt->type == SMQ_SUBSCRIBE;
@@ -65,7 +71,6 @@ static void tell_sent(struct trace *t, struct smq_packet *pkt)
     case SMQ_CONNECT:
     case SMQ_PINGREQ:
     case SMQ_DISCONNECT:
-    case SMQ_DETECT:
     case SMQ_CONNACK:
     case SMQ_SUBACK:
     case SMQ_UNSUBACK:
@@ -73,7 +78,11 @@ static void tell_sent(struct trace *t, struct smq_packet *pkt)
     case SMQ_AUTH:
         printf("Client %s sending %s\n", t->id, name);
         break;
+    case SMQ_DETECT:
+        tell_detect(t, "sending", &pkt->detect);
+        break;
     }
+    fflush(stdout);
 }
 
 static void tell_received(struct trace *t, const struct smq_packet *pkt)
@@ -106,7 +115,6 @@ static void tell_received(struct trace *t, const struct smq_packet *pkt)
         break;
     case SMQ_CONNECT:
     case SMQ_PINGREQ:
-    case SMQ_DETECT:
     case SMQ_UNSUBACK:
     case SMQ_PINGRESP:
     case SMQ_SUBSCRIBE:
@@ -114,7 +122,11 @@ static void tell_received(struct trace *t, const struct smq_packet *pkt)
     case SMQ_AUTH:
         printf("Client %s received %s\n", t->id, name);
         break;
+    case SMQ_DETECT:
+        tell_detect(t, "received", &pkt->detect);
+        break;
     }
+    fflush(stdout); /* who traces wants to see the last packet before it hung */
 }
 
 /** Reads the first whole packet: its size, 0 when there is none. *readable is false when it cannot be understood. */
