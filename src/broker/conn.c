@@ -470,11 +470,16 @@ size_t smq_conn_output(const struct smq_conn *conn, struct smqtt_span *spans, si
     return conn->gates == NULL ? n : cut_to_gate(conn, spans, n);
 }
 
+bool smq_conn_is_full(const struct smq_conn *conn)
+{
+    uint64_t max = conn->worker->config->max_output_bytes;
+    return max != 0 && conn->out.bytes >= max;
+}
+
 /* One that does not take what it is sent is not listened to either; what it is owed is bounded so. */
 static bool is_paused(const struct smq_conn *conn)
 {
-    uint64_t max = conn->worker->config->max_output_bytes;
-    return (max != 0 && conn->out.bytes >= max) || smq_auth_waits(conn);
+    return smq_conn_is_full(conn) || smq_auth_waits(conn);
 }
 
 bool smq_conn_paused(const struct smq_conn *conn)

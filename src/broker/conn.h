@@ -67,6 +67,8 @@ static inline bool smq_conn_is_open(const struct smq_conn *conn)
 
 enum { SMQ_ROOM_FOR_WORDS = 512 }; /* clients that take smaller packets get the necessary only */
 
+/** Does it not take what it is sent, so that what may be lost is not written to it any more? */
+bool smq_conn_is_full(const struct smq_conn *conn);
 /** Puts it into the list of those that the shell looks at. */
 void smq_conn_make_dirty(struct smq_conn *conn);
 /** Writes any packet. What is larger than the client takes is left out (SMQTT_OK), as the standard wants.

@@ -21,7 +21,7 @@ smqtt_err smq_relay_write(struct smq_conn *to, uint8_t header, smq_span body)
     struct smq_packet pkt = {.type = SMQ_DETECT};
     pkt.detect.header = header;
     pkt.detect.body = body;
-    if (smq_conn_paused(to)) {
+    if (smq_conn_is_full(to)) {
         return SMQTT_OK; /* it does not read: lost, as on any bad line */
     }
     to->worker->stats.detect_out++;

@@ -250,17 +250,29 @@ static smqtt_err take_receipts(struct smqtt_sealer *s, struct smq_channel *sessi
 
 /* ---------------------------------------------------------------- notices */
 
-/** protocol.md 6.6: the server does not know the key any more. */
+/** Is this notice genuine, and about the key that we seal with now? *ts: of when it is. */
+static smqtt_err read_notice(const struct smqtt_sealer *s, smq_span payload, smqtt_ms *ts)
+{
+    const struct smq_channel *target = smq_sealer_target(s);
+    if (target == NULL) {
+        return SMQTT_E_NO_KEY;
+    }
+    const struct smqtt_identity *server = smq_sealer_server_of(s, target);
+    smqtt_err err = smq_notice_read(server, target->send.kid, payload, ts);
+    if (err == SMQTT_E_BAD_SIGNATURE && server != s->config.server) {
+        /* Who has come after it gets our records now, and has no key for them. */
+        err = smq_notice_read(s->config.server, target->send.kid, payload, ts);
+    }
+    return err;
+}
+
+/** protocol.md 6.6: the server does not know the key any more. Natively that may be one whose acknowledgement is still
+ * awaited: it was lost on the way, or the server has forgotten the handshake. */
 static smqtt_err take_notice(struct smqtt_sealer *s, smq_span payload, struct smqtt_now now)
 {
     SMQ_TRY(smq_sealer_room(s));
     smqtt_ms ts = 0;
-    smqtt_err err =
-        s->session != NULL ? smq_notice_read(s->session_server, s->session->send.kid, payload, &ts) : SMQTT_E_NO_KEY;
-    if (err == SMQTT_E_BAD_SIGNATURE && s->session_server != s->config.server) {
-        /* Who has come after it gets our records now, and has no key for them. */
-        err = smq_notice_read(s->config.server, s->session->send.kid, payload, &ts);
-    }
+    smqtt_err err = read_notice(s, payload, &ts);
     smqtt_ms skew = ts > now.wall ? ts - now.wall : now.wall - ts;
     if (err == SMQTT_E_NOMEM || err == SMQTT_E_CRYPTO) {
         return err;
@@ -269,10 +281,15 @@ static smqtt_err take_notice(struct smqtt_sealer *s, smq_span payload, struct sm
         s->counters.noise++;
         return SMQTT_OK;
     }
-    uint32_t kid = smq_kid_u32(s->session->send.kid);
+    const struct smq_channel *lost = smq_sealer_target(s);
+    uint32_t kid = smq_kid_u32(lost->send.kid);
     uint8_t cid[SMQ_CID_LEN];
-    memcpy(cid, s->session->cid, SMQ_CID_LEN);
-    smq_sealer_drop_session(s);
+    memcpy(cid, lost->cid, SMQ_CID_LEN);
+    if (lost == s->session) {
+        smq_sealer_drop_session(s);
+    } else {
+        smq_sealer_drop_handshake(s);
+    }
     smq_sealer_push(s, SMQTT_EV_LOST, cid)->ev.kid = kid;
     return SMQTT_OK;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Native DETECT through the worker with made-up bytes: what is passed on to whom, and what is refused. */
+#include "broker/conn.h"
 #include "detect/relay.h"
 #include "ends.h"
 
@@ -116,6 +117,22 @@ static void steps_in_order(void **state)
     detect(server, 0x06, CID, 'x', NULL); /* its client is gone: nothing happens */
     client_expect_alive(server);
     client_expect_none(client);
+    relay_end();
+}
+
+/* A client that is not read for a while, because of a message of its own, still gets what is for it. */
+static void who_is_not_read_is_written_to(void **state)
+{
+    (void)state;
+    relay_begin();
+    struct client *server = relay_server.c;
+    step(client, 0x01, server, 0x03);
+    step(server, 0x0C, client, 0x0C);
+    step(client, 0x0F, server, 0x0F);
+    client->conn->stalled = true;
+    assert_true(smq_conn_paused(client->conn));
+    step(server, 0x0E, client, 0x0E);
+    client->conn->stalled = false;
     relay_end();
 }
 
@@ -430,6 +447,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(steps_in_order, setup),
+        cmocka_unit_test_setup(who_is_not_read_is_written_to, setup),
         cmocka_unit_test_setup(steps_out_of_order, setup),
         cmocka_unit_test_setup(text_that_does_not_survive_ends_access, setup),
         cmocka_unit_test_setup(who_may_answer, setup),

@@ -384,6 +384,36 @@ static void test_opener_loses_its_state(void **state)
     pair_free(p);
 }
 
+/** The acknowledgement is lost on the way, and the server loses its state before step 3 comes again. */
+static void test_opener_forgets_what_it_acknowledged(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(1);
+    pair_open(p);
+    assert_int_equal(pair_start(p), SMQTT_OK);
+    pair_pull(p);
+    assert_true(pair_give_server(p)); /* step 0 */
+    pair_pull(p);
+    assert_true(pair_give_client(p)); /* step 2 */
+    pair_pull(p);
+    assert_true(pair_give_server(p)); /* step 3 */
+    pair_pull(p);
+    queue_clear(&p->to_client);
+    assert_int_equal(pair_seal(p, "a", smq_span_str("x"), &WITH_RECEIPT), SMQTT_OK);
+    pair_close_opener(p);
+    assert_int_equal(pair_open_opener(p), SMQTT_OK);
+    pair_run(p);
+    assert_int_equal(told_last(p->of_opener, p->n_opener, SMQTT_EV_REFUSED)->ev.err, SMQTT_E_NO_KEY);
+    assert_int_equal(told_count(p->of_sealer, p->n_sealer, SMQTT_EV_LOST), 1);
+    assert_false(smqtt_sealer_is_open(p->sealer));
+    assert_int_equal(smqtt_sealer_deadline(p->sealer), SMQTT_NEVER); /* of the handshake nothing is left */
+    pair_handshake(p);
+    assert_int_equal(pair_seal(p, "a", smq_span_str("x"), &WITH_RECEIPT), SMQTT_OK);
+    pair_run(p);
+    assert_int_equal(told_count(p->of_sealer, p->n_sealer, SMQTT_EV_RECEIPT), 1);
+    pair_free(p);
+}
+
 static void test_sealer_restarts_with_its_store(void **state)
 {
     (void)state;
@@ -544,6 +574,7 @@ int main(void)
                                        cmocka_unit_test(test_receipts_in_batches),
                                        cmocka_unit_test(test_opener_restarts_with_its_store),
                                        cmocka_unit_test(test_opener_loses_its_state),
+                                       cmocka_unit_test(test_opener_forgets_what_it_acknowledged),
                                        cmocka_unit_test(test_sealer_restarts_with_its_store),
                                        cmocka_unit_test(test_new_keys_by_a_new_handshake),
                                        cmocka_unit_test(test_close),
