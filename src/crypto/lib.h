@@ -44,6 +44,9 @@ struct smq_crypto_lib {
      * as dh. */
     smqtt_err (*dh_pair)(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *pk, uint8_t *own_pk,
                          uint8_t out[SMQ_DH_LEN]);
+    /** May these bytes be a private key? X25519: any; P-256: not zero and below the order. Takes the same time whatever
+     * they are. */
+    bool (*dh_is_private)(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN]);
     /** Is this the encoding of a point that may be used as a public key? X25519: any but those of small order; as RFC
      * 7748 has it the top bit does not count and values not below the prime are reduced. SMQTT_OK, SMQTT_E_BAD_KEY. */
     smqtt_err (*dh_check)(enum smq_curve curve, const uint8_t *pk);

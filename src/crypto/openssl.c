@@ -70,6 +70,7 @@ const struct smq_crypto_lib smq_crypto_openssl = {
     .dh_public = smq_openssl_dh_public,
     .dh = smq_openssl_dh_agree,
     .dh_pair = smq_openssl_dh_pair,
+    .dh_is_private = smq_openssl_dh_is_private,
     .dh_check = smq_openssl_dh_check,
     .sign_public = smq_openssl_sign_public,
     .sign = smq_openssl_sign_make,

@@ -80,52 +80,128 @@ smqtt_err smq_openssl_p256_public(const uint8_t *pk, EVP_PKEY **key)
     return p256_import(EVP_PKEY_PUBLIC_KEY, params, key);
 }
 
-smqtt_err smq_openssl_p256_check(const uint8_t *pk)
+/* What a multiplication on P-256 needs. libcrypto's own group and point functions, on the group that the process has:
+ * an imported EVP_PKEY would build the curve anew for every key, which costs as much as a quarter of a multiplication,
+ * and its agreement does the same steps. They take the same time whatever the scalar is. */
+struct p256_work {
+    const EC_GROUP *group;
+    BN_CTX *ctx;
+    BIGNUM *scalar;
+    BIGNUM *x;
+    EC_POINT *peer;
+    EC_POINT *point; /* result */
+};
+
+static void p256_end(struct p256_work *w)
 {
-    const struct smq_openssl *ossl = smq_openssl_get();
-    if (ossl == NULL) {
-        return SMQTT_E_CRYPTO;
-    }
-    if (pk[0] != POINT_CONVERSION_UNCOMPRESSED) {
-        return SMQTT_E_BAD_KEY;
-    }
-    EC_POINT *point = EC_POINT_new(ossl->p256);
-    if (point == NULL) {
-        return smq_openssl_fail(SMQTT_E_CRYPTO);
-    }
-    /* Fails for coordinates not below the prime and for points off the curve. The cofactor is 1: no point of small
-     * order is left, and infinity has no uncompressed form. */
-    bool ok = EC_POINT_oct2point(ossl->p256, point, pk, SMQ_OPENSSL_P256_PK_LEN, NULL) == 1;
-    EC_POINT_free(point);
-    return ok ? SMQTT_OK : smq_openssl_fail(SMQTT_E_BAD_KEY);
+    EC_POINT_free(w->peer);
+    EC_POINT_clear_free(w->point);
+    BN_clear_free(w->scalar);
+    BN_clear_free(w->x);
+    BN_CTX_free(w->ctx); /* clears what it has lent */
 }
 
-smqtt_err smq_openssl_p256_derive_public(const uint8_t sk[SMQ_SK_LEN], uint8_t *pk)
+/* To be ended after a failure too. */
+static smqtt_err p256_begin(struct p256_work *w, const uint8_t sk[SMQ_SK_LEN])
 {
     const struct smq_openssl *ossl = smq_openssl_get();
+    *w = (struct p256_work){.group = ossl != NULL ? ossl->p256 : NULL};
     if (ossl == NULL) {
         return SMQTT_E_CRYPTO;
     }
     if (!smq_openssl_p256_is_scalar(sk)) {
         return SMQTT_E_BAD_KEY;
     }
-    BIGNUM *scalar = BN_bin2bn(sk, SMQ_SK_LEN, NULL);
-    EC_POINT *point = EC_POINT_new(ossl->p256);
-    uint8_t out[SMQ_OPENSSL_P256_PK_LEN];
-    bool ok = false;
-    if (scalar != NULL && point != NULL) {
-        BN_set_flags(scalar, BN_FLG_CONSTTIME);
-        ok =
-            EC_POINT_mul(ossl->p256, point, scalar, NULL, NULL, NULL) == 1 &&
-            EC_POINT_point2oct(ossl->p256, point, POINT_CONVERSION_UNCOMPRESSED, out, sizeof(out), NULL) == sizeof(out);
+    w->ctx = BN_CTX_new();
+    w->scalar = BN_bin2bn(sk, SMQ_SK_LEN, NULL);
+    w->x = BN_new();
+    w->peer = EC_POINT_new(w->group);
+    w->point = EC_POINT_new(w->group);
+    if (w->ctx == NULL || w->scalar == NULL || w->x == NULL || w->peer == NULL || w->point == NULL) {
+        return SMQTT_E_CRYPTO;
     }
-    EC_POINT_free(point);
-    BN_clear_free(scalar);
-    if (!ok) {
+    BN_set_flags(w->scalar, BN_FLG_CONSTTIME);
+    return SMQTT_OK;
+}
+
+/* The 65 bytes of the scalar's public key. */
+static smqtt_err p256_multiply_base(struct p256_work *w, uint8_t out[SMQ_OPENSSL_P256_PK_LEN])
+{
+    bool ok = EC_POINT_mul(w->group, w->point, w->scalar, NULL, NULL, w->ctx) == 1 &&
+              EC_POINT_point2oct(w->group, w->point, POINT_CONVERSION_UNCOMPRESSED, out, SMQ_OPENSSL_P256_PK_LEN,
+                                 w->ctx) == SMQ_OPENSSL_P256_PK_LEN;
+    return ok ? SMQTT_OK : SMQTT_E_CRYPTO;
+}
+
+/* Reads a public key. Fails for coordinates not below the prime and for points off the curve. The
+ * cofactor is 1: no point of small order is left, and infinity has no uncompressed form. */
+static bool p256_read_point(const EC_GROUP *group, EC_POINT *point, const uint8_t *pk, BN_CTX *ctx)
+{
+    return pk[0] == POINT_CONVERSION_UNCOMPRESSED &&
+           EC_POINT_oct2point(group, point, pk, SMQ_OPENSSL_P256_PK_LEN, ctx) == 1;
+}
+
+/* x of the scalar times pk. */
+static smqtt_err p256_multiply(struct p256_work *w, const uint8_t *pk, uint8_t out[SMQ_DH_LEN])
+{
+    if (!p256_read_point(w->group, w->peer, pk, w->ctx)) {
+        return SMQTT_E_BAD_KEY;
+    }
+    bool ok = EC_POINT_mul(w->group, w->point, NULL, w->peer, w->scalar, w->ctx) == 1 &&
+              EC_POINT_get_affine_coordinates(w->group, w->point, w->x, NULL, w->ctx) == 1 &&
+              BN_bn2binpad(w->x, out, SMQ_DH_LEN) == SMQ_DH_LEN;
+    return ok ? SMQTT_OK : SMQTT_E_CRYPTO;
+}
+
+smqtt_err smq_openssl_p256_check(const uint8_t *pk)
+{
+    const struct smq_openssl *ossl = smq_openssl_get();
+    if (ossl == NULL) {
+        return SMQTT_E_CRYPTO;
+    }
+    EC_POINT *point = EC_POINT_new(ossl->p256);
+    if (point == NULL) {
         return smq_openssl_fail(SMQTT_E_CRYPTO);
+    }
+    bool ok = p256_read_point(ossl->p256, point, pk, NULL);
+    EC_POINT_free(point);
+    return ok ? SMQTT_OK : smq_openssl_fail(SMQTT_E_BAD_KEY);
+}
+
+smqtt_err smq_openssl_p256_derive_public(const uint8_t sk[SMQ_SK_LEN], uint8_t *pk)
+{
+    struct p256_work w;
+    uint8_t out[SMQ_OPENSSL_P256_PK_LEN];
+    smqtt_err err = p256_begin(&w, sk);
+    err = err == SMQTT_OK ? p256_multiply_base(&w, out) : err;
+    p256_end(&w);
+    if (err != SMQTT_OK) {
+        return smq_openssl_fail(err);
     }
     memcpy(pk, out, sizeof(out));
     return SMQTT_OK;
+}
+
+/* made_pk: NULL, or where the public key of sk goes. */
+static smqtt_err p256_agree(const uint8_t *sk, const uint8_t *pk, uint8_t *made_pk, uint8_t out[SMQ_DH_LEN])
+{
+    struct p256_work w;
+    uint8_t shared[SMQ_DH_LEN];
+    uint8_t made[SMQ_OPENSSL_P256_PK_LEN];
+    smqtt_err err = p256_begin(&w, sk);
+    err = err == SMQTT_OK ? p256_multiply(&w, pk, shared) : err;
+    if (err == SMQTT_OK && made_pk != NULL) {
+        err = p256_multiply_base(&w, made);
+    }
+    p256_end(&w);
+    if (err == SMQTT_OK) {
+        memcpy(out, shared, sizeof(shared));
+        if (made_pk != NULL) {
+            memcpy(made_pk, made, sizeof(made));
+        }
+    }
+    smq_wipe(shared, sizeof(shared));
+    return err == SMQTT_OK ? SMQTT_OK : smq_openssl_fail(err);
 }
 
 EVP_PKEY *smq_openssl_x_private(const char *type, const uint8_t sk[SMQ_SK_LEN], const uint8_t *own_pk)
@@ -201,69 +277,31 @@ smqtt_err smq_openssl_dh_check(enum smq_curve curve, const uint8_t *pk)
     return SMQTT_E_BAD_KEY;
 }
 
-/* Both keys as objects, or none. */
-static smqtt_err import_pair(enum smq_curve curve, const uint8_t *sk, const uint8_t *own_pk, const uint8_t *pk,
-                             EVP_PKEY **own, EVP_PKEY **peer)
+/* made_pk: NULL, or where the public key of sk goes, which importing sk has given. */
+static smqtt_err x25519_agree(const uint8_t *sk, const uint8_t *own_pk, const uint8_t *pk, uint8_t *made_pk,
+                              uint8_t out[SMQ_DH_LEN])
 {
-    EVP_PKEY *mine = NULL;
-    EVP_PKEY *theirs = NULL;
-    smqtt_err err;
-    SMQ_TRY(smq_openssl_dh_check(curve, pk));
-    if (curve == SMQ_CURVE_P256) {
-        err = smq_openssl_p256_private(sk, &mine);
-        err = err == SMQTT_OK ? smq_openssl_p256_public(pk, &theirs) : err;
-    } else {
-        mine = smq_openssl_x_private("X25519", sk, own_pk);
-        theirs = EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, pk, SMQ_OPENSSL_X_PK_LEN);
-        err = mine != NULL && theirs != NULL ? SMQTT_OK : SMQTT_E_CRYPTO;
-    }
-    if (err != SMQTT_OK) {
-        EVP_PKEY_free(mine);
-        EVP_PKEY_free(theirs);
-        return smq_openssl_fail(err);
-    }
-    *own = mine;
-    *peer = theirs;
-    return SMQTT_OK;
-}
-
-/* The public key of an imported private one. X25519 has it ready; P-256 computes it. */
-static smqtt_err own_public(enum smq_curve curve, EVP_PKEY *own, const uint8_t *sk, uint8_t *pk)
-{
-    size_t len = SMQ_OPENSSL_X_PK_LEN;
-    if (curve == SMQ_CURVE_P256) {
-        return smq_openssl_p256_derive_public(sk, pk);
-    }
-    return EVP_PKEY_get_raw_public_key(own, pk, &len) == 1 ? SMQTT_OK : SMQTT_E_CRYPTO;
-}
-
-/* made_pk: NULL, or where the public key of sk goes. */
-static smqtt_err agree(enum smq_curve curve, const uint8_t *sk, const uint8_t *own_pk, const uint8_t *pk,
-                       uint8_t *made_pk, uint8_t out[SMQ_DH_LEN])
-{
-    uint8_t own_copy[SMQ_PK_MAX];
     static const uint8_t zeros[SMQ_DH_LEN] = {0};
-    EVP_PKEY *own = NULL;
-    EVP_PKEY *peer = NULL;
-    SMQ_TRY(import_pair(curve, sk, own_pk, pk, &own, &peer));
-
+    uint8_t made[SMQ_OPENSSL_X_PK_LEN];
     uint8_t shared[SMQ_DH_LEN];
     size_t len = sizeof(shared);
+    size_t made_len = sizeof(made);
     smqtt_err err = SMQTT_E_CRYPTO;
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL);
-    /* The peer's key needs no second check: it costs a multiplication by the order, and the import has seen that it is
-     * on the curve. */
+    SMQ_TRY(x25519_check(pk));
+    EVP_PKEY *own = smq_openssl_x_private("X25519", sk, own_pk);
+    EVP_PKEY *peer = EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, pk, SMQ_OPENSSL_X_PK_LEN);
+    EVP_PKEY_CTX *ctx = own != NULL && peer != NULL ? EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL) : NULL;
     if (ctx != NULL && EVP_PKEY_derive_init(ctx) == 1 && EVP_PKEY_derive_set_peer_ex(ctx, peer, 0) == 1) {
         bool ok = EVP_PKEY_derive(ctx, shared, &len) == 1 && len == sizeof(shared);
         err = ok && !smq_ct_equal(shared, zeros, sizeof(shared)) ? SMQTT_OK : SMQTT_E_BAD_KEY;
     }
     if (err == SMQTT_OK && made_pk != NULL) {
-        err = own_public(curve, own, sk, own_copy);
+        err = EVP_PKEY_get_raw_public_key(own, made, &made_len) == 1 ? SMQTT_OK : SMQTT_E_CRYPTO;
     }
     if (err == SMQTT_OK) {
         memcpy(out, shared, sizeof(shared));
         if (made_pk != NULL) {
-            memcpy(made_pk, own_copy, curve == SMQ_CURVE_P256 ? SMQ_OPENSSL_P256_PK_LEN : SMQ_OPENSSL_X_PK_LEN);
+            memcpy(made_pk, made, sizeof(made));
         }
     }
     smq_wipe(shared, sizeof(shared));
@@ -276,11 +314,34 @@ static smqtt_err agree(enum smq_curve curve, const uint8_t *sk, const uint8_t *o
 smqtt_err smq_openssl_dh_agree(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *own_pk,
                                const uint8_t *pk, uint8_t out[SMQ_DH_LEN])
 {
-    return agree(curve, sk, own_pk, pk, NULL, out);
+    switch (curve) {
+    case SMQ_CURVE_X25519:
+        return x25519_agree(sk, own_pk, pk, NULL, out);
+    case SMQ_CURVE_P256:
+        return p256_agree(sk, pk, NULL, out);
+    }
+    return SMQTT_E_BAD_KEY;
 }
 
 smqtt_err smq_openssl_dh_pair(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *pk, uint8_t *own_pk,
                               uint8_t out[SMQ_DH_LEN])
 {
-    return agree(curve, sk, NULL, pk, own_pk, out);
+    switch (curve) {
+    case SMQ_CURVE_X25519:
+        return x25519_agree(sk, NULL, pk, own_pk, out);
+    case SMQ_CURVE_P256:
+        return p256_agree(sk, pk, own_pk, out);
+    }
+    return SMQTT_E_BAD_KEY;
+}
+
+bool smq_openssl_dh_is_private(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN])
+{
+    switch (curve) {
+    case SMQ_CURVE_X25519:
+        return true; /* any 32 bytes are (RFC 7748 section 5) */
+    case SMQ_CURVE_P256:
+        return smq_openssl_p256_is_scalar(sk);
+    }
+    return false;
 }

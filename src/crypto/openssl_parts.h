@@ -54,6 +54,7 @@ smqtt_err smq_openssl_dh_pair(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN]
 smqtt_err smq_openssl_dh_public(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], uint8_t *pk);
 smqtt_err smq_openssl_dh_agree(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *own_pk,
                                const uint8_t *pk, uint8_t out[SMQ_DH_LEN]);
+bool smq_openssl_dh_is_private(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN]);
 smqtt_err smq_openssl_dh_check(enum smq_curve curve, const uint8_t *pk);
 smqtt_err smq_openssl_sign_public(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], uint8_t *pk);
 smqtt_err smq_openssl_sign_make(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], const uint8_t *own_pk,

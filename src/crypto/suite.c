@@ -42,15 +42,13 @@ smqtt_err smq_suite_keygen(const struct smq_crypto_lib *lib, const struct smq_su
                            uint8_t sk[SMQ_SK_LEN])
 {
     uint8_t drawn[SMQ_SK_LEN] = {0};
-    uint8_t pk[SMQ_PK_MAX];
     smqtt_err err = SMQTT_E_RNG;
-    for (unsigned i = 0; i < DRAWS_MAX && err == SMQTT_E_RNG; i++) {
+    for (unsigned i = 0; i < DRAWS_MAX && err != SMQTT_OK; i++) {
         if (!rng->fill(rng->ctx, drawn, sizeof(drawn))) {
             break;
         }
-        /* Any 32 bytes are a key of X25519 and Ed25519; with P-256 the library knows. */
-        err = suite->curve == SMQ_CURVE_X25519 ? SMQTT_OK : lib->dh_public(suite->curve, drawn, pk);
-        err = err == SMQTT_E_BAD_KEY ? SMQTT_E_RNG : err;
+        /* Any 32 bytes are a key of Ed25519; ECDSA has the keys of its curve. */
+        err = lib->dh_is_private(suite->curve, drawn) ? SMQTT_OK : SMQTT_E_RNG;
     }
     if (err == SMQTT_OK) {
         memcpy(sk, drawn, sizeof(drawn));

@@ -28,7 +28,7 @@ const struct smq_suite *smq_suite_by_name(const char *name);
 const struct smq_suite *smq_suite_at(size_t i);
 
 /** A fresh private key for KEM or signature from rng (P-256: drawn again until valid). SMQTT_E_RNG (also when no draw
- * was valid), SMQTT_E_CRYPTO. */
+ * was valid). */
 SMQ_MUST_USE smqtt_err smq_suite_keygen(const struct smq_crypto_lib *lib, const struct smq_suite *suite,
                                         const struct smqtt_rng *rng, uint8_t sk[SMQ_SK_LEN]);
 

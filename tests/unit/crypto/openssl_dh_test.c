@@ -162,6 +162,8 @@ static void test_p256_private_keys(void **state)
     for (int i = 0; i < 5; i++) { /* 0, n, n + 1, n + 256, 2^256 - 1 */
         assert_int_equal(lib->dh_public(SMQ_CURVE_P256, sk, pk), SMQTT_E_BAD_KEY);
         assert_dh_refused(SMQ_CURVE_P256, sk, one);
+        assert_false(lib->dh_is_private(SMQ_CURVE_P256, sk));
+        assert_true(lib->dh_is_private(SMQ_CURVE_X25519, sk));
         memcpy(sk, order, sizeof(sk));
         sk[31] = (uint8_t)(sk[31] + (i == 1));
         sk[30] = (uint8_t)(sk[30] + (i == 2));
@@ -176,6 +178,7 @@ static void test_p256_private_keys(void **state)
     sk[20]--;
     sk[31] = 0xff;
     assert_int_equal(lib->dh_public(SMQ_CURVE_P256, sk, pk), SMQTT_OK);
+    assert_true(lib->dh_is_private(SMQ_CURVE_P256, sk));
 }
 
 static void test_p256_points(void **state)

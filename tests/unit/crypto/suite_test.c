@@ -68,6 +68,7 @@ static void test_keygen(void **state)
         assert_int_equal(sk[0] + sk[31], 2);
         assert_int_equal(lib->dh_public(suite->curve, sk, pk), SMQTT_OK);
         assert_int_equal(lib->sign_public(suite->sign, sk, pk), SMQTT_OK);
+        assert_true(lib->dh_is_private(suite->curve, sk));
     }
 }
 
