@@ -355,7 +355,9 @@ smqtt_err smq_sealed_read(smq_span pt, bool logical, struct smq_sealed *out)
     struct smq_sealed s = {0};
     struct smq_rd rd = smq_rd_of(pt);
     s.content = smq_rd_u8(&rd);
-    if ((s.content & SMQ_CONTENT_RESERVED) != 0) {
+    bool receipts = (s.content & SMQ_CONTENT_RECEIPTS) != 0;
+    if ((s.content & SMQ_CONTENT_RESERVED) != 0 ||
+        (receipts && (s.content & (SMQ_CONTENT_TEXT | SMQ_CONTENT_RECEIPT)) != 0)) {
         return SMQTT_E_MALFORMED;
     }
     if ((s.content & SMQ_CONTENT_TLVS) != 0) {

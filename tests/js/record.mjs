@@ -136,6 +136,7 @@ function recordParse(plain, { seq, kid, logical }, topic) {
   const r = new Reader(plain);
   const content = r.u8();
   must((content & 0xf0) === 0, 'record: reserved content bits');
+  must(!(content & CONTENT.RECEIPTS) || !(content & (CONTENT.TEXT | CONTENT.WANT_RECEIPT)), 'record: receipts');
   const tlvs = content & CONTENT.TLV ? tlvRead(r, Object.values(TLVR)) : new Map();
   checkTlvs(tlvs, logical);
   return {

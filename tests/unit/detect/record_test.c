@@ -351,7 +351,10 @@ static void test_sealed_refused(void **state)
     } rows[] = {
         {"", 0, false, false},
         {"\x00", 1, false, true},
-        {"\x0Dx", 2, false, true},
+        {"\x05x", 2, false, true},
+        {"\x08x", 2, false, true},
+        {"\x09x", 2, false, false}, /* receipts are no text */
+        {"\x0Cx", 2, false, false}, /* and want none */
         {"\x10", 1, false, false},
         {"\x20", 1, false, false},
         {"\x40", 1, false, false},
