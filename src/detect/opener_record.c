@@ -171,6 +171,24 @@ static void notice_push(struct smqtt_opener *o, const uint8_t kid[SMQ_KID_LEN], 
     smq_opener_push_publish(o, 'n', smq_span_of(kid, SMQ_KID_LEN), smq_span_of(notice, sizeof(notice)));
 }
 
+/** protocol.md 6.6: one on which the policy requires sealing, and that is not S-MQTT's own. */
+static bool is_served(const struct smqtt_opener *o, smq_span topic)
+{
+    return !is_reserved(o, topic) && smqtt_policy_requires(o->config.policy, topic);
+}
+
+void smq_opener_tell_unknown(struct smqtt_opener *o, smq_span topic, uint32_t kid, struct smqtt_now now)
+{
+    uint8_t bytes[SMQ_KID_LEN];
+    struct smq_wr wr = smq_wr_of(bytes, sizeof(bytes));
+    smq_wr_u32(&wr, kid);
+    smq_opener_release_held(o);
+    if (is_served(o, topic) && smq_evq_reserve(&o->q, 1, SMQ_NOTICE_LEN + SMQ_OWN_TOPIC_MAX) == SMQTT_OK) {
+        o->counters.unknown_key++;
+        notice_push(o, bytes, now);
+    }
+}
+
 static smqtt_err take_plain(struct smqtt_opener *o, smq_span topic, smq_span payload)
 {
     SMQ_TRY(smq_evq_reserve(&o->q, 1, topic.len));
@@ -354,23 +372,30 @@ static void result_push(struct smqtt_opener *o, const struct work *w)
     }
 }
 
+/** A record that did not open. Room is there. */
+static void record_refuse(struct smqtt_opener *o, const struct work *w, smqtt_err err)
+{
+    count(&o->counters, err);
+    struct smq_evq_entry *entry = refuse(o, w->topic, err);
+    entry->ev.kid = smq_kid_u32(w->record.kid);
+    entry->ev.seq = w->record.seq;
+    if (err == SMQTT_E_NO_KEY && is_served(o, w->topic)) {
+        notice_push(o, w->record.kid, w->now);
+    }
+}
+
 static smqtt_err take_record(struct smqtt_opener *o, struct work *w)
 {
-    size_t box = w->record.box.len;
+    bool known = smq_map_get(&o->kids, smq_span_of(w->record.kid, SMQ_KID_LEN)) != NULL;
+    size_t box = known ? w->record.box.len : 0; /* who has no session makes us take no memory for his record */
     SMQ_TRY(smq_evq_reserve(&o->q, 2, w->topic.len + box + SMQ_NOTICE_LEN + SMQ_OWN_TOPIC_MAX));
     w->pt = smq_evq_tail(&o->q) + w->topic.len + SMQ_EVQ_TOPIC_END;
-    smqtt_err err = open_record(o, w);
+    smqtt_err err = known ? open_record(o, w) : SMQTT_E_NO_KEY;
     if (err == SMQTT_E_NOMEM || err == SMQTT_E_CRYPTO) {
         return err;
     }
     if (err != SMQTT_OK) {
-        count(&o->counters, err);
-        struct smq_evq_entry *entry = refuse(o, w->topic, err);
-        entry->ev.kid = smq_kid_u32(w->record.kid);
-        entry->ev.seq = w->record.seq;
-        if (err == SMQTT_E_NO_KEY && !is_reserved(o, w->topic) && smqtt_policy_requires(o->config.policy, w->topic)) {
-            notice_push(o, w->record.kid, w->now);
-        }
+        record_refuse(o, w, err);
         return SMQTT_OK;
     }
     if (w->is_new) {

@@ -25,6 +25,13 @@ SMQ_MUST_USE smqtt_err smq_relay_head_read(uint8_t header, smq_span body, struct
 size_t smq_relay_retry_write(const struct smq_relay_head *head, uint8_t status, smqtt_ms wall,
                              uint8_t out[SMQ_RETRY_MAX]);
 
+/* A broker that has an identity itself (opener_record.c). */
+
+/** For who does not give an opener records whose key smqtt_opener_knows not, as a broker, which passes them on: one
+ * came on this topic, and if the opener serves that its sender may have a session that it has lost. A notice follows
+ * where one is due (protocol.md 6.6); without memory or randomness there is none. */
+void smq_opener_tell_unknown(struct smqtt_opener *o, smq_span topic, uint32_t kid, struct smqtt_now now);
+
 /* Registration (protocol.md 9.2). Topics: */
 #define SMQ_REGISTER_TOPIC_PREFIX "$SMQTT/"
 #define SMQ_REGISTER_TOPIC        "$SMQTT/register"

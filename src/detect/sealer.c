@@ -83,7 +83,7 @@ smqtt_err smqtt_sealer_new(const struct smqtt_sealer_config *config, struct smqt
         return SMQTT_E_NOMEM;
     }
     s->mem = mem;
-    s->give_up_at = s->resend_at = s->retry_at = SMQTT_NEVER;
+    s->give_up_at = s->resend_at = s->retry_at = s->subscribe_at = SMQTT_NEVER;
     smq_evq_init(&s->q, mem, SMQ_SEALER_EVENTS_MAX, SMQ_SEALER_BYTES_MAX);
     smqtt_err err = config_copy(s, config);
     if (err == SMQTT_OK) {
@@ -378,6 +378,7 @@ smqtt_ms smqtt_sealer_deadline(const struct smqtt_sealer *s)
 {
     smqtt_ms at = s->give_up_at;
     at = s->resend_at < at ? s->resend_at : at;
+    at = s->subscribe_at < at ? s->subscribe_at : at;
     return s->retry_at < at ? s->retry_at : at;
 }
 

@@ -57,6 +57,7 @@ struct smqtt_sealer {
 
     enum smq_sealer_state state;
     smqtt_ms give_up_at, resend_at, retry_at; /* monotonic, SMQTT_NEVER: not now */
+    smqtt_ms subscribe_at;                    /* as those: there was no memory when CONNACK came */
     smqtt_ms sent_at;                         /* step 0, monotonic */
     smqtt_ms ts1;
     uint8_t hint; /* of a RETRY; 0: none */

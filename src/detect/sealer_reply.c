@@ -122,6 +122,9 @@ static void confirm(struct smqtt_sealer *s, const struct answer *a, struct smqtt
 
 static smqtt_err take_step2(struct smqtt_sealer *s, uint8_t header, smq_span body, struct smqtt_now now)
 {
+    if (body.len > SMQ_BODY_MAX) { /* before memory is taken: in the tunnel a PUBLISH may have any length */
+        return noise(s, SMQTT_E_MALFORMED);
+    }
     SMQ_TRY(smq_sealer_room(s));
     uint8_t *scratch = smq_mem_alloc(s->mem, body.len);
     if (scratch == NULL) {

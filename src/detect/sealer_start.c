@@ -96,6 +96,18 @@ smqtt_err smq_sealer_attempt(struct smqtt_sealer *s, smq_span cookie, struct smq
 
 /* ---------------------------------------------------------------- start */
 
+/** Of text as much as there is room for beside this topic and our credential (protocol.md 4.1). */
+static smq_span m_shorten(const struct smqtt_sealer *s, smq_span topic, smq_span m)
+{
+    const struct smq_step0_plan plan = {.identity = s->config.identity,
+                                        .lookup = s->config.lookup_credential,
+                                        .client_id = s->config.client_id,
+                                        .topic = topic,
+                                        .psk = s->config.psk,
+                                        .psk_id = s->config.psk_id};
+    return smq_span_of(m.data, smq_utf8_cut(m, smq_step0_m_room(&plan)));
+}
+
 /** Keeps topic and M for this attempt and those after it. */
 static smqtt_err subject_keep(struct smqtt_sealer *s, smq_span topic, smq_span message, bool text)
 {
@@ -103,6 +115,7 @@ static smqtt_err subject_keep(struct smqtt_sealer *s, smq_span topic, smq_span m
     smq_span m;
     uint8_t hm[SMQ_HASH_LEN];
     SMQ_TRY(smq_step_m(message, text, binary, &m));
+    m = text ? m_shorten(s, topic, m) : m;
     SMQ_TRY(smq_schedule_hash(&m, 1, hm));
     uint8_t *topic_copy = smq_mem_dup(s->mem, topic);
     uint8_t *m_copy = smq_mem_dup(s->mem, m);
@@ -202,8 +215,9 @@ static void resend(struct smqtt_sealer *s, struct smqtt_now now)
 void smqtt_sealer_connected(struct smqtt_sealer *s, bool tunnel, struct smqtt_now now)
 {
     s->config.tunnel = tunnel;
+    s->subscribe_at = SMQTT_NEVER;
     if (smq_sealer_room(s) != SMQTT_OK) {
-        s->resend_at = s->state != SMQ_SEALER_IDLE ? now.mono : SMQTT_NEVER;
+        s->subscribe_at = now.mono; /* without these topics nothing would be heard, not even that the session is lost */
         return;
     }
     smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, s->config.server, 'd', smq_span_of(NULL, 0));
@@ -224,6 +238,10 @@ void smqtt_sealer_tick(struct smqtt_sealer *s, struct smqtt_now now)
 {
     if (now.mono < smqtt_sealer_deadline(s) || smq_sealer_room(s) != SMQTT_OK) {
         return; /* without memory: again at the next tick, nothing is lost */
+    }
+    if (now.mono >= s->subscribe_at) {
+        smqtt_sealer_connected(s, s->config.tunnel, now);
+        return; /* what else is due is so at the next tick */
     }
     if (now.mono >= s->give_up_at) {
         uint8_t cid[SMQ_CID_LEN];

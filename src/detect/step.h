@@ -91,6 +91,10 @@ struct smq_step0_plan {
 /** M of a payload: text cut at a character boundary, or hash and length in `buf`. The span lives as long as payload and
  * buf. */
 SMQ_MUST_USE smqtt_err smq_step_m(smq_span payload, bool text, uint8_t buf[SMQ_M_BINARY], smq_span *m);
+/** How many bytes of text as M a step 0 has room for, with whatever cookie, under keys of either suite
+ * (protocol.md 4.1). 0 also when the rest alone is too long. Of the plan the spans, identity and lookup count, m and
+ * cookie do not. */
+size_t smq_step0_m_room(const struct smq_step0_plan *plan);
 /** Writes 0x01 and body0. hs gets suite, ids, sk_x, pk_x, x1, th1. SMQTT_E_TOO_LARGE when the body would be over
  * SMQ_BODY_MAX or the client id over SMQ_CLIENT_ID_MAX, SMQTT_E_BAD_KEY, SMQTT_E_USAGE (psk). */
 SMQ_MUST_USE smqtt_err smq_step0_write(const struct smq_step0_plan *plan, uint8_t packet[SMQ_PACKET_MAX], size_t *len,

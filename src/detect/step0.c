@@ -81,6 +81,17 @@ static void hello_write(struct smq_wr *wr, const struct smq_step0_plan *plan, co
     smq_wr_put(wr, plan->m);
 }
 
+size_t smq_step0_m_room(const struct smq_step0_plan *plan)
+{
+    enum { FIXED = 4 + SMQ_CID_LEN + SMQTT_SKID_LEN + 8, LISTS = 2 + 2, LENGTHS = 1 + 2 };
+    size_t cred = plan->identity == NULL ? 1 : plan->lookup ? 1 + SMQ_SHORT_DID_LEN : 1 + 2 + plan->identity->len;
+    size_t tlvs = SMQ_TLV_HEAD + SMQ_COOKIE_MAX + (plan->psk.len != 0 ? SMQ_TLV_HEAD + plan->psk_id.len : 0) +
+                  (plan->padding != 0 ? (size_t)SMQ_TLV_HEAD + plan->padding : 0);
+    size_t used = FIXED + LISTS + LENGTHS + cred + tlvs + (size_t)2 * SMQ_PK_MAX + SMQ_TAG_LEN + plan->client_id.len +
+                  plan->topic.len;
+    return used < SMQ_BODY_MAX ? SMQ_BODY_MAX - used : 0;
+}
+
 static uint8_t hflags_of(const struct smq_step0_plan *plan)
 {
     unsigned flags = SMQ_HF_ACK;
@@ -132,6 +143,7 @@ smqtt_err smq_step0_write(const struct smq_step0_plan *plan, uint8_t packet[SMQ_
     wr.len += suite->npk;
     hello_write(&wr, plan, pk_x);
     if (!smq_wr_ok(&wr)) {
+        smq_wipe(packet, SMQ_PACKET_MAX); /* of M as much as there was room for */
         return SMQTT_E_TOO_LARGE;
     }
     memcpy(next.cid, plan->cid, SMQ_CID_LEN);
@@ -171,7 +183,8 @@ static bool tlvs_read(struct smq_rd *rd, struct smq_step0 *out)
             out->psk_id = value;
             has_psk_id = true;
         } else if (type != TLV_PADDING) {
-            smq_tlv_unknown(&list, type <= TLV_PADDING ? SMQ_TLV_CRITICAL : type);
+            bool known = type == TLV_COOKIE || type == TLV_PSK_ID; /* and of a wrong length */
+            smq_tlv_unknown(&list, known ? SMQ_TLV_CRITICAL : type);
         }
     }
     return smq_tlv_done(&list) && has_psk_id == ((out->hflags & SMQ_HF_PSK) != 0);

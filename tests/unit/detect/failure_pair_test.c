@@ -406,6 +406,92 @@ static void test_memory_fails(void **state)
     assert_true(nth > 60);
 }
 
+/** What is too long for DETECT costs no memory: in the tunnel a PUBLISH may have any length. */
+static void test_no_memory_for_what_is_too_long(void **state)
+{
+    (void)state;
+    static uint8_t long_one[1 + SMQ_BODY_MAX + 1];
+    char topic[SMQ_OWN_TOPIC_MAX];
+    struct failing_mem fm;
+    failing_mem_init(&fm);
+    struct pair *p = pair_new(1);
+    p->mem = &fm.mem;
+    p->tunnel = true;
+    pair_open(p);
+    assert_int_equal(pair_start(p), SMQTT_OK);
+    pair_pull(p);
+    const smq_span cid = smq_span_of(p->sealer->hs.cid, SMQ_CID_LEN);
+    topic[smq_own_topic((smq_span){NULL, 0}, p->server->skid, 's', cid, topic)] = 0;
+    memcpy(long_one, (const uint8_t[]){0x0C, SMQ_DETECT_VER, 1}, 3);
+    memcpy(long_one + 3, cid.data, SMQ_CID_LEN);
+    failing_mem_arm(&fm, 1);
+    assert_int_equal(pair_inject_client(p, false, 0, topic, smq_span_of(long_one, sizeof(long_one))), SMQTT_OK);
+    assert_false(failing_mem_has_failed(&fm));
+    failing_mem_arm(&fm, 0);
+    pair_run(p);
+    assert_true(smqtt_sealer_is_open(p->sealer));
+    pair_free(p);
+    assert_int_equal(fm.live, 0);
+}
+
+/** A record of an unknown key costs no more than its topic, however long it is. */
+static void test_no_memory_for_unknown_keys(void **state)
+{
+    (void)state;
+    static uint8_t record[1 << 20] = {0x80, 1, 2, 3, 4, 5};
+    struct failing_mem fm;
+    failing_mem_init(&fm);
+    struct pair *p = pair_new(1);
+    p->mem = &fm.mem;
+    pair_open(p);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pair_inject_server(p, false, 0, "a", smq_span_of(record, sizeof(record)), false), SMQTT_OK);
+        assert_int_equal(p->opener->q.bytes_cap <= 4096, true);
+        pair_pull(p);
+        assert_int_equal(told_last(p->of_opener, p->n_opener, SMQTT_EV_REFUSED)->ev.err, SMQTT_E_NO_KEY);
+    }
+    assert_int_equal(p->to_client.n, 1); /* the notice */
+    pair_free(p);
+}
+
+/** What the sealer wants to be subscribed to is asked for when there is memory again. */
+static void test_connected_without_memory(void **state)
+{
+    (void)state;
+    for (int open = 0; open <= 1; open++) {
+        struct failing_mem fm;
+        failing_mem_init(&fm);
+        struct pair *p = pair_new(1);
+        p->mem = &fm.mem;
+        pair_open(p);
+        if (open != 0) {
+            pair_handshake(p);
+        } else {
+            assert_int_equal(pair_start(p), SMQTT_OK);
+            pair_pull(p);
+        }
+        smq_evq_deinit(&p->sealer->q);
+        failing_mem_arm(&fm, 1);
+        smqtt_sealer_connected(p->sealer, false, p->now);
+        assert_true(failing_mem_has_failed(&fm));
+        failing_mem_arm(&fm, 0);
+        struct smqtt_secure_event ev;
+        assert_false(smqtt_sealer_next(p->sealer, &ev));
+        assert_true(smqtt_sealer_deadline(p->sealer) <= p->now.mono);
+        smqtt_sealer_tick(p->sealer, p->now);
+        size_t topics = 0, packets = 0;
+        while (smqtt_sealer_next(p->sealer, &ev)) {
+            topics += ev.type == SMQTT_EV_SUBSCRIBE;
+            packets += ev.type == SMQTT_EV_DETECT;
+        }
+        assert_int_equal(topics, open != 0 ? 3 : 2); /* d, s, n */
+        assert_int_equal(packets, open != 0 ? 0 : 1);
+        assert_true(smqtt_sealer_deadline(p->sealer) > p->now.mono);
+        pair_free(p);
+        assert_int_equal(fm.live, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_power_cuts),
@@ -414,6 +500,9 @@ int main(void)
                                        cmocka_unit_test(test_one_sync_a_batch),
                                        cmocka_unit_test(test_closed_before_the_commit),
                                        cmocka_unit_test(test_randomness_fails),
-                                       cmocka_unit_test(test_memory_fails)};
+                                       cmocka_unit_test(test_memory_fails),
+                                       cmocka_unit_test(test_no_memory_for_what_is_too_long),
+                                       cmocka_unit_test(test_no_memory_for_unknown_keys),
+                                       cmocka_unit_test(test_connected_without_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,6 +71,37 @@ static void test_sealing_from_wait_ack(void **state)
     }
 }
 
+/** protocol.md 4.1: M is shortened where topic and credential leave less room, and never through a character. */
+static void test_long_topics(void **state)
+{
+    (void)state;
+    static uint8_t topic[SMQ_BODY_MAX], text[3 * 2100];
+    memset(topic, 't', sizeof(topic));
+    for (size_t i = 0; i < sizeof(text); i += 3) {
+        memcpy(text + i, "\xE2\x82\xAC", 3);
+    }
+    for (size_t len = 1700; len < 7800; len += 601) {
+        struct pair *p = pair_new(len % 2 != 0 ? 1 : 2);
+        p->mutual = true;
+        p->waiting_max = 1; /* the second one has to bring a cookie */
+        pair_open(p);
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(
+                smqtt_sealer_start(p->sealer, smq_span_of(topic, len), smq_span_of(text, sizeof(text)), true, p->now),
+                SMQTT_OK);
+            pair_run(p);
+            assert_true(told_last(p->of_sealer, p->n_sealer, SMQTT_EV_OPEN)->ev.confirmed);
+            pair_forget(p);
+        }
+        pair_free(p);
+    }
+    struct pair *p = pair_new(1);
+    pair_open(p);
+    assert_int_equal(smqtt_sealer_start(p->sealer, smq_span_of(topic, sizeof(topic)), smq_span_str("x"), true, p->now),
+                     SMQTT_E_TOO_LARGE);
+    pair_free(p);
+}
+
 /* ---------------------------------------------------------------- losses and repeats */
 
 /** The acknowledgement is lost three times: step 3 comes again, byte for byte, and so does its answer. */
@@ -563,6 +594,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_kind),
                                        cmocka_unit_test(test_sealing_from_wait_ack),
+                                       cmocka_unit_test(test_long_topics),
                                        cmocka_unit_test(test_step3_is_sent_again),
                                        cmocka_unit_test(test_no_acknowledgement),
                                        cmocka_unit_test(test_reconnects),

@@ -311,6 +311,60 @@ static void test_limits(void **state)
     kit_deinit(&kit);
 }
 
+/** Of the clear list: what is unknown is skipped, what is known has its length. */
+static void test_clear_list(void **state)
+{
+    (void)state;
+    enum { TYPE = 1 + 4 + SMQ_CID_LEN + SMQTT_SKID_LEN + 8 + 2 };
+    static const struct {
+        uint8_t type;
+        bool ok;
+    } rows[] = {{0, true}, {1, true}, {2, false}, {3, true}, {4, true}, {0x7F, true}, {0x80, false}, {0xFF, false}};
+    size_t len = 0;
+    struct smq_hs hs;
+    struct smq_step0 read;
+    kit_init(&kit, 1, KIT_ANON, 3);
+    struct smq_step0_plan plan = kit.plan;
+    plan.cookie = smq_span_str("cookie");
+    assert_int_equal(smq_step0_write(&plan, work, &len, &hs), SMQTT_OK);
+    assert_int_equal(work[TYPE], 1);
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(rows); i++) {
+        work[TYPE] = rows[i].type;
+        assert_int_equal(smq_step0_read(smq_span_of(work, len), &read), rows[i].ok ? SMQTT_OK : SMQTT_E_MALFORMED);
+        assert_true(!rows[i].ok || (read.cookie.len != 0) == (rows[i].type == 1));
+    }
+    kit_deinit(&kit);
+}
+
+/** M that is cut to the room that is there fits with every credential, and cannot be much longer. */
+static void test_room_for_m(void **state)
+{
+    (void)state;
+    static uint8_t text[SMQ_BODY_MAX];
+    static const uint8_t cookie[SMQ_COOKIE_MAX];
+    size_t len = 0;
+    struct smq_hs hs;
+    memset(text, 'x', sizeof(text));
+    for (unsigned i = 0; i < 2U * KIT_KINDS; i++) {
+        kit_init(&kit, (uint8_t)(1 + i % 2), (enum kit_kind)(i / 2), 3);
+        struct smq_step0_plan plan = kit.plan;
+        plan.topic = smq_span_of(text, 3000);
+        plan.cookie = smq_span_of(cookie, sizeof(cookie));
+        plan.m = smq_span_of(text, smq_step0_m_room(&plan));
+        assert_int_equal(smq_step0_write(&plan, work, &len, &hs), SMQTT_OK);
+        assert_true(len > SMQ_PACKET_MAX - 80);
+        plan.m.len += SMQ_PACKET_MAX - len + 1;
+        memset(work, 0, sizeof(work));
+        assert_int_equal(smq_step0_write(&plan, work, &len, &hs), SMQTT_E_TOO_LARGE);
+        for (size_t at = 0; at < SMQ_PACKET_MAX; at++) {
+            assert_int_equal(work[at], 0); /* nothing of it is left behind */
+        }
+        plan.topic = smq_span_of(text, SMQ_BODY_MAX - 100);
+        assert_int_equal(smq_step0_m_room(&plan), 0);
+        kit_deinit(&kit);
+    }
+}
+
 /** Terms that a server may not set, sealed and signed well. */
 static void test_terms(void **state)
 {
@@ -361,7 +415,7 @@ int main(void)
         cmocka_unit_test(test_agreement),  cmocka_unit_test(test_refusing_flags),   cmocka_unit_test(test_step0_bits),
         cmocka_unit_test(test_step2_bits), cmocka_unit_test(test_step3_bits),       cmocka_unit_test(test_splices),
         cmocka_unit_test(test_limits),     cmocka_unit_test(test_wrong_identities), cmocka_unit_test(test_m),
-        cmocka_unit_test(test_terms),
+        cmocka_unit_test(test_terms),      cmocka_unit_test(test_clear_list),       cmocka_unit_test(test_room_for_m),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
