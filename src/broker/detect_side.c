@@ -165,11 +165,29 @@ static bool has_completed(const struct smq_conn *conn, const struct smq_require_
     return false;
 }
 
+/* Where S-MQTT itself is spoken (protocol.md 9.6): smqtt1/<skid>/ and c, s, n or d. Else who has completed nothing
+ * could talk below smqtt1/ about anything, or look at what everybody does there. */
+static bool is_own_topic(smq_span topic)
+{
+    enum { SKID_AT = 7, SKID_END = SKID_AT + 2 * SMQTT_SKID_LEN, BRANCH_END = SKID_END + 2 };
+    const uint8_t *at = topic.data;
+    if (topic.len < BRANCH_END || !smq_span_starts(topic, smq_span_str("smqtt1/")) || at[SKID_END] != '/' ||
+        (topic.len > BRANCH_END && at[BRANCH_END] != '/')) {
+        return false;
+    }
+    for (size_t i = SKID_AT; i < SKID_END; i++) {
+        if (!((at[i] >= '0' && at[i] <= '9') || (at[i] >= 'a' && at[i] <= 'f'))) {
+            return false;
+        }
+    }
+    return memchr("csnd", at[SKID_END + 1], 4) != NULL;
+}
+
 bool smq_detect_is_satisfied(const struct smq_conn *conn, smq_span topic, bool is_filter)
 {
     const struct smq_require_detect *rule = conn->listener->require_detect;
-    if (rule == NULL || smq_span_starts(topic, smq_span_str("smqtt1/"))) {
-        return true; /* receipts and notices are exempt (protocol.md 9.4) */
+    if (rule == NULL || is_own_topic(topic)) {
+        return true; /* protocol.md 9.4 */
     }
     for (; rule != NULL; rule = rule->next) {
         if (rule_applies(rule, topic, is_filter) && !has_completed(conn, rule)) {

@@ -123,7 +123,8 @@ smqtt_err smq_relay_to_server(struct smq_worker *w, const struct smq_relay *r, u
 }
 
 /* One handshake in flight: is the one under way too young to be given up? An old one makes room, and one with other
- * keys: the client has turned to the server's successor. */
+ * keys: the client has turned to the server's successor. One whose text did not survive makes none: it is about to end
+ * this client's access. */
 static bool is_busy(struct smq_worker *w, struct smq_conn *conn, const uint8_t skid[SMQTT_SKID_LEN])
 {
     struct smq_list *head = &conn->detect->relays, *next;
@@ -134,6 +135,9 @@ static bool is_busy(struct smq_worker *w, struct smq_conn *conn, const uint8_t s
             continue;
         }
         bool same = memcmp(r->key, skid, SMQTT_SKID_LEN) == 0;
+        if (r->refused && r->server != NULL) {
+            return true;
+        }
         if (same && w->now.mono - r->begun < PATIENCE_MS && !r->yields) {
             return true;
         }

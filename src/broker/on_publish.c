@@ -66,7 +66,7 @@ static smqtt_err refuse(struct smq_worker *w, struct smq_conn *conn, const struc
     return answer(conn, p, reason);
 }
 
-/* Exempt from require_detect: receipts and notices (protocol.md 9.4); registration never comes here. */
+/* Exempt from require_detect: the topics of S-MQTT (protocol.md 9.4); registration never comes here. */
 static smqtt_err check_detect(const struct smq_conn *conn, const struct smq_publish *p)
 {
     bool may = conn->listener->require_detect == NULL || smq_detect_is_satisfied(conn, p->topic, false);

@@ -176,7 +176,11 @@ bool smq_own_take(struct smq_worker *w, const struct smq_own_from *from, const s
         return false;
     }
     struct smq_rd rd = smq_rd_of(smq_span_from(content->payload, 1));
-    if (!smqtt_opener_knows(w->opener, smq_rd_u32(&rd))) {
+    uint32_t kid = smq_rd_u32(&rd);
+    if (!smqtt_opener_knows(w->opener, kid)) {
+        /* For another server, or of a session that was lost: who has one with us listens for the notice. */
+        smq_opener_tell_unknown(w->opener, content->topic, kid, w->now);
+        pull(w, NULL, NULL);
         return false;
     }
     if (smqtt_opener_message(w->opener, content->topic, content->payload, false, w->now) != SMQTT_OK) {

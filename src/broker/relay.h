@@ -157,7 +157,8 @@ struct smq_own_from {
 bool smq_own_may_take(const struct smq_worker *w, const struct smq_content *content);
 /** A DETECT packet for the broker itself. */
 void smq_own_detect(struct smq_worker *w, uint8_t header, smq_span body);
-/** Is this payload a record for the broker itself, to be opened here? Then it was, and what came of it was routed. */
+/** Is this payload a record for the broker itself, to be opened here? Then it was, and what came of it was routed. If
+ * its key is not known, a notice may have been published (protocol.md 9.5). */
 bool smq_own_take(struct smq_worker *w, const struct smq_own_from *from, const struct smq_content *content);
 /** Publishes what was opened, for a session of this worker, if that may; NULL: for nobody in particular. */
 void smq_own_publish(struct smq_worker *w, struct smq_session *from, const struct smq_content *inner);

@@ -211,6 +211,28 @@ static void text_that_does_not_survive_ends_access(void **state)
     }
 }
 
+/* Nobody escapes that by turning to another server. */
+static void no_other_handshake_saves_access(void **state)
+{
+    (void)state;
+    static const uint8_t other[SMQTT_SKID_LEN] = {1, 2, 3};
+    for (uint8_t header = 0x01; header <= 0x0F; header = (uint8_t)(header + 0x0E)) {
+        bed_init(&bed);
+        relay_begin();
+        step(client, 0x01, relay_server.c, 0x03);
+        step(relay_server.c, 0x04, client, 0x04);
+        detect(client, header, CID + 1, 'x', other);
+        if (header == 0x01) {
+            expect_retry(client, SMQTT_STATUS_BUSY);
+        } else {
+            client_expect_none(client);
+        }
+        bed_pass(&bed, 5001);
+        expect_kicked(client, 0x99);
+        relay_end();
+    }
+}
+
 static void who_may_answer(void **state)
 {
     (void)state;
@@ -362,8 +384,22 @@ static void handshakes_that_are_required(void **state)
     struct client *server = relay_server.c, *old = client_connect(&bed, SMQTT_V311, "old", true);
     client_publish(client, "plain", "x", 1, false);
     client_subscribe(client, "smqtt1/0011223344556677/s/+", 1);
-    rule.filter = NULL; /* everything but receipts and notices */
+    rule.filter = NULL; /* everything but what S-MQTT itself needs */
     client_subscribe(client, "smqtt1/0011223344556677/n/+", 1);
+    client_subscribe(old, "smqtt1/0011223344556677/c/+", 1);
+    client_subscribe(client, "smqtt1/0011223344556677/d", 1);
+    static const char *const others[] = {"smqtt1/chat",
+                                         "smqtt1/0011223344556677",
+                                         "smqtt1/0011223344556677/x/1",
+                                         "smqtt1/0011223344556677/n1",
+                                         "smqtt1/001122334455667/n/11",
+                                         "smqtt1/001122334455667G/n/1"};
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(others); i++) {
+        client_send_publish(client, others[i], "x", 1, false, 3);
+        assert_int_equal(client_expect(client, SMQ_PUBACK)->ack.reason, 0x87);
+    }
+    client_publish(client, "smqtt1/0011223344556677/c/0011223344556677", "x", 1, false);
+    client_expect(old, SMQ_PUBLISH);
     client_send_publish(client, "plain", "x", 1, false, 3);
     assert_int_equal(client_expect(client, SMQ_PUBACK)->ack.reason, 0x87);
     rule.filter = filter;
@@ -450,6 +486,7 @@ int main(void)
         cmocka_unit_test_setup(who_is_not_read_is_written_to, setup),
         cmocka_unit_test_setup(steps_out_of_order, setup),
         cmocka_unit_test_setup(text_that_does_not_survive_ends_access, setup),
+        cmocka_unit_test(no_other_handshake_saves_access),
         cmocka_unit_test_setup(who_may_answer, setup),
         cmocka_unit_test_setup(other_keys_take_the_place, setup),
         cmocka_unit_test_setup(one_at_a_time_and_not_too_many, setup),

@@ -151,6 +151,50 @@ static void the_broker_as_server(void **state)
     smqtt_identity_free(id);
 }
 
+/* protocol.md 9.5: a client whose session the broker has lost gets to know, on whatever worker it is, and what was for
+ * another server goes on. */
+static void the_broker_tells_who_it_has_forgotten(void **state)
+{
+    (void)state;
+    struct smqtt_identity *id = identity_new("broker");
+    unsigned line;
+    bed.config.identity = id;
+    assert_int_equal(
+        smqtt_policy_read(NULL, smq_span_str("raw/# allow-plain\n# require\n"), &bed.config.identity_policy, &line),
+        SMQTT_OK);
+    start();
+    for (unsigned i = 0; i < 4; i++) {
+        char name[2] = {(char)('a' + i), 0};
+        struct end client;
+        struct end *one[] = {&client};
+        client_begin(&bed, &client, id, name);
+        assert_int_equal(smqtt_sealer_start(client.sealer, smq_span_str("t"), smq_span_str("x"), true, bed.now),
+                         SMQTT_OK);
+        talk(one, 1);
+        assert_true(client.open);
+        smq_own_deinit(bed.workers[0]);
+        assert_int_equal(smq_own_init(bed.workers[0]), SMQTT_OK);
+        bed_turn(&bed);
+        seal_and_publish(&client, "raw/1", "hello"); /* not its business */
+        talk(one, 1);
+        assert_true(smqtt_sealer_is_open(client.sealer));
+        client_drain(healthy);
+        seal_and_publish(&client, "t", "hello");
+        talk(one, 1);
+        assert_false(smqtt_sealer_is_open(client.sealer));
+        bool passed = false;
+        const struct smq_packet *pkt;
+        while ((pkt = client_next(healthy)) != NULL) {
+            passed = passed || (span_is(pkt->publish.topic, "t") && pkt->publish.payload.data[0] >= 0x80);
+        }
+        assert_true(passed);
+        end_free(&client);
+    }
+    stop();
+    smqtt_policy_free(bed.config.identity_policy);
+    smqtt_identity_free(id);
+}
+
 /* On whatever worker its publisher is. */
 static void what_the_broker_opens_is_stored_before_it_is_acknowledged(void **state)
 {
@@ -289,6 +333,7 @@ int main(void)
         cmocka_unit_test(a_server_that_moved_is_found),
         cmocka_unit_test_setup(the_whole_story, setup),
         cmocka_unit_test_setup(the_broker_as_server, setup),
+        cmocka_unit_test_setup(the_broker_tells_who_it_has_forgotten, setup),
         cmocka_unit_test_setup(what_the_broker_opens_is_stored_before_it_is_acknowledged, setup),
         cmocka_unit_test_setup(registration, setup),
     };
