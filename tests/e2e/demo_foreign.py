@@ -59,4 +59,4 @@ def test_nobody_there():
     assert done.returncode == 1 and b"no broker answers at 127.0.0.1:1" in done.stderr, done.stderr
 
 
-main(*[through(kind) for kind in KINDS], test_nobody_there)
+main(*[through(kind) for kind in KINDS], test_nobody_there, at_once=5)

@@ -10,6 +10,7 @@ assertion when something is wrong, and the broker must then end with code 0. Exi
 """
 import atexit
 import ctypes
+import faulthandler
 import inspect
 import os
 import pwd
@@ -27,11 +28,12 @@ import threading
 import time
 import traceback
 
-BIN = os.environ.get("SMQTT_BIN", "build/bin")
+BIN = os.path.abspath(os.environ.get("SMQTT_BIN", "build/bin"))
 KIND = os.environ.get("SMQTT_E2E_BROKER", "smqttd")
 WORKERS = os.environ.get("SMQTT_WORKERS")
 SKIPPED = 77
 PATIENCE = 30  # seconds: only a test that fails waits so long, however much else the machine has to do
+LONGEST = 280  # seconds: a test beside others that takes so long is ended, and says where it was
 V31, V311, V5 = 3, 4, 5
 CLI_VERSIONS = {V31: "mqttv31", V311: "mqttv311", V5: "mqttv5"}
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE = 1, 2, 3, 4, 5, 6, 7, 8
@@ -618,13 +620,63 @@ def run_one(test, conf, workers):
     return not failed
 
 
-def main(*tests, conf=None, workers=None):
-    """Runs the tests (or those named on the command line), each with a broker of its own, and exits. workers: so many,
-    whatever the environment says."""
-    tests = [t for t in tests if len(sys.argv) < 2 or t.__name__ in sys.argv[1:]]
-    failed = [t.__name__ for t in tests if not run_one(t, conf, workers)]
+def leave(code):
+    """Ends this process; Paho's threads may still wait for something, so nothing but this runs what was left for the
+    end (folders)."""
     sys.stdout.flush()
     kill_children()
-    # Paho's threads may still wait for something, so nothing but this runs what was left for the end (folders).
     atexit._run_exitfuncs()
-    os._exit(1 if failed else 0)
+    os._exit(code)
+
+
+def run_alone(test, conf, workers, out):
+    """What a process does that was forked for one test: `out` gets all that is said; ends with 0, 1 or SKIPPED."""
+    _libc.prctl(1, signal.SIGKILL)
+    atexit._clear()  # what was there before is the other process's to remove
+    atexit.register(kill_children)
+    os.dup2(out.fileno(), 1)
+    os.dup2(out.fileno(), 2)
+    faulthandler.dump_traceback_later(LONGEST, exit=True)
+    try:
+        code = 0 if run_one(test, conf, workers) else 1
+    except SystemExit as end:
+        code = end.code if end.code == SKIPPED else 1
+        print("%s %s%s" % ("skipped" if code == SKIPPED else "FAILED", test.__name__,
+                           ": %s" % end.code if code == 1 else ""))
+    leave(code)
+
+
+def run_beside(tests, conf, workers, at_once):
+    """Each test in a process of its own, so many at once; what each says is shown when it has ended. The exit codes."""
+    waiting, running, codes = list(tests), {}, []
+    while waiting or running:
+        while waiting and len(running) < at_once:
+            out = tempfile.TemporaryFile()
+            test = waiting.pop(0)
+            sys.stdout.flush()
+            pid = os.fork()
+            if pid == 0:
+                run_alone(test, conf, workers, out)
+            running[pid] = (test, out)
+        pid, status = os.wait()
+        test, out = running.pop(pid)
+        codes.append(os.waitstatus_to_exitcode(status))
+        out.seek(0)
+        print(out.read().decode("utf-8", "backslashreplace"), end="")
+        if codes[-1] not in (0, 1, SKIPPED):
+            print("FAILED %s: its process ended with %d" % (test.__name__, codes[-1]))
+        sys.stdout.flush()
+        out.close()
+    return codes
+
+
+def main(*tests, conf=None, workers=None, at_once=1):
+    """Runs the tests (or those whose names begin as the command line says), each with a broker of its own, and exits. workers: so many,
+    whatever the environment says. at_once: so many beside each other, for tests that mostly wait; each is a process of
+    its own then, and what one leaves in memory the next does not see."""
+    tests = [t for t in tests if len(sys.argv) < 2 or t.__name__.startswith(tuple(sys.argv[1:]))]
+    if at_once > 1:
+        codes = run_beside(tests, conf, workers, at_once)
+    else:
+        codes = [0 if run_one(t, conf, workers) else 1 for t in tests]
+    leave(1 if set(codes) - {0, SKIPPED} else SKIPPED if SKIPPED in codes else 0)

@@ -83,4 +83,4 @@ def wanted(case):
 
 
 main(test_natively, test_in_the_tunnel, test_in_the_tunnel_with_version_5,
-     test_the_document_names_each_case)
+     test_the_document_names_each_case, at_once=3)

@@ -273,8 +273,7 @@ def replay_to_client(scene, renamed):
     """All that another client's session had comes into this one, under its name (cid) or the old one."""
     scene.pub("the session before")
     scene.delivered("the session before")
-    old = [f for f in scene.seen(DOWN) if kind(f) in ("step2", "ack", "receipt")]
-    assert {kind(f) for f in old} == {"step2", "ack", "receipt"}
+    old = [f for each in ("step2", "ack", "receipt") for f in scene.wait_for(each)]
 
     def rule(f):
         if f.link.client_id != scene.client_id or kind(f) not in ("step2", "ack", "receipt"):

@@ -210,4 +210,5 @@ def test_interrupted_it_still_cleans_up():
 
 main(test_each_broker_as_it_is, test_the_table_for_people, test_users_and_places, test_tls_and_sockets,
      test_wrong_flags_and_no_broker, test_one_message_against_twenty, test_forget_where_it_is_refused,
-     test_a_broker_that_falls_over, test_a_broker_that_takes_and_forgets, test_interrupted_it_still_cleans_up)
+     test_a_broker_that_falls_over, test_a_broker_that_takes_and_forgets, test_interrupted_it_still_cleans_up,
+     at_once=5)

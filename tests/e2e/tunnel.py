@@ -233,4 +233,4 @@ def through(test, kind, version):
 if __name__ == "__main__":
     assert sys.version_info >= (3, 9)
     main(*[through(test, kind, version) for kind in KINDS for version in KINDS[kind].versions for test in TESTS],
-         *[through(test_by_itself, kind, "any") for kind in FOREIGN])
+         *[through(test_by_itself, kind, "any") for kind in FOREIGN], at_once=4)
