@@ -671,9 +671,9 @@ def run_beside(tests, conf, workers, at_once):
 
 
 def main(*tests, conf=None, workers=None, at_once=1):
-    """Runs the tests (or those whose names begin as the command line says), each with a broker of its own, and exits. workers: so many,
-    whatever the environment says. at_once: so many beside each other, for tests that mostly wait; each is a process of
-    its own then, and what one leaves in memory the next does not see."""
+    """Runs the tests (or those whose names begin as the command line says), each with a broker of its own, and exits.
+    workers: so many, whatever the environment says. at_once: so many beside each other, for tests that mostly wait;
+    each is a process of its own then, and what one leaves in memory the next does not see."""
     tests = [t for t in tests if len(sys.argv) < 2 or t.__name__.startswith(tuple(sys.argv[1:]))]
     if at_once > 1:
         codes = run_beside(tests, conf, workers, at_once)
