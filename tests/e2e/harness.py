@@ -233,6 +233,11 @@ def program(name):
     return path
 
 
+def tool(name):
+    """A program, or library, that is built for the tests only."""
+    return os.path.join(os.path.abspath(BIN), os.pardir, "tests", "tools", name)
+
+
 # --- raw MQTT -----------------------------------------------------------------------------------------------------
 
 

@@ -6,10 +6,11 @@ import random
 import re
 import shutil
 import signal
+import subprocess
 import threading
 import time
 
-from harness import CONNACK, SUBACK, SUBSCRIBE, V5, packet
+from harness import CONNACK, PATIENCE, SUBACK, SUBSCRIBE, V5, packet, tool, wait_until
 from hostile_scene import KIND_OF_HEADER, TO_CLIENT, TO_SERVER, body_with_cid, cid_of, kind
 from middle import DOWN, UP, with_property, without_property
 from smqtt_cli import identity, smqtt
@@ -439,6 +440,37 @@ def delay_question(scene):
     scene.pub("asked too late", "--max-skew", "1", code=2, says="clocks")
 
 
+def wrong_clock(scene, seconds):
+    """The server's own clock is wrong, as with a broker that gives it the time: it asks for its cookie, and the client
+    judges. Who is told to let that pass gets in, and its notices are judged alike."""
+    log = os.environ.get("ASAN_OPTIONS", "")
+    shifted = ("LD_PRELOAD=" + tool("libsmqtt_shifted_clock.so"), "SMQTT_CLOCK_SHIFT=%d" % seconds,
+               "ASAN_OPTIONS=" + log + ":verify_asan_link_order=0")
+    scene.start_server(again=True, env=shifted)
+    scene.pub("the clock is wrong", "--receipt-timeout", "5", code=2, says="clocks")
+    assert scene.count("retry") == 1, "no cookie was asked for"
+    scene.pub("the clock is wrong, and it may be", "--max-skew", "7200")
+    scene.delivered("the clock is wrong, and it may be")
+    scene.expect()
+    scene.start_server(again=True)
+
+
+def fill_the_table(scene):
+    """The broker begins as many handshakes of its own as the server asks no cookie for, and does not end them."""
+    made = subprocess.run([tool("smqtt_step0s"), scene.public, scene.topic(), "520"], capture_output=True, check=True,
+                          timeout=60)
+    link = scene.middle.link(scene.server_id)
+    for body in map(bytes.fromhex, made.stdout.decode().split()):
+        if scene.native:
+            link.detect(0x03, body)
+        else:
+            link.say("smqtt1/%s/c/%s" % (scene.skid(), body[4:12].hex()), b"\x01" + body)
+    wait_until(lambda: scene.middle.seen(lambda f: kind(f) == "retry", UP), PATIENCE, "it asks for its cookie")
+    scene.pub("while its table is filled")
+    scene.delivered("while its table is filled")
+    assert scene.count("retry") == 1, "no cookie was asked for"
+
+
 def delay_receipt(scene):
     scene.rule(lambda f: scene.later(f, 2.5) if kind(f) == "receipt" else [f], DOWN)
     scene.pub("confirmed late", *SOON, code=2, says=NO_ANSWER)
@@ -610,6 +642,8 @@ CASES = [
     ("delay_answer", delay_answer, None, BOTH),
     ("delay_question", delay_question, None, BOTH),
     ("delay_receipt", delay_receipt, None, BOTH),
+    *[("wrong_clock", wrong_clock, each, BOTH) for each in (3600, -3600)],
+    ("fill_the_table", fill_the_table, None, BOTH),
     *[("retry_for_ever", retry_for_ever, each, BOTH) for each in (0x20, 0x21, 0x22, 0x23, 0x24, 0x00, 0xFF)],
     *[("retry_beside", retry_beside, each, BOTH) for each in (0x20, 0x21, 0x22, 0x23, 0x24, 0xFF)],
     *[("hide_native", hide_native, each, N) for each in ("client", "server", "both")],

@@ -72,13 +72,13 @@ class Scene:
     def flags(self, who):
         return [*address(self.middle), "-V", self.version, "-i", who]
 
-    def start_server(self, *args, again=False, registers=None):
+    def start_server(self, *args, again=False, registers=None, env=()):
         if again:
             self.server_process.child.stop(signal.SIGINT)
         registers = self.native if registers is None else registers
         self.server_process = Sub(self.middle, "-V", self.version, "-i", self.server_id, "-t", self.topic("#"), "-F",
                                   "%Z %t %p", "--policy", self.policy, *args, identity=self.private,
-                                  registers=registers)
+                                  registers=registers, env=env)
         self.outputs.append(self.server_process)
 
     def server_is_back(self):

@@ -34,9 +34,9 @@ def sentence(err):
 
 class Sub:
     """`smqtt sub` (or another program of the same form) that is subscribed, its output in files. `registers`:
-    natively, a server is known to the broker before it is ready."""
+    natively, a server is known to the broker before it is ready. `env`: NAME=VALUE, …"""
 
-    def __init__(self, broker, *args, argv=None, identity=None, registers=True):
+    def __init__(self, broker, *args, argv=None, identity=None, registers=True, env=()):
         self.folder = folder()
         self.out, self.err = os.path.join(self.folder, "out"), os.path.join(self.folder, "err")
         for path in (self.out, self.err):
@@ -45,6 +45,7 @@ class Sub:
         command = [*(argv or [program("smqtt"), "sub"]), "-h", "127.0.0.1", "-p", str(broker.port), *extra, *args]
         if not argv:
             command.append("--progress")
+        command = ["env", *env, *command] if env else command
         self.child = Child(["sh", "-c", 'exec "$0" "$@" >%s 2>%s' % (self.out, self.err), *command], name="sub")
         if argv:
             return
