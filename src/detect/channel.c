@@ -4,7 +4,10 @@
 
 #include "base/mem.h"
 
-enum { VALUE_FORM = 1 };
+enum {
+    VALUE_FORM = 2,
+    VALUE_FORM_1 = 1 /* had the generation before as soon as there had been one */
+};
 
 static enum smq_way way_out(enum smq_side role)
 {
@@ -155,9 +158,23 @@ smqtt_err smq_channel_number(struct smq_channel *s, const struct smq_saver *save
 
 /* ---------------------------------------------------------------- receiving */
 
+static size_t prev_index(const struct smq_channel *s)
+{
+    return (s->recv_generation + 2) % SMQ_GENERATIONS;
+}
+
 static bool has_prev(const struct smq_channel *s, smqtt_ms mono)
 {
     return s->recv_generation > 0 && mono < s->prev_until;
+}
+
+/** Who gets hold of a key that nothing is taken under any more could still read what was sealed with it. */
+static void prev_expire(struct smq_channel *s, smqtt_ms mono)
+{
+    if (s->recv_generation > 0 && !has_prev(s, mono)) {
+        smq_gen_deinit(&s->recv[prev_index(s)]);
+        s->prev_until = 0;
+    }
 }
 
 int smq_channel_find(const struct smq_channel *s, const uint8_t kid[SMQ_KID_LEN], smqtt_ms mono)
@@ -179,7 +196,7 @@ smqtt_err smq_channel_commit(struct smq_channel *s, int index, uint64_t seq, smq
     if (*moved) {
         struct smq_gen next;
         SMQ_TRY(smq_gen_next(&s->recv[index], &next));
-        size_t slot = (s->recv_generation + 2) % SMQ_GENERATIONS;
+        size_t slot = prev_index(s);
         smq_gen_deinit(&s->recv[slot]);
         s->recv[slot] = next;
         smq_wipe(&next, sizeof(next));
@@ -188,6 +205,7 @@ smqtt_err smq_channel_commit(struct smq_channel *s, int index, uint64_t seq, smq
         s->recv_generation++;
         s->prev_until = mono + SMQ_GRACE_MS;
     }
+    prev_expire(s, mono);
     *missing = smq_window_commit(&s->windows[index], seq);
     return SMQTT_OK;
 }
@@ -211,7 +229,8 @@ void smq_channel_roll_back(struct smq_channel *s)
 void smq_channel_write(const struct smq_channel *s, struct smq_wr *wr)
 {
     uint32_t cur = s->recv_generation % SMQ_GENERATIONS;
-    uint32_t prev = (s->recv_generation + 2) % SMQ_GENERATIONS;
+    const struct smq_gen *prev = &s->recv[prev_index(s)];
+    bool kept = s->recv_generation > 0 && prev->suite != NULL;
     smq_wr_u8(wr, VALUE_FORM);
     smq_wr_u8(wr, (uint8_t)s->role);
     smq_wr_u8(wr, s->suite->id);
@@ -229,9 +248,10 @@ void smq_channel_write(const struct smq_channel *s, struct smq_wr *wr)
     smq_wr_u32(wr, s->recv_generation);
     smq_wr_bytes(wr, s->recv[cur].secret, SMQ_HASH_LEN);
     smq_window_write(&s->windows[cur], wr);
-    if (s->recv_generation > 0) {
-        smq_wr_bytes(wr, s->recv[prev].secret, SMQ_HASH_LEN);
-        smq_window_write(&s->windows[prev], wr);
+    smq_wr_u8(wr, kept ? 1 : 0);
+    if (kept) {
+        smq_wr_bytes(wr, prev->secret, SMQ_HASH_LEN);
+        smq_window_write(&s->windows[prev_index(s)], wr);
     }
 }
 
@@ -250,7 +270,22 @@ static smqtt_err gen_read(struct smq_rd *rd, const struct smq_channel *s, enum s
     return smq_rd_ok(rd) ? smq_gen_init(gen, s->suite, secret.data, way, s->ctx) : SMQTT_E_MALFORMED;
 }
 
-static smqtt_err fields_read(struct smq_rd *rd, struct smq_channel *s, smqtt_ms mono)
+/** The generation before, if it was kept. Without it nothing is taken under it. */
+static smqtt_err prev_read(struct smq_rd *rd, struct smq_channel *s, uint8_t form, smqtt_ms mono)
+{
+    uint8_t kept = form == VALUE_FORM_1 ? s->recv_generation > 0 : smq_rd_u8(rd);
+    if (kept > 1 || (kept == 1 && s->recv_generation == 0)) {
+        return SMQTT_E_MALFORMED;
+    }
+    if (kept == 1) {
+        SMQ_TRY(gen_read(rd, s, way_in(s->role), &s->recv[prev_index(s)]));
+        smq_window_read(&s->windows[prev_index(s)], rd);
+        s->prev_until = mono + SMQ_GRACE_MS;
+    }
+    return smq_rd_ok(rd) ? SMQTT_OK : SMQTT_E_MALFORMED;
+}
+
+static smqtt_err fields_read(struct smq_rd *rd, struct smq_channel *s, uint8_t form, smqtt_ms mono)
 {
     bytes_read(rd, s->cid, SMQ_CID_LEN);
     bytes_read(rd, s->session_id, SMQ_SESSION_ID_LEN);
@@ -264,16 +299,10 @@ static smqtt_err fields_read(struct smq_rd *rd, struct smq_channel *s, smqtt_ms 
     s->next = s->limit;
     s->recv_generation = smq_rd_u32(rd);
     uint32_t cur = s->recv_generation % SMQ_GENERATIONS;
-    uint32_t prev = (s->recv_generation + 2) % SMQ_GENERATIONS;
     SMQ_TRY(gen_read(rd, s, way_in(s->role), &s->recv[cur]));
     SMQ_TRY(smq_gen_next(&s->recv[cur], &s->recv[smq_channel_ahead(s)]));
     smq_window_read(&s->windows[cur], rd);
-    if (s->recv_generation > 0) {
-        SMQ_TRY(gen_read(rd, s, way_in(s->role), &s->recv[prev]));
-        smq_window_read(&s->windows[prev], rd);
-        s->prev_until = mono + SMQ_GRACE_MS;
-    }
-    return smq_rd_ok(rd) ? SMQTT_OK : SMQTT_E_MALFORMED;
+    return prev_read(rd, s, form, mono);
 }
 
 smqtt_err smq_channel_read(const struct smqtt_mem *mem, enum smq_side role, struct smq_rd *rd, smqtt_ms mono,
@@ -284,8 +313,8 @@ smqtt_err smq_channel_read(const struct smqtt_mem *mem, enum smq_side role, stru
     const struct smq_suite *suite = smq_suite_by_id(smq_rd_u8(rd));
     uint16_t window = smq_rd_u16(rd);
     uint32_t rekey = smq_rd_u32(rd);
-    if (!smq_rd_ok(rd) || form != VALUE_FORM || stored_role != (uint8_t)role || suite == NULL ||
-        window < SMQ_WINDOW_MIN || rekey == 0) {
+    if (!smq_rd_ok(rd) || (form != VALUE_FORM && form != VALUE_FORM_1) || stored_role != (uint8_t)role ||
+        suite == NULL || window < SMQ_WINDOW_MIN || rekey == 0) {
         return SMQTT_E_MALFORMED;
     }
     struct smq_channel *s = session_alloc(mem, role, suite, window);
@@ -293,7 +322,7 @@ smqtt_err smq_channel_read(const struct smqtt_mem *mem, enum smq_side role, stru
         return SMQTT_E_NOMEM;
     }
     s->rekey = rekey;
-    smqtt_err err = fields_read(rd, s, mono);
+    smqtt_err err = fields_read(rd, s, form, mono);
     if (err != SMQTT_OK) {
         smq_channel_free(s);
         return err;

@@ -64,7 +64,8 @@ SMQ_MUST_USE smqtt_err smq_channel_number(struct smq_channel *s, const struct sm
 /** The generation (0..2 as an index of recv) with this kid that is taken now, or -1. */
 int smq_channel_find(const struct smq_channel *s, const uint8_t kid[SMQ_KID_LEN], smqtt_ms mono);
 /** A record of generation `index` opened: marks its number and moves on when it was the next generation (*moved).
- * *missing gets the numbers skipped. On failure (SMQTT_E_CRYPTO) nothing changed. */
+ * *missing gets the numbers skipped. The generation before is wiped when its time is over. On failure (SMQTT_E_CRYPTO)
+ * nothing changed. */
 SMQ_MUST_USE smqtt_err smq_channel_commit(struct smq_channel *s, int index, uint64_t seq, smqtt_ms mono, bool *moved,
                                           uint64_t *missing);
 /** Index of the next generation. */

@@ -82,7 +82,7 @@ smqtt_err smq_peer_enter(struct smqtt_opener *o, struct smq_peer *peer)
     SMQ_TRY(smq_map_put(&o->sessions, smq_span_of(s->cid, SMQ_CID_LEN), peer, NULL));
     kid_set(o, peer, cur);
     kid_set(o, peer, smq_channel_ahead(s));
-    if (s->recv_generation > 0) {
+    if (s->recv[prev].suite != NULL) { /* it may have been wiped when its time was over */
         kid_set(o, peer, prev);
     }
     smq_list_push_back(list_of(o, peer), &peer->node);

@@ -162,6 +162,50 @@ static void test_grace(void **state)
     smq_channel_free(s);
 }
 
+/** A session that was stored and read again. */
+static struct smq_channel *stored_and_read(struct smq_channel *s, smqtt_ms mono, bool old_form)
+{
+    struct disk disk = {.fate = SAVES};
+    assert_int_equal(disk_save(&disk, s), SMQTT_OK);
+    if (old_form) { /* that of before had no mark for it */
+        size_t prev = SMQ_HASH_LEN + 1 + 8 + 8 * SMQ_WINDOW_WORDS(64);
+        assert_int_equal(disk.bytes[disk.len - prev - 1], 1);
+        memmove(disk.bytes + disk.len - prev - 1, disk.bytes + disk.len - prev, prev);
+        disk.len--;
+        disk.bytes[0] = 1;
+    }
+    return disk_load(&disk, SMQ_SIDE_SERVER, mono);
+}
+
+/** What nothing is taken under any more is neither in memory nor in the store. */
+static void test_grace_is_over(void **state)
+{
+    (void)state;
+    static const struct smq_gen none;
+    struct smq_channel *s = kit_session(&kit, false, 64, 3);
+    uint8_t kid[SMQ_KID_LEN];
+    bool moved;
+    uint64_t missing;
+    memcpy(kid, s->recv[0].kid, SMQ_KID_LEN);
+    assert_int_equal(smq_channel_commit(s, 1, 0, 1000, &moved, &missing), SMQTT_OK);
+    assert_int_equal(smq_channel_commit(s, 1, 1, 60999, &moved, &missing), SMQTT_OK);
+    for (int old_form = 0; old_form <= 1; old_form++) {
+        struct smq_channel *back = stored_and_read(s, 60999, old_form != 0);
+        assert_int_equal(smq_channel_find(back, kid, 61000), 0);
+        smq_channel_free(back);
+    }
+    assert_int_equal(smq_channel_commit(s, 1, 2, 61000, &moved, &missing), SMQTT_OK);
+    assert_memory_equal(&s->recv[0], &none, sizeof(none));
+    struct smq_channel *back = stored_and_read(s, 61000, false);
+    assert_int_equal(smq_channel_find(back, kid, 61000), -1);
+    assert_int_equal(smq_channel_find(back, (const uint8_t[]){0, 0, 0, 0}, 61000), -1);
+    assert_memory_equal(&back->recv[0], &none, sizeof(none));
+    assert_int_equal(smq_channel_commit(back, 2, 0, 62000, &moved, &missing), SMQTT_OK); /* and it goes on */
+    assert_int_equal(back->recv_generation, 2);
+    smq_channel_free(back);
+    smq_channel_free(s);
+}
+
 static void test_roll_back(void **state)
 {
     (void)state;
@@ -296,9 +340,15 @@ static void test_power_cuts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_blocks),    cmocka_unit_test(test_failed_save), cmocka_unit_test(test_renewal_is_agreed),
-        cmocka_unit_test(test_grace),     cmocka_unit_test(test_roll_back),   cmocka_unit_test(test_storage),
-        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_power_cuts),
+        cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_failed_save),
+        cmocka_unit_test(test_renewal_is_agreed),
+        cmocka_unit_test(test_grace),
+        cmocka_unit_test(test_roll_back),
+        cmocka_unit_test(test_storage),
+        cmocka_unit_test(test_grace_is_over),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_power_cuts),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -276,6 +276,36 @@ static void test_renewal(void **state)
 
 /* ---------------------------------------------------------------- content */
 
+/** A restart behind the grace time of a key: that is gone, from the table of keys, too. */
+static void test_old_keys_do_not_come_back(void **state)
+{
+    (void)state;
+    static struct cut_store store;
+    cut_store_init(&store);
+    struct pair *p = pair_new(1);
+    p->rekey = 2;
+    p->server_store = &store;
+    pair_open(p);
+    pair_handshake(p);
+    uint32_t first = smq_kid_u32(p->sealer->session->send.kid);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(pair_seal(p, "a", smq_span_str("x"), NULL), SMQTT_OK);
+        pair_run(p);
+        if (i == 2) {
+            assert_true(smqtt_opener_knows(p->opener, first));
+            pair_tick(p, 60000);
+        } else if (i == 3) { /* under the second key still */
+            pair_close_opener(p);
+            assert_int_equal(pair_open_opener(p), SMQTT_OK);
+            assert_false(smqtt_opener_knows(p->opener, first));
+            assert_false(smqtt_opener_knows(p->opener, 0));
+        }
+    }
+    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE), 5);
+    pair_free(p);
+    cut_store_deinit(&store);
+}
+
 static void test_expiry(void **state)
 {
     (void)state;
@@ -600,6 +630,7 @@ int main(void)
                                        cmocka_unit_test(test_reconnects),
                                        cmocka_unit_test(test_order_and_repeats),
                                        cmocka_unit_test(test_renewal),
+                                       cmocka_unit_test(test_old_keys_do_not_come_back),
                                        cmocka_unit_test(test_expiry),
                                        cmocka_unit_test(test_logical_topic),
                                        cmocka_unit_test(test_half_a_window),
