@@ -321,7 +321,8 @@ struct smqtt_opener_config {
     uint32_t rekey;           /**< records a key seals; 0 = 2^20 */
     uint32_t skew_max_ms;     /**< 0 = 30,000; UINT32_MAX: not judged */
     uint32_t waiting_max;     /**< handshakes awaiting step 3; 0 = 1,024 */
-    uint32_t sessions_max; /**< open sessions; 0 = 65,536; when full the longest idle anonymous one ends, else BUSY */
+    uint32_t sessions_max; /**< open sessions; 0 = 65,536; when full the longest idle anonymous one ends; without any,
+                              for a client with identity the longest idle one of whom has the most, else BUSY */
     uint32_t idle_max_s;   /**< a session without record ends; 0 = 86,400 */
 };
 

@@ -41,6 +41,7 @@ static void tables_init(struct smqtt_opener *o, const uint8_t *hash_keys, struct
     smq_map_init(&o->waiting, o->mem, hash_keys);
     smq_map_init(&o->sessions, o->mem, hash_keys);
     smq_map_init(&o->kids, o->mem, hash_keys);
+    smq_map_init(&o->owners, o->mem, hash_keys);
     smq_list_init(&o->waiting_list);
     smq_list_init(&o->named);
     smq_list_init(&o->anonymous);
@@ -128,6 +129,7 @@ void smqtt_opener_free(struct smqtt_opener *o)
     smq_map_deinit(&o->waiting);
     smq_map_deinit(&o->sessions);
     smq_map_deinit(&o->kids);
+    smq_map_deinit(&o->owners);
     smq_seen_deinit(&o->seen);
     smq_evq_deinit(&o->q);
     smq_mem_free(mem, o->client_id);

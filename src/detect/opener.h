@@ -41,11 +41,20 @@ struct smq_kid_slot {
     bool listed;
 };
 
+/** An identity, whichever of its descriptors, that has sessions. */
+struct smq_owner {
+    uint8_t skid[SMQTT_SKID_LEN];
+    struct smq_list peers; /* longest idle first */
+    size_t n;
+};
+
 /** An open session with its client. */
 struct smq_peer {
-    struct smq_list node;    /* in `named` or `anonymous`, longest idle first */
-    struct smq_list dirty;   /* its window is not in the store */
-    struct smq_list waiting; /* it has receipts to be sent */
+    struct smq_list node;     /* in `named` or `anonymous`, longest idle first */
+    struct smq_list of_owner; /* in its `peers` */
+    struct smq_owner *owner;  /* NULL: anonymous, or in no table */
+    struct smq_list dirty;    /* its window is not in the store */
+    struct smq_list waiting;  /* it has receipts to be sent */
     struct smq_channel *session;
     struct smqtt_identity *identity; /* NULL: anonymous */
     smqtt_ms idle_at;                /* monotonic */
@@ -90,6 +99,7 @@ struct smqtt_opener {
     struct smq_map waiting;  /* cid -> smq_waiting */
     struct smq_map sessions; /* cid -> smq_peer */
     struct smq_map kids;     /* kid -> smq_kid_slot */
+    struct smq_map owners;   /* skid -> smq_owner */
     struct smq_list waiting_list, named, anonymous, dirty, receipts;
     struct smq_seen seen;
     struct smq_highest highest;
@@ -155,6 +165,10 @@ bool smq_opener_text_survives(const struct smqtt_opener *o, smq_span text, smq_s
 SMQ_MUST_USE smqtt_err smq_peer_enter(struct smqtt_opener *o, struct smq_peer *peer);
 /** Takes it out of all tables, deletes it from the store if asked for, and frees it as soon as no event needs it. */
 void smq_peer_end(struct smqtt_opener *o, struct smq_peer *peer, bool delete);
+/** Which session is to make room for one more? An anonymous one, the longest idle of them. Without any an anonymous
+ * client finds no room (NULL), and a named one that of the identity with the most sessions that is longest idle: who
+ * has many pays for it himself, and who makes identities as he likes gets no session that nobody can end. */
+struct smq_peer *smq_peer_to_end(const struct smqtt_opener *o, bool named);
 /** Frees one that is in no table. */
 void smq_peer_free(struct smqtt_opener *o, struct smq_peer *peer);
 /** A record came: it is not idle. */

@@ -83,7 +83,8 @@ static uint8_t check_cheap(struct smqtt_opener *o, const struct smq_step0 *step,
     if (smq_seen_has(&o->seen, step->cid, now.mono)) {
         return SMQTT_STATUS_REFUSED;
     }
-    bool full = smq_map_count(&o->sessions) >= c->sessions_max && smq_list_is_empty(&o->anonymous);
+    bool anonymous = (step->hflags & SMQ_HF_SIGNED) == 0;
+    bool full = anonymous && smq_map_count(&o->sessions) >= c->sessions_max && smq_list_is_empty(&o->anonymous);
     return waiting >= c->waiting_max || full ? SMQTT_STATUS_BUSY : SMQTT_STATUS_OK;
 }
 

@@ -69,6 +69,66 @@ static struct smq_list *list_of(struct smqtt_opener *o, const struct smq_peer *p
     return peer->identity != NULL ? &o->named : &o->anonymous;
 }
 
+/** The sessions of an identity are counted together. */
+static smqtt_err owner_join(struct smqtt_opener *o, struct smq_peer *peer)
+{
+    if (peer->identity == NULL) {
+        return SMQTT_OK;
+    }
+    struct smq_owner *owner = smq_map_get(&o->owners, smq_span_of(peer->identity->skid, SMQTT_SKID_LEN));
+    if (owner == NULL) {
+        owner = smq_mem_zalloc(o->mem, 1, sizeof(*owner));
+        if (owner == NULL) {
+            return SMQTT_E_NOMEM;
+        }
+        smq_list_init(&owner->peers);
+        memcpy(owner->skid, peer->identity->skid, SMQTT_SKID_LEN);
+        smqtt_err err = smq_map_put(&o->owners, smq_span_of(owner->skid, SMQTT_SKID_LEN), owner, NULL);
+        if (err != SMQTT_OK) {
+            smq_mem_free(o->mem, owner);
+            return err;
+        }
+    }
+    smq_list_push_back(&owner->peers, &peer->of_owner);
+    owner->n++;
+    peer->owner = owner;
+    return SMQTT_OK;
+}
+
+static void owner_leave(struct smqtt_opener *o, struct smq_peer *peer)
+{
+    struct smq_owner *owner = peer->owner;
+    smq_list_remove(&peer->of_owner);
+    peer->owner = NULL;
+    if (owner != NULL && --owner->n == 0) {
+        (void)smq_map_del(&o->owners, smq_span_of(owner->skid, SMQTT_SKID_LEN));
+        smq_mem_free(o->mem, owner);
+    }
+}
+
+static struct smq_peer *longest_idle(const struct smq_owner *owner)
+{
+    return SMQ_CONTAINER_OF(smq_list_first(&owner->peers), struct smq_peer, of_owner);
+}
+
+struct smq_peer *smq_peer_to_end(const struct smqtt_opener *o, bool named)
+{
+    const struct smq_list *first = smq_list_first(&o->anonymous);
+    if (first != NULL || !named) {
+        return first != NULL ? SMQ_CONTAINER_OF(first, struct smq_peer, node) : NULL;
+    }
+    struct smq_map_iter it = smq_map_iterate(&o->owners);
+    const struct smq_owner *most = NULL;
+    const struct smq_owner *owner = NULL;
+    while ((owner = smq_map_next(&o->owners, &it)) != NULL) {
+        bool more = most == NULL || owner->n > most->n;
+        if (more || (owner->n == most->n && longest_idle(owner)->idle_at < longest_idle(most)->idle_at)) {
+            most = owner;
+        }
+    }
+    return most != NULL ? longest_idle(most) : NULL;
+}
+
 smqtt_err smq_peer_enter(struct smqtt_opener *o, struct smq_peer *peer)
 {
     const struct smq_channel *s = peer->session;
@@ -79,7 +139,12 @@ smqtt_err smq_peer_enter(struct smqtt_opener *o, struct smq_peer *peer)
         return SMQTT_E_FULL;
     }
     SMQ_TRY(smq_map_reserve(&o->kids, smq_map_count(&o->kids) + SMQ_GENERATIONS));
-    SMQ_TRY(smq_map_put(&o->sessions, smq_span_of(s->cid, SMQ_CID_LEN), peer, NULL));
+    SMQ_TRY(owner_join(o, peer));
+    smqtt_err err = smq_map_put(&o->sessions, smq_span_of(s->cid, SMQ_CID_LEN), peer, NULL);
+    if (err != SMQTT_OK) {
+        owner_leave(o, peer);
+        return err;
+    }
     kid_set(o, peer, cur);
     kid_set(o, peer, smq_channel_ahead(s));
     if (s->recv[prev].suite != NULL) { /* it may have been wiped when its time was over */
@@ -122,6 +187,7 @@ void smq_peer_end(struct smqtt_opener *o, struct smq_peer *peer, bool delete)
         kid_unlist(o, &peer->kids[i]);
     }
     (void)smq_map_del(&o->sessions, smq_span_of(peer->session->cid, SMQ_CID_LEN));
+    owner_leave(o, peer);
     smq_list_remove(&peer->node);
     smq_list_remove(&peer->dirty);
     smq_list_remove(&peer->waiting);
@@ -140,6 +206,10 @@ void smq_peer_touch(struct smqtt_opener *o, struct smq_peer *peer, struct smqtt_
     peer->last_wall = now.wall;
     smq_list_remove(&peer->node);
     smq_list_push_back(list_of(o, peer), &peer->node);
+    if (peer->owner != NULL) {
+        smq_list_remove(&peer->of_owner);
+        smq_list_push_back(&peer->owner->peers, &peer->of_owner);
+    }
 }
 
 /* ---------------------------------------------------------------- storage */
@@ -248,6 +318,7 @@ static void load_value(void *arg, struct smqtt_span key, struct smqtt_span value
     }
     if (err == SMQTT_OK) {
         smq_list_init(&peer->node);
+        smq_list_init(&peer->of_owner);
         smq_list_init(&peer->dirty);
         smq_list_init(&peer->waiting);
         load->list[load->n++] = peer;

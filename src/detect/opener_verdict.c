@@ -26,6 +26,7 @@ static smqtt_err peer_make(struct smqtt_opener *o, const struct smq_waiting *w, 
         return SMQTT_E_NOMEM;
     }
     smq_list_init(&peer->node);
+    smq_list_init(&peer->of_owner);
     smq_list_init(&peer->dirty);
     smq_list_init(&peer->waiting);
     peer->identity = smqtt_identity_ref(w->identity);
@@ -87,17 +88,16 @@ static void refused(struct smqtt_opener *o, struct smq_waiting *w)
     smq_opener_waiting_free(o, w);
 }
 
-/** Room for one more session: the anonymous one that was idle longest ends. SMQTT_E_BUSY. */
-static smqtt_err sessions_room(struct smqtt_opener *o, struct smqtt_now now)
+/** Room for one more session: another one ends. SMQTT_E_BUSY. */
+static smqtt_err sessions_room(struct smqtt_opener *o, bool named, struct smqtt_now now)
 {
     if (smq_map_count(&o->sessions) < o->config.sessions_max) {
         return SMQTT_OK;
     }
-    const struct smq_list *first = smq_list_first(&o->anonymous);
-    if (first == NULL) {
+    struct smq_peer *peer = smq_peer_to_end(o, named);
+    if (peer == NULL) {
         return SMQTT_E_BUSY;
     }
-    struct smq_peer *peer = SMQ_CONTAINER_OF(first, struct smq_peer, node);
     SMQ_TRY(close_push(o, peer->session, SMQTT_STATUS_CLOSED, now));
     smq_peer_end(o, peer, true);
     return SMQTT_OK;
@@ -133,7 +133,7 @@ static smqtt_err confirmed(struct smqtt_opener *o, struct smq_waiting *w, uint8_
     struct smq_peer *peer = out->peer;
     bool allowed = smq_opener_welcomes(o, w->identity, smq_span_of(w->strings + w->client_id_len, w->topic_len));
     uint8_t status = allowed ? SMQTT_STATUS_OK : SMQTT_STATUS_NOT_AUTHORIZED;
-    smqtt_err err = allowed ? sessions_room(o, now) : SMQTT_OK;
+    smqtt_err err = allowed ? sessions_room(o, w->identity != NULL, now) : SMQTT_OK;
     if (err == SMQTT_E_BUSY) {
         status = SMQTT_STATUS_CLOSED;
         err = SMQTT_OK;

@@ -3,6 +3,8 @@
  * floods. */
 #include "pair.h"
 
+#include <smqtt/system.h>
+
 #include <stdlib.h>
 
 static struct smqtt_secure_counters counters(const struct pair *p)
@@ -216,7 +218,7 @@ static void test_flood(void **state)
     pair_free(p);
 }
 
-/** Full of sessions: the anonymous one that was idle longest gives way; named ones do not. */
+/** Full of sessions: the anonymous one that was idle longest gives way; for those without a name named ones do not. */
 static void test_sessions_ceiling(void **state)
 {
     (void)state;
@@ -242,11 +244,62 @@ static void test_sessions_ceiling(void **state)
     pair_free(p);
 }
 
+/** A named session of one of three identities; its kid. */
+static uint32_t named_session(struct pair *p, struct smqtt_identity *const ids[3], int which)
+{
+    struct smqtt_identity *own = p->client;
+    pair_close_sealer(p);
+    p->mutual = true;
+    p->client = ids[which];
+    assert_int_equal(pair_open_sealer(p), SMQTT_OK);
+    pair_handshake(p);
+    p->client = own;
+    pair_tick(p, 1000);
+    return smq_kid_u32(p->sealer->session->send.kid);
+}
+
+/** Full of named ones: who has the most gives way with the one longest idle, and nobody is kept out. */
+static void test_sessions_are_shared_out(void **state)
+{
+    (void)state;
+    enum { SESSIONS = 8 };
+    static const struct {
+        int who, ends; /* which of those before; -1: none */
+    } rows[SESSIONS] = {{0, -1}, {0, -1}, {0, -1}, {1, -1}, {1, 0}, {2, 1}, {2, 3}, {0, 5}};
+    struct smqtt_identity *ids[3];
+    uint32_t kids[SESSIONS];
+    struct pair *p = pair_new(1);
+    const struct smqtt_rng rng = smqtt_system_rng();
+    p->sessions_max = 4;
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(smqtt_identity_new(NULL, &rng, "x25519", "one of three", 0, 0, 0, &ids[i]), SMQTT_OK);
+    }
+    pair_open(p);
+    for (size_t i = 0; i < SESSIONS; i++) {
+        kids[i] = named_session(p, ids, rows[i].who);
+        assert_true(smqtt_opener_knows(p->opener, kids[i]));
+        for (size_t k = 0; k < i; k++) {
+            bool ended = false;
+            for (size_t m = 0; m <= i; m++) {
+                ended = ended || rows[m].ends == (int)k;
+            }
+            assert_int_equal(smqtt_opener_knows(p->opener, kids[k]), !ended);
+        }
+    }
+    assert_int_equal(smq_map_count(&p->opener->owners), 3);
+    for (size_t i = 0; i < 3; i++) {
+        smqtt_identity_free(ids[i]);
+    }
+    pair_close_sealer(p);
+    pair_free(p);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain_text),        cmocka_unit_test(test_retained),
-                                       cmocka_unit_test(test_notices),           cmocka_unit_test(test_not_authorized),
-                                       cmocka_unit_test(test_credential_wanted), cmocka_unit_test(test_flood),
-                                       cmocka_unit_test(test_sessions_ceiling)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_plain_text),        cmocka_unit_test(test_retained),
+        cmocka_unit_test(test_notices),           cmocka_unit_test(test_not_authorized),
+        cmocka_unit_test(test_credential_wanted), cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_sessions_ceiling),  cmocka_unit_test(test_sessions_are_shared_out)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
