@@ -153,6 +153,13 @@ void smq_say_left(const struct smq_conn *conn, bool farewell)
                  farewell ? "disconnected." : "closed its connection.");
 }
 
+void smq_say_expired(const struct smq_worker *w, const struct smq_session *s)
+{
+    smq_span id = smq_session_id(s);
+    struct smq_log_about a = {.event = "expired", .client_id = id, .user = smq_span_of(s->user, s->user_len)};
+    smq_log_with(w->log, SMQ_LOG_NOTICE, &a, "Expiring client %.*s due to timeout.", TEXT(id));
+}
+
 /* ------------------------------------------------------------ packets */
 
 static void say_publish(const struct smq_conn *conn, const char *verb, const struct smq_publish *p)

@@ -15,6 +15,9 @@ void smq_say_refused(const struct smq_conn *conn, uint8_t reason, const char *wh
 void smq_say_ended(const struct smq_conn *conn, smqtt_err err, uint8_t reason, const char *why);
 /** The client closed it, with DISCONNECT (`farewell`) or without. */
 void smq_say_left(const struct smq_conn *conn, bool farewell);
+/** "Expiring client ID due to timeout.": the time of a session without connection has run out. Said whether or not
+ * connections are logged, as by Mosquitto. */
+void smq_say_expired(const struct smq_worker *w, const struct smq_session *s);
 
 /* The functions below cost work: they are called only where smq_say_packets(w->log) is true. */
 

@@ -3,6 +3,7 @@
 #include "broker/session.h"
 #include "broker/durable.h"
 #include "broker/pull.h"
+#include "broker/say.h"
 #include "broker/share.h"
 #include "broker/slow.h"
 #include "broker/will.h"
@@ -48,8 +49,10 @@ void smq_session_on_timer(struct smq_worker *w, struct smq_timer *timer)
     if (SMQ_MUTATE(no_expiry)) {
         return;
     }
+    struct smq_session *s = SMQ_CONTAINER_OF(timer, struct smq_session_expiry, timer)->session;
     w->stats.expired++;
-    smq_session_end(w, SMQ_CONTAINER_OF(timer, struct smq_session_expiry, timer)->session);
+    smq_say_expired(w, s);
+    smq_session_end(w, s);
 }
 
 smqtt_err smq_session_new(struct smq_worker *w, smq_span client_id, struct smq_session **out)

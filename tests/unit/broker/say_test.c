@@ -79,6 +79,27 @@ static void clients_come_and_go(void **state)
     bed_stop(&bed);
 }
 
+/* Whether or not those who come and go are logged. */
+static void sessions_expire(void **state)
+{
+    (void)state;
+    static struct bed bed;
+    static struct heard h;
+    begin(&bed, &h, SMQ_LOG_DEFAULT);
+    bed.config.log_connections = false;
+    struct smq_packet c = packet_connect(SMQTT_V5, "short", false);
+    smq_props_set_num(&c.connect.props, SMQ_PROP_SESSION_EXPIRY, 5);
+    client_disconnect(client_connect_pkt(&bed, &c));
+    bed_pass(&bed, 4000);
+    assert_int_equal(h.n, 0);
+    bed_pass(&bed, 2000);
+    expect_event(&h, "expired", "short", "Expiring client short due to timeout.");
+    client_disconnect(client_connect(&bed, SMQTT_V5, "without", true)); /* ends with its connection */
+    bed_pass(&bed, 2000);
+    assert_int_equal(h.at, h.n);
+    bed_stop(&bed);
+}
+
 static void endings(void **state)
 {
     (void)state;
@@ -158,6 +179,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clients_come_and_go),
+        cmocka_unit_test(sessions_expire),
         cmocka_unit_test(endings),
         cmocka_unit_test(packets),
     };
