@@ -58,15 +58,22 @@ def wait_until(is_true, seconds, what):
         time.sleep(0.01)
 
 
+_ports = []  # one socket for each that was given away, so that no test beside this one gets it as well
+
+
 def free_port():
     """One that no client of anybody gets meanwhile: below those that the kernel gives away."""
     while True:
         port = random.SystemRandom().randrange(10240, 32768)
+        mine = socket.socket(socket.AF_UNIX)
         with socket.socket() as s:
             try:
+                mine.bind("\0smqtt-test-port-%d" % port)
                 s.bind(("0.0.0.0", port))
             except OSError:
+                mine.close()
                 continue
+        _ports.append(mine)
         return port
 
 
