@@ -52,7 +52,7 @@ function(smqtt_unit_test name)
     target_link_libraries(${target} PRIVATE smqtt_cmocka ${arg_LIBS})
     target_compile_definitions(${target} PRIVATE SMQ_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/vectors")
     add_test(NAME unit/${folder}/${name} COMMAND ${target} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
-    set_tests_properties(unit/${folder}/${name} PROPERTIES LABELS "unit;${arg_LABELS}" TIMEOUT 120)
+    set_tests_properties(unit/${folder}/${name} PROPERTIES LABELS "unit;${arg_LABELS}" TIMEOUT 300)
 endfunction()
 
 # smqtt_fuzz(<name> FLOORS <floors…> [SOURCES <helpers>])

@@ -8,8 +8,8 @@ import stat
 import subprocess
 import time
 
-from harness import PUBACK, V5, V311, Broker, Child, Raw, free_port, is_smqttd, main, mosquitto_pub, program, skip, \
-    wait_until
+from harness import PATIENCE, PUBACK, V5, V311, Broker, Child, Raw, free_port, is_smqttd, main, mosquitto_pub, \
+    program, skip, wait_until
 
 
 def hup(broker, line):
@@ -69,19 +69,19 @@ def test_log_file_is_opened_anew():
 def test_background(broker):
     port, pid_file = free_port(), os.path.join(broker.folder, "pid")
     path = broker.write("d.conf", "listener %d 127.0.0.1\nallow_anonymous true\npid_file %s\n" % (port, pid_file))
-    subprocess.run([program("smqttd"), "-c", path, "-d"], check=True, timeout=5, stderr=subprocess.DEVNULL)
+    subprocess.run([program("smqttd"), "-c", path, "-d"], check=True, timeout=PATIENCE, stderr=subprocess.DEVNULL)
     wait_until(lambda: os.path.exists(pid_file), 30, "the process id is written")
     with open(pid_file, encoding="ascii") as f:
         pid = int(f.read())
     try:
         # The port was open before the parent ended.
-        socket.create_connection(("127.0.0.1", port), 1).close()
+        socket.create_connection(("127.0.0.1", port), PATIENCE).close()
         assert os.getsid(pid) == pid
     finally:
         os.kill(pid, signal.SIGTERM)
     wait_until(lambda: not os.path.exists(pid_file), 30, "it ended and removed its file")
-    refused = subprocess.run([program("smqttd"), "-p", str(broker.port), "-d"], check=False, timeout=5,
-                             capture_output=True, text=True)
+    refused = subprocess.run([program("smqttd"), "-p", str(broker.port), "-d"], check=False,
+                             timeout=PATIENCE, capture_output=True, text=True)
     assert refused.returncode == 1 and str(broker.port) in refused.stderr, "the parent says what is wrong"
 
 
@@ -102,7 +102,7 @@ def test_systemd_is_told(broker):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
         s.bind(path)
         os.chmod(path, 0o777)
-        s.settimeout(3)
+        s.settimeout(PATIENCE)
         child = Child([program("smqttd"), "-p", "0"], preexec=lambda: os.environ.update(NOTIFY_SOCKET=path))
         assert s.recv(100) == b"READY=1"
         assert child.stop() == 0
@@ -145,7 +145,7 @@ def test_a_quiet_and_a_loud_one():
 
 def is_open(port):
     try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
+        socket.create_connection(("127.0.0.1", port), PATIENCE).close()
         return True
     except ConnectionRefusedError:
         return False

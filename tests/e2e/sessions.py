@@ -134,11 +134,11 @@ def test_takeover_keeps_the_session(broker):
 
 def test_session_expiry(broker):
     with Raw(broker) as raw:
-        raw.connect(V5, client_id="short", clean=False, properties=b"\x11" + struct.pack(">I", 1))
+        raw.connect(V5, client_id="short", clean=False, properties=EXPIRY)
         raw.subscribe("short", 1)
         raw.disconnect()
     with Raw(broker) as raw:
-        assert raw.connect(V5, client_id="short", clean=False).body[0] == 1, "within the second"
+        assert raw.connect(V5, client_id="short", clean=False).body[0] == 1, "within the time"
         raw.disconnect()
     with Raw(broker) as raw:
         assert raw.connect(V5, client_id="short", clean=False).body[0] == 0, "expiry 0 ends with the connection"
@@ -147,7 +147,8 @@ def test_session_expiry(broker):
 def test_messages_expire(broker):
     raw, _ = keep(broker, V5, "late")
     raw.subscribe("e", 1)
-    raw.reset()
+    raw.send(packet(0xE0))
+    raw.expect_close()  # what is published now is not sent to this connection any more
     with Raw(broker) as pub:
         pub.connect(V5)
         for seconds, text in ((1, b"too late"), (100, b"in time")):

@@ -6,8 +6,8 @@ import random
 import signal
 import socket
 
-from harness import CONNACK, PINGRESP, PUBACK, PUBLISH, SUBACK, V311, V5, WORKERS, Broker, Raw, connect_packet, \
-    free_port, is_smqttd, main, publish_packet, skip, subscribe_packet, wait_until
+from harness import CONNACK, PATIENCE, PINGRESP, PUBACK, PUBLISH, SUBACK, V311, V5, WORKERS, Broker, Raw, \
+    connect_packet, free_port, is_smqttd, main, publish_packet, skip, subscribe_packet, wait_until
 
 if not is_smqttd():
     skip("smqttd's workers")
@@ -19,7 +19,7 @@ class Local(Raw):
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(5)
+        self.socket.settimeout(PATIENCE)
         self.socket.connect(path)
         self.buffer, self.version = b"", V311
 
