@@ -2,13 +2,19 @@
 #ifndef SMQTT_CRYPTO_HPKE_H
 #define SMQTT_CRYPTO_HPKE_H
 /* Hybrid Public Key Encryption (RFC 9180), modes base and psk, for the suites of suite.def. */
+#include "crypto/hkdf.h"
 #include "crypto/suite.h"
+
+enum { SMQ_HPKE_CONTEXT_LEN = 1 + 2 * SMQ_HASH_LEN };
 
 /** A context after set-up; holds secrets: end with smq_hpke_deinit. */
 struct smq_hpke {
     const struct smq_crypto_lib *lib;
     const struct smq_suite *suite;
-    struct smq_aead_key *aead;
+    struct smq_hkdf kdf;
+    uint8_t secret[SMQ_HASH_LEN]; /* of the key schedule, until key and base nonce are derived */
+    uint8_t context[SMQ_HPKE_CONTEXT_LEN];
+    struct smq_aead_key *aead; /* NULL until first used */
     uint8_t base_nonce[SMQ_NONCE_LEN];
     uint8_t exporter[SMQ_HASH_LEN];
     uint64_t seq;
@@ -34,15 +40,18 @@ SMQ_MUST_USE smqtt_err smq_hpke_setup_r(struct smq_hpke *ctx, const struct smq_c
                                         const struct smq_suite *suite, const uint8_t skR[SMQ_SK_LEN],
                                         const uint8_t *pkR, const uint8_t *enc, smq_span info,
                                         const struct smq_hpke_psk *psk);
+/** Derives key and base nonce, which sealing and opening do by themselves; whoever only exports does without.
+ * SMQTT_E_CRYPTO, SMQTT_E_NOMEM. */
+SMQ_MUST_USE smqtt_err smq_hpke_ready(struct smq_hpke *ctx);
 /** Seals the next message: out gets pt.len + 16 bytes and may be pt.data. A failure does not advance the sequence.
- * SMQTT_E_SEQ_EXHAUSTED, SMQTT_E_CRYPTO. */
+ * SMQTT_E_SEQ_EXHAUSTED, SMQTT_E_CRYPTO, SMQTT_E_NOMEM. */
 SMQ_MUST_USE smqtt_err smq_hpke_seal(struct smq_hpke *ctx, smq_span aad, smq_span pt, uint8_t *out);
 /** Opens the next message: out gets ct.len - 16 bytes, may be ct.data, and is wiped on failure. A failure does not
- * advance the sequence. SMQTT_E_BAD_TAG, SMQTT_E_SEQ_EXHAUSTED. */
+ * advance the sequence. SMQTT_E_BAD_TAG, SMQTT_E_SEQ_EXHAUSTED, SMQTT_E_CRYPTO, SMQTT_E_NOMEM. */
 SMQ_MUST_USE smqtt_err smq_hpke_open(struct smq_hpke *ctx, smq_span aad, smq_span ct, uint8_t *out);
 /** Exported secret of len (at most 255 * 32) bytes (RFC 9180 section 5.3); out is wiped on failure. SMQTT_E_USAGE
  * (longer), SMQTT_E_CRYPTO, SMQTT_E_NOMEM. */
-SMQ_MUST_USE smqtt_err smq_hpke_export(const struct smq_hpke *ctx, smq_span exporter_context, uint8_t *out, size_t len);
+SMQ_MUST_USE smqtt_err smq_hpke_export(struct smq_hpke *ctx, smq_span exporter_context, uint8_t *out, size_t len);
 /** Frees and wipes; harmless on a zeroed context. */
 void smq_hpke_deinit(struct smq_hpke *ctx);
 

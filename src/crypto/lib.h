@@ -22,6 +22,9 @@ enum smq_aead { SMQ_AEAD_CHACHA20_POLY1305, SMQ_AEAD_AES_128_GCM };
 /** One key of an AEAD, ready for many messages; made by aead_new of the table. One thread at a time uses it. */
 struct smq_aead_key;
 
+/** A context of HMAC; made by mac_new of the table. */
+struct smq_mac;
+
 /* All entries may be called from several threads at once. Results are untouched on failure unless said otherwise. A
  * library leaves no error of its own behind for others (libcrypto has a queue of them per thread). */
 struct smq_crypto_lib {
@@ -31,6 +34,16 @@ struct smq_crypto_lib {
     smqtt_err (*sha256)(const smq_span *parts, size_t n, uint8_t out[SMQ_HASH_LEN]);
     /** HMAC-SHA-256 with a key of any length (an empty one included) over the parts. SMQTT_E_CRYPTO, SMQTT_E_NOMEM. */
     smqtt_err (*hmac)(smq_span key, const smq_span *parts, size_t n, uint8_t out[SMQ_HASH_LEN]);
+
+    /** A context for HMAC-SHA-256, to be made once for several of them. One thread at a time uses it. NULL when there
+     * is no memory. */
+    struct smq_mac *(*mac_new)(void);
+    /** Wipes and frees; NULL allowed. */
+    void (*mac_free)(struct smq_mac *mac);
+    /** HMAC-SHA-256 over the parts. key as above, or NULL for the one of the call before on this context, which spares
+     * half of the work; the first call on a context, and one after a failure, has a key. SMQTT_E_CRYPTO. */
+    smqtt_err (*mac)(struct smq_mac *mac, const smq_span *key, const smq_span *parts, size_t n,
+                     uint8_t out[SMQ_HASH_LEN]);
 
     /** Public key of a private one; pk gets 32 (X25519) or 65 bytes (P-256, uncompressed).
      *  SMQTT_E_BAD_KEY when sk is not a valid private key (P-256: zero or not below the order). */

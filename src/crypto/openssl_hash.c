@@ -34,13 +34,36 @@ smqtt_err smq_openssl_hash_sha256(const smq_span *parts, size_t n, uint8_t out[S
     return ok ? SMQTT_OK : smq_openssl_fail(SMQTT_E_CRYPTO);
 }
 
-static bool mac_parts(EVP_MAC_CTX *ctx, smq_span key, const smq_span *parts, size_t n, uint8_t *out)
+/* struct smq_mac is libcrypto's context itself, so that there is nothing more to allocate. */
+static EVP_MAC_CTX *ctx_of(struct smq_mac *mac)
 {
-    /* Without a key libcrypto would go on with the pattern's. HMAC fills every key up with zeros (RFC 2104 section 2),
-     * so one zero byte is the empty key. */
+    return (EVP_MAC_CTX *)mac;
+}
+
+struct smq_mac *smq_openssl_hash_mac_new(void)
+{
+    const struct smq_openssl *ossl = smq_openssl_get();
+    EVP_MAC_CTX *ctx = ossl != NULL ? EVP_MAC_CTX_dup(ossl->hmac) : NULL;
+    if (ctx == NULL) {
+        (void)smq_openssl_fail(SMQTT_E_NOMEM);
+    }
+    return (struct smq_mac *)ctx;
+}
+
+void smq_openssl_hash_mac_free(struct smq_mac *mac)
+{
+    EVP_MAC_CTX_free(ctx_of(mac)); /* wipes the key and what was made of it */
+}
+
+static bool mac_parts(EVP_MAC_CTX *ctx, const smq_span *key, const smq_span *parts, size_t n, uint8_t *out)
+{
+    /* HMAC fills every key up with zeros (RFC 2104 section 2), so one zero byte is the empty key. libcrypto takes none
+     * for the key before it. */
     static const uint8_t zero[1] = {0};
+    static const smq_span empty = {zero, sizeof(zero)};
+    smq_span k = key == NULL ? smq_span_of(NULL, 0) : key->len != 0 ? *key : empty;
     size_t len;
-    if (EVP_MAC_init(ctx, key.len != 0 ? key.data : zero, key.len != 0 ? key.len : sizeof(zero), NULL) != 1) {
+    if (EVP_MAC_init(ctx, k.data, k.len, NULL) != 1) {
         return false;
     }
     for (size_t i = 0; i < n; i++) {
@@ -51,22 +74,28 @@ static bool mac_parts(EVP_MAC_CTX *ctx, smq_span key, const smq_span *parts, siz
     return EVP_MAC_final(ctx, out, &len, SMQ_HASH_LEN) == 1 && len == SMQ_HASH_LEN;
 }
 
+smqtt_err smq_openssl_hash_mac(struct smq_mac *mac, const smq_span *key, const smq_span *parts, size_t n,
+                               uint8_t out[SMQ_HASH_LEN])
+{
+    uint8_t made[SMQ_HASH_LEN];
+    bool ok = mac_parts(ctx_of(mac), key, parts, n, made);
+    if (ok) {
+        memcpy(out, made, sizeof(made));
+    }
+    smq_wipe(made, sizeof(made));
+    return ok ? SMQTT_OK : smq_openssl_fail(SMQTT_E_CRYPTO);
+}
+
 smqtt_err smq_openssl_hash_hmac(smq_span key, const smq_span *parts, size_t n, uint8_t out[SMQ_HASH_LEN])
 {
-    const struct smq_openssl *ossl = smq_openssl_get();
-    uint8_t mac[SMQ_HASH_LEN];
-    if (ossl == NULL) {
+    if (smq_openssl_get() == NULL) {
         return SMQTT_E_CRYPTO;
     }
-    EVP_MAC_CTX *ctx = EVP_MAC_CTX_dup(ossl->hmac);
-    if (ctx == NULL) {
-        return smq_openssl_fail(SMQTT_E_NOMEM);
+    struct smq_mac *mac = smq_openssl_hash_mac_new();
+    if (mac == NULL) {
+        return SMQTT_E_NOMEM;
     }
-    bool ok = mac_parts(ctx, key, parts, n, mac);
-    EVP_MAC_CTX_free(ctx);
-    if (ok) {
-        memcpy(out, mac, sizeof(mac));
-    }
-    smq_wipe(mac, sizeof(mac));
-    return ok ? SMQTT_OK : smq_openssl_fail(SMQTT_E_CRYPTO);
+    smqtt_err err = smq_openssl_hash_mac(mac, &key, parts, n, out);
+    smq_openssl_hash_mac_free(mac);
+    return err;
 }

@@ -49,6 +49,10 @@ SMQ_MUST_USE smqtt_err smq_openssl_x_derive_public(const char *type, const uint8
 /* Entries of the table, see crypto/lib.h. */
 smqtt_err smq_openssl_hash_sha256(const smq_span *parts, size_t n, uint8_t out[SMQ_HASH_LEN]);
 smqtt_err smq_openssl_hash_hmac(smq_span key, const smq_span *parts, size_t n, uint8_t out[SMQ_HASH_LEN]);
+struct smq_mac *smq_openssl_hash_mac_new(void);
+void smq_openssl_hash_mac_free(struct smq_mac *mac);
+smqtt_err smq_openssl_hash_mac(struct smq_mac *mac, const smq_span *key, const smq_span *parts, size_t n,
+                               uint8_t out[SMQ_HASH_LEN]);
 smqtt_err smq_openssl_dh_pair(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *pk, uint8_t *own_pk,
                               uint8_t out[SMQ_DH_LEN]);
 smqtt_err smq_openssl_dh_public(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], uint8_t *pk);

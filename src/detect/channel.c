@@ -39,29 +39,42 @@ static struct smq_channel *session_alloc(const struct smqtt_mem *mem, enum smq_s
     return s;
 }
 
-/** A generation of one way from MS. */
-static smqtt_err way_derive(struct smq_gen *gen, const struct smq_channel *s, const struct smq_master *master,
-                            enum smq_way way)
+/** The first secret of one way from MS, the secret of the run. */
+static smqtt_err way_secret(struct smq_hkdf *kdf, const struct smq_master *master, enum smq_way way,
+                            uint8_t out[SMQ_HASH_LEN])
 {
-    uint8_t secret[SMQ_HASH_LEN];
-    smqtt_err err = smq_schedule_expand(master->ms, way == SMQ_WAY_C2S ? SMQ_LABEL_C2S : SMQ_LABEL_S2C,
-                                        smq_span_of(master->th3, SMQ_HASH_LEN), secret, SMQ_HASH_LEN);
-    if (err == SMQTT_OK) {
-        err = smq_gen_init(gen, s->suite, secret, way, master->ctx);
-    }
-    smq_wipe(secret, sizeof(secret));
-    return err;
+    return smq_schedule_run_expand(kdf, way == SMQ_WAY_C2S ? SMQ_LABEL_C2S : SMQ_LABEL_S2C,
+                                   smq_span_of(master->th3, SMQ_HASH_LEN), out, SMQ_HASH_LEN);
+}
+
+/** On a run from MS: first what comes of it, so that it becomes the key of HMAC once. */
+static smqtt_err keys_run(struct smq_hkdf *kdf, struct smq_channel *s, const struct smq_master *master,
+                          uint8_t secrets[2][SMQ_HASH_LEN])
+{
+    enum smq_way out = way_out(s->role);
+    enum smq_way in = way_in(s->role);
+    SMQ_TRY(smq_schedule_run_once(kdf, s->suite, SMQ_LABEL_ACK, master->th3, &s->ack));
+    SMQ_TRY(smq_schedule_run_once(kdf, s->suite, SMQ_LABEL_CLOSE, master->th3, &s->close));
+    SMQ_TRY(way_secret(kdf, master, out, secrets[0]));
+    SMQ_TRY(way_secret(kdf, master, in, secrets[1]));
+    SMQ_TRY(smq_gen_run_init(kdf, &s->send, s->suite, secrets[0], out, master->ctx));
+    SMQ_TRY(smq_gen_run_init(kdf, &s->recv[0], s->suite, secrets[1], in, master->ctx));
+    return smq_gen_run_next(kdf, &s->recv[0], &s->recv[1]);
 }
 
 static smqtt_err keys_derive(struct smq_channel *s, const struct smq_master *master)
 {
+    struct smq_hkdf kdf;
+    uint8_t secrets[2][SMQ_HASH_LEN] = {{0}, {0}};
     memcpy(s->th3, master->th3, SMQ_HASH_LEN);
     memcpy(s->ctx, master->ctx, SMQ_HASH_LEN);
-    SMQ_TRY(smq_schedule_once(s->suite, master->ms, SMQ_LABEL_ACK, master->th3, &s->ack));
-    SMQ_TRY(smq_schedule_once(s->suite, master->ms, SMQ_LABEL_CLOSE, master->th3, &s->close));
-    SMQ_TRY(way_derive(&s->send, s, master, way_out(s->role)));
-    SMQ_TRY(way_derive(&s->recv[0], s, master, way_in(s->role)));
-    return smq_gen_next(&s->recv[0], &s->recv[1]);
+    smqtt_err err = smq_schedule_run(&kdf, master->ms);
+    if (err == SMQTT_OK) {
+        err = keys_run(&kdf, s, master, secrets);
+    }
+    smq_hkdf_end(&kdf);
+    smq_wipe(secrets, sizeof(secrets));
+    return err;
 }
 
 smqtt_err smq_channel_new(const struct smqtt_mem *mem, enum smq_side role, const struct smq_suite *suite,

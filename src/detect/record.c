@@ -77,12 +77,14 @@ size_t smq_record_aad(const struct smq_gen *gen, uint64_t seq, uint8_t first, sm
 
 /* ---------------------------------------------------------------- generations */
 
-smqtt_err smq_gen_init(struct smq_gen *gen, const struct smq_suite *suite, const uint8_t secret[SMQ_HASH_LEN],
-                       enum smq_way way, const uint8_t ctx[SMQ_HASH_LEN])
+static const smq_span nothing = {NULL, 0};
+
+smqtt_err smq_gen_run_init(struct smq_hkdf *kdf, struct smq_gen *gen, const struct smq_suite *suite,
+                           const uint8_t secret[SMQ_HASH_LEN], enum smq_way way, const uint8_t ctx[SMQ_HASH_LEN])
 {
-    const smq_span nothing = {NULL, 0};
     uint8_t kid[SMQ_KID_LEN];
-    SMQ_TRY(smq_schedule_expand(secret, SMQ_LABEL_KID, nothing, kid, SMQ_KID_LEN));
+    smq_hkdf_set(kdf, secret);
+    SMQ_TRY(smq_schedule_run_expand(kdf, SMQ_LABEL_KID, nothing, kid, SMQ_KID_LEN));
     *gen = (struct smq_gen){.suite = suite};
     memcpy(gen->secret, secret, SMQ_HASH_LEN);
     memcpy(gen->kid, kid, SMQ_KID_LEN);
@@ -90,14 +92,15 @@ smqtt_err smq_gen_init(struct smq_gen *gen, const struct smq_suite *suite, const
     return SMQTT_OK;
 }
 
-smqtt_err smq_gen_next(const struct smq_gen *gen, struct smq_gen *next)
+smqtt_err smq_gen_run_next(struct smq_hkdf *kdf, const struct smq_gen *gen, struct smq_gen *next)
 {
-    const smq_span nothing = {NULL, 0};
     struct smq_gen g = {.suite = gen->suite};
     memcpy(g.aad, gen->aad, sizeof(g.aad));
-    smqtt_err err = smq_schedule_expand(gen->secret, SMQ_LABEL_UPDATE, nothing, g.secret, SMQ_HASH_LEN);
+    smq_hkdf_set(kdf, gen->secret);
+    smqtt_err err = smq_schedule_run_expand(kdf, SMQ_LABEL_UPDATE, nothing, g.secret, SMQ_HASH_LEN);
     if (err == SMQTT_OK) {
-        err = smq_schedule_expand(g.secret, SMQ_LABEL_KID, nothing, g.kid, SMQ_KID_LEN);
+        smq_hkdf_set(kdf, g.secret);
+        err = smq_schedule_run_expand(kdf, SMQ_LABEL_KID, nothing, g.kid, SMQ_KID_LEN);
     }
     if (err == SMQTT_OK) {
         memcpy(g.aad + SMQ_AAD_FIXED - SMQ_KID_LEN, g.kid, SMQ_KID_LEN);
@@ -107,21 +110,48 @@ smqtt_err smq_gen_next(const struct smq_gen *gen, struct smq_gen *next)
     return err;
 }
 
+smqtt_err smq_gen_init(struct smq_gen *gen, const struct smq_suite *suite, const uint8_t secret[SMQ_HASH_LEN],
+                       enum smq_way way, const uint8_t ctx[SMQ_HASH_LEN])
+{
+    struct smq_hkdf kdf;
+    smqtt_err err = smq_hkdf_begin(&kdf, smq_schedule_lib());
+    if (err == SMQTT_OK) {
+        err = smq_gen_run_init(&kdf, gen, suite, secret, way, ctx);
+    }
+    smq_hkdf_end(&kdf);
+    return err;
+}
+
+smqtt_err smq_gen_next(const struct smq_gen *gen, struct smq_gen *next)
+{
+    struct smq_hkdf kdf;
+    smqtt_err err = smq_hkdf_begin(&kdf, smq_schedule_lib());
+    if (err == SMQTT_OK) {
+        err = smq_gen_run_next(&kdf, gen, next);
+    }
+    smq_hkdf_end(&kdf);
+    return err;
+}
+
 smqtt_err smq_gen_ready(struct smq_gen *gen)
 {
-    const smq_span nothing = {NULL, 0};
     if (gen->aead != NULL) {
         return SMQTT_OK;
     }
+    struct smq_hkdf kdf;
     uint8_t key[SMQ_NK_MAX];
-    smqtt_err err = smq_schedule_expand(gen->secret, SMQ_LABEL_KEY, nothing, key, gen->suite->nk);
+    smqtt_err err = smq_schedule_run(&kdf, gen->secret);
     if (err == SMQTT_OK) {
-        err = smq_schedule_expand(gen->secret, SMQ_LABEL_IV, nothing, gen->iv, SMQ_NONCE_LEN);
+        err = smq_schedule_run_expand(&kdf, SMQ_LABEL_KEY, nothing, key, gen->suite->nk);
+    }
+    if (err == SMQTT_OK) {
+        err = smq_schedule_run_expand(&kdf, SMQ_LABEL_IV, nothing, gen->iv, SMQ_NONCE_LEN);
     }
     if (err == SMQTT_OK) {
         gen->aead = smq_schedule_lib()->aead_new(gen->suite->aead, key);
         err = gen->aead != NULL ? SMQTT_OK : SMQTT_E_NOMEM;
     }
+    smq_hkdf_end(&kdf);
     smq_wipe(key, sizeof(key));
     return err;
 }

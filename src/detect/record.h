@@ -43,6 +43,11 @@ SMQ_MUST_USE smqtt_err smq_gen_init(struct smq_gen *gen, const struct smq_suite 
                                     const uint8_t ctx[SMQ_HASH_LEN]);
 /** The generation after it; ctx and way stay. */
 SMQ_MUST_USE smqtt_err smq_gen_next(const struct smq_gen *gen, struct smq_gen *next);
+/** Both on a run of derivations that has begun; its secret is another one afterwards. */
+SMQ_MUST_USE smqtt_err smq_gen_run_init(struct smq_hkdf *kdf, struct smq_gen *gen, const struct smq_suite *suite,
+                                        const uint8_t secret[SMQ_HASH_LEN], enum smq_way way,
+                                        const uint8_t ctx[SMQ_HASH_LEN]);
+SMQ_MUST_USE smqtt_err smq_gen_run_next(struct smq_hkdf *kdf, const struct smq_gen *gen, struct smq_gen *next);
 /** Derives key and iv if it has not yet been done. SMQTT_E_CRYPTO, SMQTT_E_NOMEM. */
 SMQ_MUST_USE smqtt_err smq_gen_ready(struct smq_gen *gen);
 /** Wipes; harmless on a zeroed one. */

@@ -20,24 +20,54 @@ smqtt_err smq_schedule_hash(const smq_span *parts, size_t n, uint8_t out[SMQ_HAS
     return smq_schedule_lib()->sha256(parts, n, out);
 }
 
+smqtt_err smq_schedule_run(struct smq_hkdf *kdf, const uint8_t secret[SMQ_HASH_LEN])
+{
+    SMQ_TRY(smq_hkdf_begin(kdf, smq_schedule_lib()));
+    smq_hkdf_set(kdf, secret);
+    return SMQTT_OK;
+}
+
+smqtt_err smq_schedule_run_expand(struct smq_hkdf *kdf, const char *label, smq_span context, uint8_t *out, size_t len)
+{
+    const smq_span info[] = {smq_span_str(PROTOCOL), smq_span_str(label), smq_span_of(ZERO, 1), context};
+    return smq_hkdf_expand(kdf, info, SMQ_ARRAY_LEN(info), out, len);
+}
+
 smqtt_err smq_schedule_expand(const uint8_t secret[SMQ_HASH_LEN], const char *label, smq_span context, uint8_t *out,
                               size_t len)
 {
-    const smq_span info[] = {smq_span_str(PROTOCOL), smq_span_str(label), smq_span_of(ZERO, 1), context};
-    return smq_hkdf_expand(smq_schedule_lib(), secret, info, SMQ_ARRAY_LEN(info), out, len);
+    struct smq_hkdf kdf;
+    smqtt_err err = smq_schedule_run(&kdf, secret);
+    if (err == SMQTT_OK) {
+        err = smq_schedule_run_expand(&kdf, label, context, out, len);
+    }
+    smq_hkdf_end(&kdf);
+    return err;
 }
 
-smqtt_err smq_schedule_once(const struct smq_suite *suite, const uint8_t secret[SMQ_HASH_LEN], const char *label,
-                            const uint8_t context[SMQ_HASH_LEN], struct smq_once *out)
+smqtt_err smq_schedule_run_once(struct smq_hkdf *kdf, const struct smq_suite *suite, const char *label,
+                                const uint8_t context[SMQ_HASH_LEN], struct smq_once *out)
 {
     uint8_t both[SMQ_NK_MAX + SMQ_NONCE_LEN];
     smqtt_err err =
-        smq_schedule_expand(secret, label, smq_span_of(context, SMQ_HASH_LEN), both, suite->nk + SMQ_NONCE_LEN);
+        smq_schedule_run_expand(kdf, label, smq_span_of(context, SMQ_HASH_LEN), both, suite->nk + SMQ_NONCE_LEN);
     if (err == SMQTT_OK) {
         memcpy(out->key, both, suite->nk);
         memcpy(out->nonce, both + suite->nk, SMQ_NONCE_LEN);
     }
     smq_wipe(both, sizeof(both));
+    return err;
+}
+
+smqtt_err smq_schedule_once(const struct smq_suite *suite, const uint8_t secret[SMQ_HASH_LEN], const char *label,
+                            const uint8_t context[SMQ_HASH_LEN], struct smq_once *out)
+{
+    struct smq_hkdf kdf;
+    smqtt_err err = smq_schedule_run(&kdf, secret);
+    if (err == SMQTT_OK) {
+        err = smq_schedule_run_once(&kdf, suite, label, context, out);
+    }
+    smq_hkdf_end(&kdf);
     return err;
 }
 
@@ -139,19 +169,21 @@ smqtt_err smq_schedule_th3(const uint8_t th2[SMQ_HASH_LEN], smq_span ct2, uint8_
     return smq_schedule_hash(parts, SMQ_ARRAY_LEN(parts), out);
 }
 
-smqtt_err smq_schedule_hs(const uint8_t x1[SMQ_HASH_LEN], const uint8_t x2[SMQ_HASH_LEN], uint8_t out[SMQ_HASH_LEN])
+smqtt_err smq_schedule_hs(struct smq_hkdf *kdf, const uint8_t x1[SMQ_HASH_LEN], const uint8_t x2[SMQ_HASH_LEN],
+                          uint8_t out[SMQ_HASH_LEN])
 {
     const smq_span ikm = smq_span_of(x2, HPKE_X_LEN);
-    return smq_hkdf_extract(smq_schedule_lib(), smq_span_of(x1, HPKE_X_LEN), &ikm, 1, out);
+    SMQ_TRY(smq_hkdf_begin(kdf, smq_schedule_lib()));
+    return smq_hkdf_extract(kdf, smq_span_of(x1, HPKE_X_LEN), &ikm, 1, out);
 }
 
-smqtt_err smq_schedule_ms(const uint8_t hs[SMQ_HASH_LEN], const uint8_t th3[SMQ_HASH_LEN], smq_span ct3,
+smqtt_err smq_schedule_ms(struct smq_hkdf *kdf, const uint8_t th3[SMQ_HASH_LEN], smq_span ct3,
                           uint8_t out[SMQ_HASH_LEN])
 {
     const smq_span parts[] = {smq_span_of(th3, SMQ_HASH_LEN), ct3};
     uint8_t context[SMQ_HASH_LEN];
     SMQ_TRY(smq_schedule_hash(parts, SMQ_ARRAY_LEN(parts), context));
-    return smq_schedule_expand(hs, SMQ_LABEL_MASTER, smq_span_of(context, SMQ_HASH_LEN), out, SMQ_HASH_LEN);
+    return smq_schedule_run_expand(kdf, SMQ_LABEL_MASTER, smq_span_of(context, SMQ_HASH_LEN), out, SMQ_HASH_LEN);
 }
 
 smqtt_err smq_schedule_ctx(const uint8_t th3[SMQ_HASH_LEN], smq_span ct3, uint8_t out[SMQ_HASH_LEN])

@@ -47,7 +47,15 @@ SMQ_MUST_USE smqtt_err smq_schedule_hash(const smq_span *parts, size_t n, uint8_
 /** expand(secret, label, context, len) of protocol.md 2. */
 SMQ_MUST_USE smqtt_err smq_schedule_expand(const uint8_t secret[SMQ_HASH_LEN], const char *label, smq_span context,
                                            uint8_t *out, size_t len);
-/** Key and nonce of one message: expand(secret, label, context, nk + 12). */
+/** The same from the secret of a run, for where several things come from one secret. SMQTT_E_USAGE: it has none. */
+SMQ_MUST_USE smqtt_err smq_schedule_run_expand(struct smq_hkdf *kdf, const char *label, smq_span context, uint8_t *out,
+                                               size_t len);
+/** Begins a run of derivations from this secret; end it with smq_hkdf_end, after a failure too. */
+SMQ_MUST_USE smqtt_err smq_schedule_run(struct smq_hkdf *kdf, const uint8_t secret[SMQ_HASH_LEN]);
+/** Key and nonce of one message from the secret of a run: expand(secret, label, context, nk + 12). */
+SMQ_MUST_USE smqtt_err smq_schedule_run_once(struct smq_hkdf *kdf, const struct smq_suite *suite, const char *label,
+                                             const uint8_t context[SMQ_HASH_LEN], struct smq_once *out);
+/** Key and nonce of one message likewise. */
 SMQ_MUST_USE smqtt_err smq_schedule_once(const struct smq_suite *suite, const uint8_t secret[SMQ_HASH_LEN],
                                          const char *label, const uint8_t context[SMQ_HASH_LEN], struct smq_once *out);
 /** sign(sk, label, content) of protocol.md 2, the content in at most 4 parts. pk: the public key of sk, surely (see
@@ -77,11 +85,11 @@ SMQ_MUST_USE smqtt_err smq_schedule_th2(const uint8_t th1[SMQ_HASH_LEN], uint8_t
 /** TH3 with the header byte of step 3. */
 SMQ_MUST_USE smqtt_err smq_schedule_th3(const uint8_t th2[SMQ_HASH_LEN], smq_span ct2, uint8_t header,
                                         uint8_t out[SMQ_HASH_LEN]);
-/** HS = HKDF-Extract(x1, x2). */
-SMQ_MUST_USE smqtt_err smq_schedule_hs(const uint8_t x1[SMQ_HASH_LEN], const uint8_t x2[SMQ_HASH_LEN],
-                                       uint8_t out[SMQ_HASH_LEN]);
-/** MS = expand(HS, "ms", H(TH3, ct3), 32). */
-SMQ_MUST_USE smqtt_err smq_schedule_ms(const uint8_t hs[SMQ_HASH_LEN], const uint8_t th3[SMQ_HASH_LEN], smq_span ct3,
+/** Begins a run from HS = HKDF-Extract(x1, x2); end it with smq_hkdf_end, after a failure too. */
+SMQ_MUST_USE smqtt_err smq_schedule_hs(struct smq_hkdf *kdf, const uint8_t x1[SMQ_HASH_LEN],
+                                       const uint8_t x2[SMQ_HASH_LEN], uint8_t out[SMQ_HASH_LEN]);
+/** MS = expand(HS, "ms", H(TH3, ct3), 32), HS being the secret of the run. */
+SMQ_MUST_USE smqtt_err smq_schedule_ms(struct smq_hkdf *kdf, const uint8_t th3[SMQ_HASH_LEN], smq_span ct3,
                                        uint8_t out[SMQ_HASH_LEN]);
 /** ctx of the records. */
 SMQ_MUST_USE smqtt_err smq_schedule_ctx(const uint8_t th3[SMQ_HASH_LEN], smq_span ct3, uint8_t out[SMQ_HASH_LEN]);

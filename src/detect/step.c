@@ -23,9 +23,16 @@ smq_span smq_step2_ct(const struct smq_suite *suite, smq_span body2)
 static smqtt_err keys_of_step2(struct smq_hs *hs, const uint8_t x2[SMQ_HASH_LEN], uint8_t header, smq_span clear,
                                struct smq_once *once)
 {
-    SMQ_TRY(smq_schedule_hs(hs->x1, x2, hs->hs));
-    SMQ_TRY(smq_schedule_th2(hs->th1, header, clear, hs->th2));
-    return smq_schedule_once(hs->suite, hs->hs, SMQ_LABEL_STEP2, hs->th2, once);
+    struct smq_hkdf kdf;
+    smqtt_err err = smq_schedule_hs(&kdf, hs->x1, x2, hs->hs);
+    if (err == SMQTT_OK) {
+        err = smq_schedule_th2(hs->th1, header, clear, hs->th2);
+    }
+    if (err == SMQTT_OK) {
+        err = smq_schedule_run_once(&kdf, hs->suite, SMQ_LABEL_STEP2, hs->th2, once);
+    }
+    smq_hkdf_end(&kdf);
+    return err;
 }
 
 /** The content of sig2: TH2, H(pt2 without sig2), did of C, did of S. */
@@ -201,12 +208,14 @@ smqtt_err smq_step2_read(const struct smqtt_identity *server, uint8_t header, sm
 
 enum { CLEAR3_LEN = 1 + SMQ_CID_LEN + SMQTT_SKID_LEN, AAD3_LEN = SMQ_HASH_LEN + CLEAR3_LEN };
 
-/** TH3, the key of step 3, and its additional data (TH3, ver, cid, skid). */
-static smqtt_err keys_of_step3(const struct smq_hs *hs, smq_span body2, uint8_t header, uint8_t th3[SMQ_HASH_LEN],
-                               struct smq_once *once, uint8_t aad[AAD3_LEN])
+/** TH3, the key of step 3, and its additional data (TH3, ver, cid, skid). Begins the run of HS, which is to be ended
+ * after a failure too. */
+static smqtt_err keys_of_step3(struct smq_hkdf *kdf, const struct smq_hs *hs, smq_span body2, uint8_t header,
+                               uint8_t th3[SMQ_HASH_LEN], struct smq_once *once, uint8_t aad[AAD3_LEN])
 {
+    SMQ_TRY(smq_schedule_run(kdf, hs->hs));
     SMQ_TRY(smq_schedule_th3(hs->th2, smq_step2_ct(hs->suite, body2), header, th3));
-    SMQ_TRY(smq_schedule_once(hs->suite, hs->hs, SMQ_LABEL_STEP3, th3, once));
+    SMQ_TRY(smq_schedule_run_once(kdf, hs->suite, SMQ_LABEL_STEP3, th3, once));
     struct smq_wr wr = smq_wr_of(aad, AAD3_LEN);
     smq_wr_bytes(&wr, th3, SMQ_HASH_LEN);
     smq_wr_u8(&wr, SMQ_DETECT_VER);
@@ -216,12 +225,12 @@ static smqtt_err keys_of_step3(const struct smq_hs *hs, smq_span body2, uint8_t 
 }
 
 /** MS and ctx. */
-static smqtt_err master_derive(const struct smq_hs *hs, const uint8_t th3[SMQ_HASH_LEN], smq_span ct3,
+static smqtt_err master_derive(struct smq_hkdf *kdf, const uint8_t th3[SMQ_HASH_LEN], smq_span ct3,
                                struct smq_master *out)
 {
     memcpy(out->th3, th3, SMQ_HASH_LEN);
     SMQ_TRY(smq_schedule_ctx(th3, ct3, out->ctx));
-    return smq_schedule_ms(hs->hs, th3, ct3, out->ms);
+    return smq_schedule_ms(kdf, th3, ct3, out->ms);
 }
 
 /** The content of sig3: TH3, H(pt3 without sig3), did of S, did of C. */
@@ -261,6 +270,7 @@ smqtt_err smq_step3_write(const struct smqtt_identity *identity, const struct sm
     uint8_t th3[SMQ_HASH_LEN];
     uint8_t aad[AAD3_LEN];
     uint8_t pt[VERDICT_MAX];
+    struct smq_hkdf kdf;
     struct smq_once once = {{0}, {0}};
     struct smq_wr pt_wr = smq_wr_of(pt, sizeof(pt));
     struct smq_wr wr = smq_wr_of(body, SMQ_STEP3_MAX);
@@ -268,7 +278,7 @@ smqtt_err smq_step3_write(const struct smqtt_identity *identity, const struct sm
     smq_wr_u8(&wr, SMQ_DETECT_VER);
     smq_wr_bytes(&wr, hs->cid, SMQ_CID_LEN);
     smq_wr_bytes(&wr, hs->skid, SMQTT_SKID_LEN);
-    smqtt_err err = keys_of_step3(hs, body2, header, th3, &once, aad);
+    smqtt_err err = keys_of_step3(&kdf, hs, body2, header, th3, &once, aad);
     if (err == SMQTT_OK) {
         err = verdict_write(identity, verdict, hs, th3, &pt_wr);
     }
@@ -277,11 +287,12 @@ smqtt_err smq_step3_write(const struct smqtt_identity *identity, const struct sm
     }
     size_t ct3_len = pt_wr.len + SMQ_TAG_LEN;
     if (err == SMQTT_OK) {
-        err = master_derive(hs, th3, smq_span_of(body + wr.len, ct3_len), master);
+        err = master_derive(&kdf, th3, smq_span_of(body + wr.len, ct3_len), master);
     }
     if (err == SMQTT_OK) {
         *len = wr.len + ct3_len;
     }
+    smq_hkdf_end(&kdf);
     smq_wipe(&once, sizeof(once));
     return err;
 }
@@ -328,9 +339,10 @@ smqtt_err smq_step3_read(const struct smqtt_identity *peer, uint8_t header, smq_
     }
     uint8_t th3[SMQ_HASH_LEN];
     uint8_t aad[AAD3_LEN];
+    struct smq_hkdf kdf;
     struct smq_once once = {{0}, {0}};
     struct smq_verdict v = {0, 0, 0};
-    smqtt_err err = keys_of_step3(hs, body2, header, th3, &once, aad);
+    smqtt_err err = keys_of_step3(&kdf, hs, body2, header, th3, &once, aad);
     if (err == SMQTT_OK) {
         err = smq_schedule_open_once(hs->suite, &once, smq_span_of(aad, AAD3_LEN), ct3, pt);
     }
@@ -338,11 +350,12 @@ smqtt_err smq_step3_read(const struct smqtt_identity *peer, uint8_t header, smq_
         err = verdict_read(peer, hs, th3, header, smq_span_of(pt, ct3.len - SMQ_TAG_LEN), &v);
     }
     if (err == SMQTT_OK) {
-        err = master_derive(hs, th3, ct3, master);
+        err = master_derive(&kdf, th3, ct3, master);
     }
     if (err == SMQTT_OK) {
         *verdict = v;
     }
+    smq_hkdf_end(&kdf);
     smq_wipe(&once, sizeof(once));
     return err;
 }

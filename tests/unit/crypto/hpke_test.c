@@ -34,8 +34,9 @@ static void set_up_from_vector(const struct vectors *v, struct ends *ends)
     assert_memory_equal(enc, want, suite->npk);
     assert_int_equal(smq_hpke_setup_r(&ends->r, lib, suite, skR, NULL, enc, in, &psk), SMQTT_OK);
     for (int side = 0; side < 2; side++) {
-        const struct smq_hpke *ctx = side == 0 ? &ends->s : &ends->r;
+        struct smq_hpke *ctx = side == 0 ? &ends->s : &ends->r;
         vectors_bytes(v, "base_nonce", want, SMQ_NONCE_LEN);
+        assert_int_equal(smq_hpke_ready(ctx), SMQTT_OK);
         assert_memory_equal(ctx->base_nonce, want, SMQ_NONCE_LEN);
         vectors_bytes(v, "exporter_secret", want, SMQ_HASH_LEN);
         assert_memory_equal(ctx->exporter, want, SMQ_HASH_LEN);
@@ -66,7 +67,7 @@ static void check_message(const struct vectors *v, struct ends *ends)
     assert_int_equal(ends->r.seq, seq + 1);
 }
 
-static void check_export(const struct vectors *v, const struct ends *ends)
+static void check_export(const struct vectors *v, struct ends *ends)
 {
     uint8_t context[32];
     uint8_t want[64];
@@ -147,6 +148,8 @@ static smqtt_err receive(const struct pair *p, const char *info, const struct sm
         return err;
     }
     assert_memory_equal(known.exporter, r.exporter, sizeof(r.exporter));
+    assert_int_equal(smq_hpke_ready(&known), SMQTT_OK);
+    assert_int_equal(smq_hpke_ready(&r), SMQTT_OK);
     assert_memory_equal(known.base_nonce, r.base_nonce, sizeof(r.base_nonce));
     smq_hpke_deinit(&known);
     err = smq_hpke_open(&r, smq_span_str(aad), smq_span_of(p->ct, sizeof(p->ct)), out);

@@ -57,12 +57,34 @@ static void test_no_parts(void **state)
     assert_memory_equal(out, empty, sizeof(empty));
 }
 
+/* Several HMACs on one context: the key stays until there is another, the empty one too. */
+static void test_mac_context(void **state)
+{
+    (void)state;
+    const smq_span keys[] = {smq_span_str("key"), {NULL, 0}, smq_span_str("another")};
+    const smq_span msgs[] = {smq_span_str("first"), smq_span_str(""), smq_span_str("third")};
+    struct smq_mac *mac = lib->mac_new();
+    assert_non_null(mac);
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(keys); i++) {
+        for (size_t k = 0; k < SMQ_ARRAY_LEN(msgs); k++) {
+            uint8_t want[SMQ_HASH_LEN];
+            uint8_t out[SMQ_HASH_LEN] = {0};
+            assert_int_equal(lib->hmac(keys[i], &msgs[k], 1, want), SMQTT_OK);
+            assert_int_equal(lib->mac(mac, k == 0 ? &keys[i] : NULL, &msgs[k], 1, out), SMQTT_OK);
+            assert_memory_equal(out, want, sizeof(out));
+        }
+    }
+    lib->mac_free(mac);
+    lib->mac_free(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_empty_key),
         cmocka_unit_test(test_no_parts),
+        cmocka_unit_test(test_mac_context),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,6 +65,24 @@ static smqtt_err op_hmac(struct fixture *f)
     return lib->hmac(message, &message, 1, f->out);
 }
 
+static smqtt_err op_mac(struct fixture *f)
+{
+    struct smq_mac *mac = lib->mac_new();
+    if (mac == NULL) {
+        return SMQTT_E_NOMEM;
+    }
+    uint8_t first[SMQ_HASH_LEN];
+    smqtt_err err = lib->mac(mac, &message, &message, 1, first);
+    if (err == SMQTT_OK) {
+        err = lib->mac(mac, NULL, &message, 1, f->out);
+    }
+    if (err == SMQTT_OK) {
+        assert_memory_equal(f->out, first, sizeof(first));
+    }
+    lib->mac_free(mac);
+    return err;
+}
+
 static smqtt_err op_dh_public(struct fixture *f)
 {
     return lib->dh_public(f->suite->curve, f->sk, f->out);
@@ -131,9 +149,16 @@ static smqtt_err op_aead(struct fixture *f)
 static smqtt_err op_hpke(struct fixture *f)
 {
     struct smq_hpke ctx;
-    SMQ_TRY(smq_hpke_setup_s(&ctx, lib, f->suite, f->pk, f->sk, message, NULL, f->out));
+    uint8_t sealed[7 + SMQ_TAG_LEN];
+    uint8_t enc[SMQ_PK_MAX];
+    SMQ_TRY(smq_hpke_setup_s(&ctx, lib, f->suite, f->pk, f->sk, message, NULL, enc));
+    smqtt_err err = smq_hpke_seal(&ctx, message, message, sealed);
+    if (err == SMQTT_OK) {
+        memcpy(f->out, enc, f->suite->npk);
+        memcpy(f->out + f->suite->npk - sizeof(sealed), sealed, sizeof(sealed));
+    }
     smq_hpke_deinit(&ctx);
-    return SMQTT_OK;
+    return err;
 }
 
 /* `same`: two runs give the same bytes. */
@@ -143,7 +168,7 @@ static const struct {
 } ops[] = {
     {op_sha256, true},      {op_hmac, true},     {op_dh_public, true},   {op_dh, true},         {op_dh_check, true},
     {op_sign_public, true}, {op_sign, false},    {op_verify, true},      {op_sign_check, true}, {op_aead, true},
-    {op_hpke, true},        {op_dh_known, true}, {op_sign_known, false},
+    {op_hpke, true},        {op_dh_known, true}, {op_sign_known, false}, {op_mac, true},
 };
 
 /* Runs the operation until no allocation fails any more; gives the number of failures that came. */

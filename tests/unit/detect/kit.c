@@ -136,7 +136,11 @@ void kit_expand(const uint8_t *secret, const char *label, smq_span context, uint
     smq_wr_u8(&wr, 0);
     smq_wr_put(&wr, context);
     const smq_span whole = smq_wr_span(&wr);
-    assert_int_equal(smq_hkdf_expand(&smq_crypto_openssl, secret, &whole, 1, out, len), SMQTT_OK);
+    struct smq_hkdf kdf;
+    assert_int_equal(smq_hkdf_begin(&kdf, &smq_crypto_openssl), SMQTT_OK);
+    smq_hkdf_set(&kdf, secret);
+    assert_int_equal(smq_hkdf_expand(&kdf, &whole, 1, out, len), SMQTT_OK);
+    smq_hkdf_end(&kdf);
 }
 
 size_t kit_signed(const char *label, smq_span content, uint8_t out[KIT_TEXT_MAX])

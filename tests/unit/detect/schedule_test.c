@@ -87,7 +87,10 @@ static void derive_step2(const struct kit *kit, struct derived *d)
     assert_int_equal(smq_hpke_export(&hpke, smq_span_str("S-MQTT/1 x2"), d->x2, 32), SMQTT_OK);
     smq_hpke_deinit(&hpke);
     const smq_span x2 = all(d->x2);
-    assert_int_equal(smq_hkdf_extract(lib, all(d->x1), &x2, 1, d->hs), SMQTT_OK);
+    struct smq_hkdf kdf;
+    assert_int_equal(smq_hkdf_begin(&kdf, lib), SMQTT_OK);
+    assert_int_equal(smq_hkdf_extract(&kdf, all(d->x1), &x2, 1, d->hs), SMQTT_OK);
+    smq_hkdf_end(&kdf);
     const smq_span th2[] = {smq_span_str("S-MQTT/1 th2"), all(d->th1), smq_span_of(&kit->header2, 1),
                             smq_span_of(kit->body2, 10 + suite->npk)};
     kit_hash(th2, 4, d->th2);
