@@ -69,8 +69,9 @@ static smqtt_err on_connack(struct smqtt_client *c, const struct smq_packet *pkt
     event->tunnel = c->tunnel;
     /* CONNACK of 3.1 cannot tell: what was begun goes on, else identifiers would mean one thing here, another there. */
     bool goes_on = connack->session_present || (c->config.version == SMQTT_V31 && !c->config.clean_start);
+    SMQ_TRY(smq_client_secure_connected(c, connack->session_present));
     smq_client_resend(c, goes_on);
-    return smq_client_secure_connected(c, connack->session_present);
+    return SMQTT_OK;
 }
 
 void smq_client_forget_aliases(struct smqtt_client *c)
@@ -249,11 +250,11 @@ static smqtt_err on_suback(struct smqtt_client *c, const struct smq_packet *pkt,
             event->type = unsubscribe ? SMQTT_CLIENT_UNSUBSCRIBED : SMQTT_CLIENT_SUBSCRIBED;
             event->token = request->token;
             event->codes = pkt->suback.codes;
-        } else if (!unsubscribe) {
-            smq_client_secure_subscribed(c, request, pkt->suback.codes.data[0], event);
         }
+        bool own = request->token == 0;
         *request = c->requests[--c->n_requests];
-        return SMQTT_OK;
+        uint8_t code = pkt->suback.codes.len != 0 ? pkt->suback.codes.data[0] : 0;
+        return own ? smq_client_topics_answered(c, pkt->suback.id, code, event) : SMQTT_OK;
     }
     return SMQTT_E_PROTOCOL;
 }

@@ -142,6 +142,9 @@ static smqtt_err repeat_inflight(struct smqtt_client *c)
 
 void smq_client_pump(struct smqtt_client *c)
 {
+    if (c->sealer_first) {
+        return;
+    }
     if (c->state == CLIENT_UP && c->n_unsent != 0) {
         smqtt_err err = repeat_inflight(c);
         if (err != SMQTT_OK) {

@@ -38,47 +38,10 @@ void smq_client_choose_path(struct smqtt_client *c, bool announced)
 
 void smq_client_secure_deinit(struct smqtt_client *c)
 {
-    struct smq_list *node = NULL;
-    while ((node = smq_list_pop_front(&c->topics)) != NULL) {
-        smq_mem_free(c->mem, SMQ_CONTAINER_OF(node, struct client_topic, node));
-    }
+    smq_client_topics_deinit(c);
     smqtt_sealer_free(c->sealer);
     for (size_t i = 0; i < c->n_openers; i++) {
         smqtt_opener_free(c->openers[i].opener);
-    }
-}
-
-/* ---------------------------------------------------------------- the sealer's topics */
-
-static struct client_topic *find_topic(struct smqtt_client *c, smq_span topic)
-{
-    for (struct smq_list *node = c->topics.next; node != &c->topics; node = node->next) {
-        struct client_topic *known = SMQ_CONTAINER_OF(node, struct client_topic, node);
-        if (smq_span_equal(known->topic, topic)) {
-            return known;
-        }
-    }
-    return NULL;
-}
-
-static smqtt_err subscribe_topic(struct smqtt_client *c, const struct client_topic *topic)
-{
-    struct smq_filter filter = {topic->topic, 1};
-    SMQ_TRY(smq_client_request(c, false, &filter, 1, (smq_span){NULL, 0}, 0));
-    c->requests[c->n_requests - 1].of_server = topic->of_server;
-    return SMQTT_OK;
-}
-
-void smq_client_secure_subscribed(struct smqtt_client *c, const struct client_request *request, uint8_t code,
-                                  struct smqtt_client_event *event)
-{
-    uint8_t refused = code >= CLIENT_REFUSED ? code : 0;
-    c->own_reason = refused != 0 ? refused : c->own_reason;
-    if (request->of_server) {
-        event->type = SMQTT_CLIENT_SECURE;
-        event->tunnel = true;
-        event->secure.type = SMQTT_EV_REGISTERED;
-        event->secure.status = refused;
     }
 }
 
@@ -87,46 +50,15 @@ void smq_client_secure_published(struct smqtt_client *c, uint8_t reason)
     c->own_reason = c->own_reason >= CLIENT_REFUSED ? c->own_reason : reason;
 }
 
-static smqtt_err add_topic(struct smqtt_client *c, smq_span topic, bool of_server)
-{
-    if (find_topic(c, topic) != NULL) {
-        return SMQTT_OK;
-    }
-    struct client_topic *added = smq_mem_alloc(c->mem, sizeof(*added) + topic.len);
-    if (added == NULL) {
-        return SMQTT_E_NOMEM;
-    }
-    smq_list_init(&added->node);
-    memcpy(added + 1, topic.data, topic.len);
-    added->topic = smq_span_of(added + 1, topic.len);
-    added->of_server = of_server;
-    smq_list_push_back(&c->topics, &added->node);
-    return c->state == CLIENT_UP ? subscribe_topic(c, added) : SMQTT_OK;
-}
-
-static smqtt_err drop_topic(struct smqtt_client *c, smq_span topic)
-{
-    struct client_topic *known = find_topic(c, topic);
-    if (known == NULL) {
-        return SMQTT_OK;
-    }
-    struct smq_filter filter = {known->topic, 0};
-    smqtt_err err = c->state == CLIENT_UP ? smq_client_request(c, true, &filter, 1, (smq_span){NULL, 0}, 0) : SMQTT_OK;
-    smq_list_remove(&known->node);
-    smq_mem_free(c->mem, known);
-    return err;
-}
-
 smqtt_err smq_client_secure_connected(struct smqtt_client *c, bool session_present)
 {
     bool carried = c->native || c->tunnel;
     for (size_t i = 0; carried && i < c->n_openers; i++) {
         SMQ_TRY(smqtt_opener_connected(c->openers[i].opener, c->tunnel, c->config.client_id, c->now));
     }
-    for (struct smq_list *node = c->topics.next; node != &c->topics && !session_present; node = node->next) {
-        SMQ_TRY(subscribe_topic(c, SMQ_CONTAINER_OF(node, struct client_topic, node)));
-    }
-    if (c->sealer != NULL && carried) {
+    SMQ_TRY(smq_client_topics_connected(c, session_present));
+    c->sealer_first = c->sealer != NULL && carried;
+    if (c->sealer_first) {
         smqtt_sealer_connected(c->sealer, c->tunnel, c->now);
         c->sealer_speaks = true;
     }
@@ -387,9 +319,9 @@ static smqtt_err act(struct smqtt_client *c, const struct smqtt_secure_event *ev
     case SMQTT_EV_PUBLISH:
         return send_own(c, ev);
     case SMQTT_EV_SUBSCRIBE:
-        return add_topic(c, ev->topic, of_server);
+        return smq_client_topic_add(c, ev->topic, of_server);
     case SMQTT_EV_UNSUBSCRIBE:
-        return drop_topic(c, ev->topic);
+        return smq_client_topic_drop(c, ev->topic);
     case SMQTT_EV_NONE:
     case SMQTT_EV_STEP:
     case SMQTT_EV_OPEN:
@@ -433,6 +365,10 @@ static bool next_of_endpoints(struct smqtt_client *c, struct smqtt_secure_event 
             return true;
         }
         c->sealer_speaks = false;
+        if (c->sealer_first) {
+            c->sealer_first = false;
+            smq_client_pump(c);
+        }
         smq_client_secure_pump(c);
         again = c->sealer_speaks; /* a handshake was started */
     }

@@ -49,7 +49,6 @@ struct client_request {
     uint32_t n;
     uint16_t id;
     bool unsubscribe;
-    bool of_server; /* the opener's own, in the tunnel */
 };
 
 /** What is kept of a PUBLISH while the opener has its payload. */
@@ -75,11 +74,15 @@ struct client_alias {
     uint8_t topic[];
 };
 
-/** A topic to which sealer or opener want to be subscribed. */
+/** A topic to which sealer or opener want to be subscribed, or not any more. */
 struct client_topic {
     struct smq_list node;
     smq_span topic;
-    bool of_server; /* clients send there: a client in the tunnel */
+    uint16_t request; /* under way on this connection; 0: none */
+    bool wanted;      /* else it is forgotten when the broker has forgotten it */
+    bool asked;       /* what the request wants */
+    bool settled;     /* the broker has answered to what is wanted */
+    bool of_server;   /* clients send there: a client in the tunnel */
 };
 
 struct smqtt_client {
@@ -129,6 +132,7 @@ struct smqtt_client {
     bool no_native_event, handshake;
     uint8_t own_reason;     /* what the broker said to S-MQTT's own packets; a refusal stays */
     bool sealer_speaks;     /* it may have events that come before anything is sealed */
+    bool sealer_first;      /* on a new connection: step 3 may have to leave before records of its session */
     struct smq_list sealed; /* client_msg: to be sealed, or waiting for a receipt */
     uint64_t handshake_token;
     smqtt_ms retry_at;
@@ -189,9 +193,6 @@ smqtt_err smq_client_secure_connected(struct smqtt_client *c, bool session_prese
 bool smq_client_secure_next(struct smqtt_client *c, struct smqtt_client_event *event);
 /** A DETECT packet came. */
 smqtt_err smq_client_secure_detect(struct smqtt_client *c, const struct smq_detect_pkt *pkt);
-/** The broker answered a SUBSCRIBE of S-MQTT's own. */
-void smq_client_secure_subscribed(struct smqtt_client *c, const struct client_request *request, uint8_t code,
-                                  struct smqtt_client_event *event);
 /** The broker acknowledged a PUBLISH of S-MQTT's own with this reason. */
 void smq_client_secure_published(struct smqtt_client *c, uint8_t reason);
 /** A PUBLISH came; *taken: it is the sealer's or the opener's. */
@@ -201,5 +202,16 @@ void smq_client_secure_pump(struct smqtt_client *c);
 void smq_client_secure_tick(struct smqtt_client *c);
 smqtt_ms smq_client_secure_deadline(const struct smqtt_client *c);
 void smq_client_secure_deinit(struct smqtt_client *c);
+
+/* client_topics.c */
+/** Sealer or opener want this topic from now on, or do not want it any more. SMQTT_E_NOMEM. */
+smqtt_err smq_client_topic_add(struct smqtt_client *c, smq_span name, bool of_server);
+smqtt_err smq_client_topic_drop(struct smqtt_client *c, smq_span name);
+/** After CONNACK: asks for all that the broker does not have. SMQTT_E_NOMEM. */
+smqtt_err smq_client_topics_connected(struct smqtt_client *c, bool session_present);
+/** The broker answered a SUBSCRIBE (`code`) or UNSUBSCRIBE of S-MQTT's own. SMQTT_E_NOMEM. */
+smqtt_err smq_client_topics_answered(struct smqtt_client *c, uint16_t request, uint8_t code,
+                                     struct smqtt_client_event *event);
+void smq_client_topics_deinit(struct smqtt_client *c);
 
 #endif

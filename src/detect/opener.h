@@ -133,6 +133,10 @@ void smq_opener_push_detect(struct smqtt_opener *o, uint8_t header, const uint8_
 void smq_opener_push_step(struct smqtt_opener *o, const uint8_t cid[SMQ_CID_LEN], const struct smqtt_step *step);
 /** Pushes a PUBLISH with QoS 1 on a topic of ours. */
 void smq_opener_push_publish(struct smqtt_opener *o, char branch, smq_span id, smq_span payload);
+/** Tells the client of a kid that there is no session of it. Room is there; without randomness none is sent. */
+void smq_opener_notice(struct smqtt_opener *o, const uint8_t kid[SMQ_KID_LEN], struct smqtt_now now);
+/** Was it told so lately? */
+bool smq_opener_has_noticed(const struct smqtt_opener *o, const uint8_t kid[SMQ_KID_LEN]);
 /** Pushes CLOSED. */
 void smq_opener_push_closed(struct smqtt_opener *o, const uint8_t cid[SMQ_CID_LEN], smqtt_err err, uint8_t status);
 /** The event belongs to a session, which stays in memory until it was pulled. */

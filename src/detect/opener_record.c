@@ -154,13 +154,21 @@ static bool notice_due(const struct smqtt_opener *o, const uint8_t kid[SMQ_KID_L
     return lately < SMQ_NOTICES_A_SECOND;
 }
 
-/** Tells the client of an unknown kid that its session is lost. Room is there; without randomness none is sent. */
-static void notice_push(struct smqtt_opener *o, const uint8_t kid[SMQ_KID_LEN], struct smqtt_now now)
+bool smq_opener_has_noticed(const struct smqtt_opener *o, const uint8_t kid[SMQ_KID_LEN])
+{
+    bool found = false;
+    for (size_t i = 0; i < SMQ_OPENER_NOTICES && !found; i++) {
+        found = o->notices[i].used && memcmp(o->notices[i].kid, kid, SMQ_KID_LEN) == 0;
+    }
+    return found;
+}
+
+void smq_opener_notice(struct smqtt_opener *o, const uint8_t kid[SMQ_KID_LEN], struct smqtt_now now)
 {
     uint8_t nonce[SMQ_NOTICE_NONCE_LEN];
     uint8_t notice[SMQ_NOTICE_LEN];
     const struct smqtt_rng *rng = &o->config.rng;
-    if (!notice_due(o, kid, now.mono) || !rng->fill(rng->ctx, nonce, sizeof(nonce)) ||
+    if (!rng->fill(rng->ctx, nonce, sizeof(nonce)) ||
         smq_notice_write(o->config.identity, kid, nonce, now.wall, notice) != SMQTT_OK) {
         return;
     }
@@ -169,6 +177,13 @@ static void notice_push(struct smqtt_opener *o, const uint8_t kid[SMQ_KID_LEN], 
     o->notices[o->notice_next].used = true;
     o->notice_next = (o->notice_next + 1) % SMQ_OPENER_NOTICES;
     smq_opener_push_publish(o, 'n', smq_span_of(kid, SMQ_KID_LEN), smq_span_of(notice, sizeof(notice)));
+}
+
+static void notice(struct smqtt_opener *o, const uint8_t kid[SMQ_KID_LEN], struct smqtt_now now)
+{
+    if (notice_due(o, kid, now.mono)) {
+        smq_opener_notice(o, kid, now);
+    }
 }
 
 /** protocol.md 6.6: one on which the policy requires sealing, and that is not S-MQTT's own. */
@@ -185,7 +200,7 @@ void smq_opener_tell_unknown(struct smqtt_opener *o, smq_span topic, uint32_t ki
     smq_opener_release_held(o);
     if (is_served(o, topic) && smq_evq_reserve(&o->q, 1, SMQ_NOTICE_LEN + SMQ_OWN_TOPIC_MAX) == SMQTT_OK) {
         o->counters.unknown_key++;
-        notice_push(o, bytes, now);
+        notice(o, bytes, now);
     }
 }
 
@@ -380,7 +395,7 @@ static void record_refuse(struct smqtt_opener *o, const struct work *w, smqtt_er
     entry->ev.kid = smq_kid_u32(w->record.kid);
     entry->ev.seq = w->record.seq;
     if (err == SMQTT_E_NO_KEY && is_served(o, w->topic)) {
-        notice_push(o, w->record.kid, w->now);
+        notice(o, w->record.kid, w->now);
     }
 }
 

@@ -125,12 +125,28 @@ static void opened_push(struct smqtt_opener *o, struct smq_peer *peer, struct sm
     smq_opener_own(entry, peer);
 }
 
+/** Records of it came before step 3, and its client was told that there is no such session: it will begin another one
+ * and seal again what it sent, so that this one must not take anything. */
+static void too_late(struct smqtt_opener *o, struct smq_waiting *w, struct smq_peer *peer, struct smqtt_now now)
+{
+    smq_opener_notice(o, peer->session->recv[0].kid, now);
+    smq_opener_push_closed(o, w->hs.cid, smq_status_err(SMQTT_STATUS_CLOSED), SMQTT_STATUS_CLOSED);
+    smq_opener_journal(o, w, smq_span_of(NULL, 0), SMQTT_STATUS_CLOSED, 0xFE);
+    o->counters.handshakes_refused++;
+    smq_peer_free(o, peer);
+    smq_opener_waiting_free(o, w);
+}
+
 /** A confirmed handshake becomes a session, or is closed if its client, now proven, may not. */
 static smqtt_err confirmed(struct smqtt_opener *o, struct smq_waiting *w, uint8_t header, smq_span body,
                            struct smqtt_now now, struct outcome *out)
 {
     SMQ_TRY(peer_make(o, w, header, body, now, out));
     struct smq_peer *peer = out->peer;
+    if (smq_opener_has_noticed(o, peer->session->recv[0].kid)) {
+        too_late(o, w, peer, now);
+        return SMQTT_OK;
+    }
     bool allowed = smq_opener_welcomes(o, w->identity, smq_span_of(w->strings + w->client_id_len, w->topic_len));
     uint8_t status = allowed ? SMQTT_STATUS_OK : SMQTT_STATUS_NOT_AUTHORIZED;
     smqtt_err err = allowed ? sessions_room(o, w->identity != NULL, now) : SMQTT_OK;

@@ -5,6 +5,7 @@
  * queues, so that a test can look at them, change, drop, repeat and reorder them. */
 #include "../test.h"
 #include "../failing_mem.h"
+#include "cut_store.h"
 #include "detect/opener.h"
 #include "detect/sealer.h"
 
@@ -32,19 +33,6 @@ struct told {
     uint8_t topic[128];
     uint8_t bytes[2048];
     char name[64];
-};
-
-/** A store that forgets at a power cut what was not synced; it can be told to fail. */
-struct cut_store {
-    struct smqtt_store store; /* hand this out */
-    struct cut_value {
-        uint8_t key[64], *value;
-        size_t key_len, value_len;
-        bool gone;
-    } now[256], synced[256];
-    size_t n_now, n_synced;
-    unsigned long puts, syncs;
-    long fail_after; /* calls of put or sync that go well; negative: all */
 };
 
 struct pair {
@@ -112,10 +100,5 @@ size_t told_count(const struct told *list, size_t n, enum smqtt_secure_event_typ
 const struct told *told_last(const struct told *list, size_t n, enum smqtt_secure_event_type type);
 /** Forgets what was told. */
 void pair_forget(struct pair *p);
-
-void cut_store_init(struct cut_store *s);
-/** Power fails: what was not synced is lost, and every value is as at the last sync. */
-void cut_store_cut(struct cut_store *s);
-void cut_store_deinit(struct cut_store *s);
 
 #endif

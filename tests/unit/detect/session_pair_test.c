@@ -475,6 +475,43 @@ static void test_opener_forgets_what_it_acknowledged(void **state)
     pair_free(p);
 }
 
+/** A record overtakes step 3: whatever the client is told then, nothing of it may be delivered twice. */
+static void test_record_before_step3(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(1);
+    pair_open(p);
+    assert_int_equal(pair_start(p), SMQTT_OK);
+    pair_pull(p);
+    assert_true(pair_give_server(p));
+    pair_pull(p);
+    assert_true(pair_give_client(p));
+    pair_pull(p);
+    struct packet step3 = packet_copy(&p->to_server.list[0]);
+    queue_clear(&p->to_server);
+    assert_int_equal(pair_seal(p, "a", smq_span_str("x"), &WITH_RECEIPT), SMQTT_OK);
+    assert_true(pair_give_server(p));
+    pair_pull(p);
+    assert_int_equal(told_last(p->of_opener, p->n_opener, SMQTT_EV_REFUSED)->ev.err, SMQTT_E_NO_KEY);
+    assert_int_equal(p->to_client.n, 1); /* the notice */
+    queue_clear(&p->to_client);          /* is lost, */
+    smq_span body = smq_span_of(step3.bytes, step3.len);
+    assert_int_equal(pair_inject_server(p, true, step3.header, "", body, false), SMQTT_OK);
+    pair_pull(p);
+    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_OPEN), 0);
+    assert_int_equal(told_last(p->of_opener, p->n_opener, SMQTT_EV_CLOSED)->ev.status, SMQTT_STATUS_CLOSED);
+    assert_int_equal(p->to_client.n, 1); /* and comes again */
+    pair_run(p);
+    assert_int_equal(told_count(p->of_sealer, p->n_sealer, SMQTT_EV_LOST), 1);
+    pair_handshake(p);
+    assert_int_equal(pair_seal(p, "a", smq_span_str("x"), &WITH_RECEIPT), SMQTT_OK);
+    pair_run(p);
+    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE), 1);
+    assert_int_equal(told_count(p->of_sealer, p->n_sealer, SMQTT_EV_RECEIPT), 1);
+    packet_free(&step3);
+    pair_free(p);
+}
+
 static void test_sealer_restarts_with_its_store(void **state)
 {
     (void)state;
@@ -638,6 +675,7 @@ int main(void)
                                        cmocka_unit_test(test_opener_restarts_with_its_store),
                                        cmocka_unit_test(test_opener_loses_its_state),
                                        cmocka_unit_test(test_opener_forgets_what_it_acknowledged),
+                                       cmocka_unit_test(test_record_before_step3),
                                        cmocka_unit_test(test_sealer_restarts_with_its_store),
                                        cmocka_unit_test(test_new_keys_by_a_new_handshake),
                                        cmocka_unit_test(test_close),
