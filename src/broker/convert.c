@@ -314,10 +314,10 @@ void smq_convert_end(struct smq_worker *w, struct smq_relay *r)
     if (r->server != NULL || r->tunnelled) {
         return;
     }
-    w->n_listening--;
     if (mounted_topic(r->client, r->key, 's', r->key + SMQTT_SKID_LEN, &topic) == SMQTT_OK) {
         (void)smq_trie_unsubscribe(&w->trie, &w->listener->sub, topic.topic);
         smq_mount_free(r->client, &topic);
+        w->n_listening--; /* without memory it stays, and so does the care that the listener is no session (route.c) */
     }
 }
 

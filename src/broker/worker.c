@@ -124,6 +124,9 @@ void smq_worker_free(struct smq_worker *w)
     smq_map_deinit(&w->relays);
     smq_map_deinit(&w->origins);
     if (w->trie.tree.root != NULL) {
+        if (w->listener != NULL) {
+            smq_trie_drop(&w->trie, &w->listener->sub); /* what smq_convert_end had no memory to give up */
+        }
         smq_trie_deinit(&w->trie);
     }
     if (w->retain.tree.root != NULL) {

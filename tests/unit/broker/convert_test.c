@@ -146,6 +146,39 @@ static void behind_a_mount_point_it_is_the_same(void **state)
     }
 }
 
+/* Its name behind a long mount point takes memory when the handshake ends. Without it the subscription for the answers
+ * stays, and whoever publishes there then reaches nobody by it. */
+static void nothing_comes_to_a_handshake_that_could_not_end(void **state)
+{
+    (void)state;
+    char mount[250];
+    memset(mount, 'm', sizeof mount);
+    mount[sizeof mount - 2] = '/';
+    mount[sizeof mount - 1] = 0;
+    for (size_t nth = 1, failed = 1; failed != 0; nth++) {
+        bed_init(&bed);
+        bed.listener.mount_point = mount;
+        start();
+        struct client *far = client_connect(&bed, SMQTT_V5, "far", true);
+        client_subscribe(far, "smqtt1/+/c/+", 0);
+        struct client *c = client_connect(&bed, SMQTT_V5, "c", true);
+        native(c, 0x01, CID, 'x');
+        client_expect(far, SMQ_PUBLISH);
+        assert_int_equal(n_listening(), 1);
+        failing_mem_arm(&bed.mem, nth);
+        client_break(c);
+        failed = failing_mem_has_failed(&bed.mem);
+        failing_mem_arm(&bed.mem, 0);
+        client_publish(far, topic_of('s', CID), "\x0C\xD1\x01\4\4\4\4\4\4\4\4", 1, false);
+        client_expect_alive(far);
+        assert_int_equal(n_relays(), 0);
+        for (unsigned i = 0; i < bed.count; i++) {
+            assert_int_equal(bed.workers[i]->listener->out.count, 0);
+        }
+        stop();
+    }
+}
+
 /* ------------------------------------------------------------ made-up bytes */
 
 static struct smqtt_identity *server_id;
@@ -433,6 +466,7 @@ int main(void)
         cmocka_unit_test_setup(a_native_client_reaches_a_server_in_the_tunnel, tunnel_setup),
         cmocka_unit_test_setup(clients_in_the_tunnel_reach_the_broker_itself, tunnel_setup),
         cmocka_unit_test_setup(behind_a_mount_point_it_is_the_same, tunnel_setup),
+        cmocka_unit_test(nothing_comes_to_a_handshake_that_could_not_end),
         cmocka_unit_test_setup(a_bridge_carries_many, tunnel_setup),
         cmocka_unit_test_setup(noise_from_the_tunnel_is_acknowledged_and_dropped, tunnel_setup),
         cmocka_unit_test_setup(too_much_from_the_tunnel_gets_a_hint_and_then_nothing, tunnel_setup),
