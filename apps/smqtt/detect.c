@@ -195,7 +195,7 @@ static void on_deadline(struct run *run)
 
 static int run_detect(struct play *p)
 {
-    static const struct run_hooks hooks = {on_event, NULL, on_deadline};
+    static const struct run_hooks hooks = {.event = on_event, .deadline = on_deadline};
     struct run r = {.hooks = &hooks, .ctx = p};
     r.at = smq_clock_now().mono + 2 * (smqtt_ms)p->opts.receipt_timeout;
     if (p->opts.to == NULL || p->opts.message == NULL) {

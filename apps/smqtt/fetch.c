@@ -135,7 +135,7 @@ static void on_deadline(struct run *run)
 
 bool fetch_descriptors(const struct opts *o, struct fetch *f)
 {
-    static const struct run_hooks hooks = {on_event, NULL, on_deadline};
+    static const struct run_hooks hooks = {.event = on_event, .deadline = on_deadline};
     static struct opts plain; /* the same broker, but none of what belongs to the message */
     static char id[64];
     struct run r = {.hooks = &hooks, .ctx = f, .at = smq_clock_now().mono + WAIT_MS};

@@ -307,7 +307,7 @@ static bool check(struct pub *p)
 
 static int run_pub(struct pub *p)
 {
-    static const struct run_hooks hooks = {on_event, on_input, on_deadline};
+    static const struct run_hooks hooks = {.event = on_event, .input = on_input, .deadline = on_deadline};
     struct run r = {.hooks = &hooks, .ctx = p, .at = SMQTT_NEVER};
     if (!check(p) || !settings_client(&r, &p->opts, p->sealed, p->sealed ? SMQTT_V5 : SMQTT_V311)) {
         return EXIT_FAILED;

@@ -139,7 +139,7 @@ static bool check(struct rr *r)
 
 static int run_rr(struct rr *r)
 {
-    static const struct run_hooks hooks = {on_event, NULL, on_deadline};
+    static const struct run_hooks hooks = {.event = on_event, .deadline = on_deadline};
     struct run run_of = {.hooks = &hooks, .ctx = r, .at = SMQTT_NEVER};
     r->opts.count = 1;
     if (!check(r) || !settings_client(&run_of, &r->opts, false, SMQTT_V5)) {

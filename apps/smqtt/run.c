@@ -16,6 +16,7 @@
 enum { BAD_VERSION = 0x84, CONNECT_WAIT_MS = 10000, READ_SIZE = 65536, PAUSE_MS = 1000, PAUSE_MAX_MS = 30000 };
 
 static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t hung_up;
 static int wake[2] = {-1, -1}; /* a pipe: the signal may come between a look at `interrupted` and poll */
 
 static void on_signal(int sig)
@@ -26,6 +27,27 @@ static void on_signal(int sig)
     ssize_t n = write(wake[1], "", 1);
     (void)n; /* full: there is a byte in it */
     errno = saved;
+}
+
+/* A terminal that is gone ends the program as before; what kill(1) sends asks for the files to be read again. */
+static void on_hangup(int sig, siginfo_t *info, void *context)
+{
+    (void)context;
+    if (info->si_code == SI_KERNEL) {
+        on_signal(sig);
+        return;
+    }
+    int saved = errno;
+    hung_up = 1;
+    ssize_t n = write(wake[1], "", 1);
+    (void)n;
+    errno = saved;
+}
+
+static void catch_hangup(void)
+{
+    struct sigaction action = {.sa_sigaction = on_hangup, .sa_flags = SA_SIGINFO};
+    sigaction(SIGHUP, &action, NULL);
 }
 
 void run_catch_signals(void)
@@ -234,6 +256,10 @@ static void keep_time(struct run *run)
     if (interrupted) {
         run_stop_with_will(run, EXIT_OK);
     }
+    if (hung_up && !run->stop) {
+        hung_up = 0;
+        run->hooks->hangup(run);
+    }
 }
 
 /** One turn; false when the connection is over. */
@@ -307,6 +333,9 @@ int run(struct run *run)
 {
     if (run->graceful) {
         run_catch_signals();
+    }
+    if (run->hooks->hangup != NULL) {
+        catch_hangup();
     }
     run->trace.on = run->opts->debug;
     smq_bytebuf_init(&run->raw, NULL, SIZE_MAX / 4);

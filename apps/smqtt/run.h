@@ -18,6 +18,7 @@ struct run_hooks {
     void (*event)(struct run *run, const struct smqtt_client_event *event);
     void (*input)(struct run *run);    /* standard input is readable; NULL: it is not watched */
     void (*deadline)(struct run *run); /* `at` has come */
+    void (*hangup)(struct run *run);   /* SIGHUP: read again what was read at the start; NULL: the signal ends us */
 };
 
 struct run {

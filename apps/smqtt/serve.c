@@ -21,8 +21,10 @@ struct served {
     const char *file;
     struct state *state;
     struct smqtt_identity *identity;
-    smqtt_ms until; /* end of the grace time; 0: none */
-    bool over;      /* that was said */
+    struct smqtt_opener *opener; /* the client's */
+    smqtt_ms until;              /* end of the grace time; 0: none */
+    bool over;                   /* that was said */
+    bool revoked;                /* a predecessor that is on a later list: nobody is its client any more */
 };
 
 static struct {
@@ -79,7 +81,8 @@ static bool is_revoked(const struct smqtt_identity *peer)
 static bool allow(void *ctx, const struct smqtt_identity *peer, struct smqtt_span topic)
 {
     smqtt_ms now = smq_clock_now().wall;
-    return !is_over(ctx, now) && !(peer != NULL && is_revoked(peer)) &&
+    const struct served *s = ctx;
+    return !s->revoked && !is_over(ctx, now) && !(peer != NULL && is_revoked(peer)) &&
            (all.clients == NULL || clients_allow(all.clients, peer, topic, now));
 }
 
@@ -94,7 +97,7 @@ static void journal(void *ctx, const struct smqtt_journal_entry *entry)
     struct served *s = ctx;
     state_journal(s->state, entry);
     if (entry->peer != NULL && is_revoked(entry->peer)) {
-        return; /* the opener has refused it without asking */
+        return; /* it proves nothing any more */
     }
     if (entry->verdict == 1 && entry->status == SMQTT_STATUS_OK && entry->peer != NULL && all.clients != NULL) {
         clients_proven(all.clients, entry->peer, smq_clock_now().wall);
@@ -249,8 +252,52 @@ bool serve_attach(const struct opts *o, struct smqtt_client *client)
             smqtt_opener_free(opener);
             return false;
         }
+        all.list[i].opener = opener;
     }
     return true;
+}
+
+/* ---------------------------------------------------------------- while it runs */
+
+/* The list is good: all are judged by it. */
+static void take_revoked(struct smqtt_revocations *list)
+{
+    struct smqtt_now now = smq_clock_now();
+    for (size_t i = 0; i < all.n; i++) {
+        struct served *s = &all.list[i];
+        s->revoked = i != 0 && !endpoint_is_usable(list, s->identity);
+        if (smqtt_opener_set_revoked(s->opener, s->revoked ? NULL : list, now) != SMQTT_OK) {
+            s->revoked = true; /* does not happen: it was asked */
+        }
+    }
+    smqtt_revocations_free(all.revoked);
+    all.revoked = list;
+    memset(all.refused, 0, sizeof all.refused);
+}
+
+bool serve_read_revoked_again(const struct opts *o)
+{
+    struct smq_why why;
+    struct smqtt_revocations *list = NULL;
+    if (smq_revoked_read(o->revoked.item, o->revoked.n, &list, &why) != SMQTT_OK) {
+        say("the revocation lists stay as they were: %s", why.text);
+        return true;
+    }
+    if (!endpoint_is_usable(list, all.list[0].identity)) {
+        smqtt_revocations_free(list);
+        return false;
+    }
+    take_revoked(list);
+    say("the revocation lists were read again.");
+    return true;
+}
+
+void serve_say_closed(const struct smqtt_secure_event *event)
+{
+    struct smq_why why;
+    if (event->err == SMQTT_E_REVOKED && smq_revoked_check(all.revoked, event->peer, &why) != SMQTT_OK) {
+        say("the session of '%s' was closed: %s", event->peer_name, why.text);
+    }
 }
 
 void serve_close(void)

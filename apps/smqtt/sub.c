@@ -190,6 +190,7 @@ static void on_secure(struct run *run, const struct smqtt_client_event *event)
             say("this broker does not announce DETECT: leave --native out, then it goes through the tunnel.");
             run_stop(run, EXIT_FAILED);
         }
+        serve_say_closed(ev);
         break;
     case SMQTT_EV_REFUSED:
         s->refused++;
@@ -264,6 +265,14 @@ static void on_deadline(struct run *run)
     }
 }
 
+static void on_hangup(struct run *run)
+{
+    const struct sub *s = run->ctx;
+    if (!serve_read_revoked_again(&s->opts)) {
+        run_stop(run, EXIT_FAILED);
+    }
+}
+
 static bool are_filters(const struct opts_list *list, const char *flag)
 {
     for (size_t i = 0; i < list->n; i++) {
@@ -303,8 +312,10 @@ static bool check(struct sub *s)
             return false;
         }
     }
-    if (!s->opener && (o->charset != NULL || o->clients != NULL || o->state != NULL || o->previous.n != 0)) {
-        say("--charset, --clients, --state and --previous belong to a server: say which one with --identity.");
+    if (!s->opener &&
+        (o->charset != NULL || o->clients != NULL || o->state != NULL || o->previous.n != 0 || o->revoked.n != 0)) {
+        say("--charset, --clients, --state, --previous and --revoked belong to a server: say which one with "
+            "--identity.");
         return false;
     }
     o->qos = s->opener && !o->qos_given ? 1 : o->qos;
@@ -313,8 +324,13 @@ static bool check(struct sub *s)
 
 static int run_sub(struct sub *s)
 {
-    static const struct run_hooks hooks = {on_event, NULL, on_deadline};
-    struct run r = {.hooks = &hooks, .ctx = s, .at = SMQTT_NEVER, .reconnect = true, .graceful = true};
+    static const struct run_hooks plain = {.event = on_event, .deadline = on_deadline};
+    static const struct run_hooks server = {.event = on_event, .deadline = on_deadline, .hangup = on_hangup};
+    struct run r = {.hooks = s->opts.identity != NULL && s->opts.revoked.n != 0 ? &server : &plain,
+                    .ctx = s,
+                    .at = SMQTT_NEVER,
+                    .reconnect = true,
+                    .graceful = true};
     if (!check(s) || !settings_client(&r, &s->opts, s->opener, s->opener ? SMQTT_V5 : SMQTT_V311)) {
         return EXIT_FAILED;
     }

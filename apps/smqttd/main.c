@@ -9,6 +9,7 @@
 #include <smqtt/system.h>
 
 #include "flags.h"
+#include "keyring/revoked.h"
 #include "load.h"
 #include "logging.h"
 #include "net/crew.h"
@@ -120,6 +121,16 @@ static smqtt_err new_settings(struct load_setup *setup, const struct smq_setting
     return SMQTT_OK;
 }
 
+/* Is the identity in use still good, by the list that was read anew? */
+static smqtt_err check_own(const struct daemon *d, const struct load_setup *setup, struct smq_why *why)
+{
+    struct smq_why reason;
+    smqtt_err err = smq_revoked_check(setup->revoked.list, d->parts.identity, &reason);
+    return err == SMQTT_OK ? err
+                           : smq_why_set(why, err, "smqtt_identity %s stands on smqtt_revoked: %s",
+                                         d->setup->conf->identity_file, reason.text);
+}
+
 /* Everything that can fail comes first: then the old state is as it was. */
 static smqtt_err try_reload(struct daemon *d, struct smq_why *why)
 {
@@ -127,6 +138,11 @@ static smqtt_err try_reload(struct daemon *d, struct smq_why *why)
     struct smq_settings *settings = NULL;
     const struct options *o = &d->options;
     SMQ_TRY(load_setup(o, &d->logging.log, &setup, why));
+    smqtt_err usable = check_own(d, setup, why);
+    if (usable != SMQTT_OK) {
+        load_setup_free(setup);
+        return usable;
+    }
     keep_parts(d, setup->conf);
     SMQ_TRY(new_settings(setup, d->settings, &settings, why));
     smqtt_err err = logging_set(&d->logging, setup->conf, o->verbose, o->quiet, why);

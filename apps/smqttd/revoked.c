@@ -30,6 +30,7 @@ smqtt_err revoked_load(struct revoked *revoked, struct smq_conf *conf, const str
     SMQ_TRY(smq_revoked_read(&path, 1, &revoked->list, why));
     conf->broker.identity_allow = allow;
     conf->broker.identity_allow_ctx = revoked;
+    conf->broker.identity_revoked = revoked->list;
     return SMQTT_OK;
 }
 

@@ -104,7 +104,8 @@ enum smqtt_secure_event_type {
     SMQTT_EV_STEP,        /**< for display: a step was taken; see `step` */
     SMQTT_EV_OPEN,        /**< sealer: records may be sealed now (`confirmed`: the acknowledgement is there). opener: a
                              client's session opened */
-    SMQTT_EV_CLOSED,      /**< session or attempt ended: `err` says why, `status` what the other side said */
+    SMQTT_EV_CLOSED,      /**< session or attempt ended: `err` says why, `status` what the other side said. opener, err
+                             SMQTT_E_REVOKED: smqtt_opener_set_revoked has ended the session of `peer` */
     SMQTT_EV_LOST,    /**< sealer: the server lost the session (notice): start again, seal anew what has no receipt */
     SMQTT_EV_RECEIPT, /**< sealer: record `kid`/`seq` was judged: `status`, `flag` */
     SMQTT_EV_MESSAGE, /**< opener: deliver `bytes` (in the application's character set if text) that came on `topic` */
@@ -149,8 +150,8 @@ struct smqtt_secure_event {
     uint64_t seq;                      /**< number of the record under that key */
     struct smqtt_span topic;           /**< to publish on, to subscribe to, or of the message */
     struct smqtt_span bytes;           /**< body, payload or message */
-    const char *peer_name;             /**< PEER: the verified name; else NULL */
-    const struct smqtt_identity *peer; /**< PEER, DESCRIPTOR: the identity, valid until the next call */
+    const char *peer_name;             /**< PEER, CLOSED: the verified name; else NULL */
+    const struct smqtt_identity *peer; /**< PEER, DESCRIPTOR, CLOSED: the identity, valid until the next call */
     struct smqtt_step step;            /**< STEP: what was taken */
 };
 
@@ -310,17 +311,17 @@ struct smqtt_opener_config {
     /** Step 1 saves (protocol.md 4): called once with ct when step 0 was decrypted (verdict 0xFF), and once with the
      * verdict (0, 1, or 0xFE for none in time). */
     void (*journal)(void *ctx, const struct smqtt_journal_entry *entry);
-    void *ctx; /**< of the four above */
-    const struct smqtt_revocations
-        *revoked;             /**< clients that are refused, sessions of theirs end; NULL: none; borrowed */
-    struct smqtt_span prefix; /**< of the endpoint's own topics; empty: "smqtt1"; copied */
-    bool hidden;              /**< do not publish the descriptor: a predecessor that is served for its grace time */
-    bool tunnel;              /**< until smqtt_opener_connected says otherwise: take step 0 as 0x01 (tunnel) instead of
-                                 0x03 (native) */
-    uint16_t window;          /**< 0 = 1,024; at least 64, at most 32,768, a multiple of 64 */
-    uint32_t rekey;           /**< records a key seals; 0 = 2^20 */
-    uint32_t skew_max_ms;     /**< 0 = 30,000; UINT32_MAX: not judged */
-    uint32_t waiting_max;     /**< handshakes awaiting step 3; 0 = 1,024 */
+    void *ctx;                               /**< of the four above */
+    const struct smqtt_revocations *revoked; /**< clients that are refused, sessions of theirs end; NULL: none;
+                                                borrowed; another one: smqtt_opener_set_revoked */
+    struct smqtt_span prefix;                /**< of the endpoint's own topics; empty: "smqtt1"; copied */
+    bool hidden;           /**< do not publish the descriptor: a predecessor that is served for its grace time */
+    bool tunnel;           /**< until smqtt_opener_connected says otherwise: take step 0 as 0x01 (tunnel) instead of
+                              0x03 (native) */
+    uint16_t window;       /**< 0 = 1,024; at least 64, at most 32,768, a multiple of 64 */
+    uint32_t rekey;        /**< records a key seals; 0 = 2^20 */
+    uint32_t skew_max_ms;  /**< 0 = 30,000; UINT32_MAX: not judged */
+    uint32_t waiting_max;  /**< handshakes awaiting step 3; 0 = 1,024 */
     uint32_t sessions_max; /**< open sessions; 0 = 65,536; when full the longest idle anonymous one ends; without any,
                               for a client with identity the longest idle one of whom has the most, else BUSY */
     uint32_t idle_max_s;   /**< a session without record ends; 0 = 86,400 */
@@ -358,6 +359,17 @@ SMQTT_API bool smqtt_opener_owns(const struct smqtt_opener *o, struct smqtt_span
 /** Ends the session of a cid with an authenticated close. SMQTT_E_NO_KEY when there is none. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_close(struct smqtt_opener *o, const uint8_t cid[8],
                                                       enum smqtt_status status, struct smqtt_now now);
+/**
+ * Takes another list of revoked clients in place of the one that it has, which may be freed then. Handshakes and
+ * records are judged by it from now on; the sessions of clients that stand on it end with an authenticated close while
+ * events are pulled: DETECT and, for each, CLOSED with SMQTT_E_REVOKED and `peer`. What had been opened before is
+ * delivered. A session that was marked so ends, even if the next list does not have its client.
+ * @param revoked  NULL: none; borrowed
+ * @retval SMQTT_E_REVOKED  the own identity is on it: nothing has changed; free the opener
+ */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_opener_set_revoked(struct smqtt_opener *o,
+                                                            const struct smqtt_revocations *revoked,
+                                                            struct smqtt_now now);
 /** Time passes; call at or after smqtt_opener_deadline. */
 SMQTT_API void smqtt_opener_tick(struct smqtt_opener *o, struct smqtt_now now);
 /** Monotonic time of the next tick, or SMQTT_NEVER. */

@@ -101,6 +101,8 @@ struct smq_broker_config {
      * worker that has the identity. NULL: all may. */
     bool (*identity_allow)(void *ctx, const struct smqtt_identity *peer);
     void *identity_allow_ctx;
+    /** Whose sessions with that identity end, and who is refused; NULL: nobody. Valid as long as the configuration. */
+    const struct smqtt_revocations *identity_revoked;
 
     bool log_connections; /* `connection_messages` */
 

@@ -27,6 +27,7 @@ smqtt_err smq_own_init(struct smq_worker *w)
                                          .identity = config->identity,
                                          .policy = config->identity_policy,
                                          .store = config->identity_store,
+                                         .revoked = config->identity_revoked,
                                          .allow = allow,
                                          .ctx = w};
     struct smqtt_opener *opener;
@@ -121,6 +122,16 @@ static void on_message_event(struct smq_worker *w, const struct smqtt_secure_eve
     }
 }
 
+static void on_closed_event(struct smq_worker *w, const struct smqtt_secure_event *ev)
+{
+    if (ev->err == SMQTT_E_REVOKED && ev->peer != NULL) {
+        char print[SMQTT_FINGERPRINT_SIZE];
+        smqtt_identity_fingerprint(ev->peer, print);
+        smq_log(w->log, SMQ_LOG_NOTICE, "The session of '%s' (%s) with smqtt_identity was closed: it is revoked.",
+                ev->peer_name, print);
+    }
+}
+
 static void pull(struct smq_worker *w, const struct smq_own_from *from, const struct smq_content *outer)
 {
     struct smqtt_secure_event ev;
@@ -140,12 +151,14 @@ static void pull(struct smq_worker *w, const struct smq_own_from *from, const st
         case SMQTT_EV_REFUSED:
             w->stats.publish_dropped++;
             break;
+        case SMQTT_EV_CLOSED:
+            on_closed_event(w, &ev);
+            break;
         case SMQTT_EV_NONE:
         case SMQTT_EV_SUBSCRIBE: /* the broker sees everything without */
         case SMQTT_EV_UNSUBSCRIBE:
         case SMQTT_EV_STEP:
         case SMQTT_EV_OPEN:
-        case SMQTT_EV_CLOSED:
         case SMQTT_EV_LOST:
         case SMQTT_EV_RECEIPT:
         case SMQTT_EV_REGISTERED:
@@ -188,6 +201,20 @@ bool smq_own_take(struct smq_worker *w, const struct smq_own_from *from, const s
     }
     pull(w, from, content);
     return true;
+}
+
+void smq_own_configure(struct smq_worker *w)
+{
+    if (w->opener == NULL) {
+        return;
+    }
+    smqtt_err err = smqtt_opener_set_revoked(w->opener, w->config->identity_revoked, w->now);
+    if (err != SMQTT_OK) {
+        smq_log(w->log, SMQ_LOG_ERR, "the broker's own identity is not in use any more: %s", smqtt_strerror(err));
+        smq_own_deinit(w);
+        return;
+    }
+    pull(w, NULL, NULL);
 }
 
 static void show_on(struct smq_worker *w, const uint8_t *skid)

@@ -147,6 +147,8 @@ void smq_far_opened(struct smq_worker *w, const struct smq_own_from *from, const
 /** Makes the opener, if the configuration names an identity. Errors of smqtt_opener_new. */
 SMQ_MUST_USE smqtt_err smq_own_init(struct smq_worker *w);
 void smq_own_deinit(struct smq_worker *w);
+/** The configuration has changed, but not the identity: who is revoked now loses the session with it. */
+void smq_own_configure(struct smq_worker *w);
 /** Who a record came from. */
 struct smq_own_from {
     struct smq_session *session; /* of this worker, or NULL: */

@@ -347,6 +347,8 @@ void smq_worker_configure(struct smq_worker *w, const struct smq_broker_config *
         if (err != SMQTT_OK) {
             smq_log(w->log, SMQ_LOG_ERR, "the broker's own identity is not in use: %s", smqtt_strerror(err));
         }
+    } else {
+        smq_own_configure(w);
     }
 }
 

@@ -239,6 +239,9 @@ static smqtt_err send_detect(struct smqtt_client *c, const struct smqtt_secure_e
     if (ev->topic.len != 0) {
         return send_tunnelled(c, ev);
     }
+    if (c->state != CLIENT_UP) {
+        return SMQTT_OK; /* a sealer sends it again on the next connection; what an opener closed is unknown then */
+    }
     struct smq_packet pkt = {.type = SMQ_DETECT};
     pkt.detect.header = ev->header;
     pkt.detect.body = ev->bytes;

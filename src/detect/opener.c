@@ -45,6 +45,7 @@ static void tables_init(struct smqtt_opener *o, const uint8_t *hash_keys, struct
     smq_list_init(&o->waiting_list);
     smq_list_init(&o->named);
     smq_list_init(&o->anonymous);
+    smq_list_init(&o->revoked);
     smq_list_init(&o->dirty);
     smq_list_init(&o->receipts);
     o->register_until = SMQTT_NEVER;
@@ -120,6 +121,7 @@ void smqtt_opener_free(struct smqtt_opener *o)
     queued_free(o);
     peers_free(o, &o->named);
     peers_free(o, &o->anonymous);
+    peers_free(o, &o->revoked);
     while (!smq_list_is_empty(&o->waiting_list)) {
         smq_opener_waiting_free(o, SMQ_CONTAINER_OF(smq_list_first(&o->waiting_list), struct smq_waiting, node));
     }
@@ -198,11 +200,13 @@ void smq_opener_push_publish(struct smqtt_opener *o, char branch, smq_span id, s
     smq_evq_set_bytes(&o->q, entry, payload);
 }
 
-void smq_opener_push_closed(struct smqtt_opener *o, const uint8_t cid[SMQ_CID_LEN], smqtt_err err, uint8_t status)
+struct smq_evq_entry *smq_opener_push_closed(struct smqtt_opener *o, const uint8_t cid[SMQ_CID_LEN], smqtt_err err,
+                                             uint8_t status)
 {
     struct smq_evq_entry *entry = smq_opener_push(o, SMQTT_EV_CLOSED, cid);
     entry->ev.err = err;
     entry->ev.status = status;
+    return entry;
 }
 
 void smq_opener_own(struct smq_evq_entry *entry, struct smq_peer *peer)
@@ -383,7 +387,7 @@ bool smqtt_opener_next(struct smqtt_opener *o, struct smqtt_secure_event *event)
         windows_commit(o);
     }
     struct smq_evq_entry *entry = smq_evq_pop(&o->q);
-    if (entry == NULL && receipts_flush(o)) {
+    if (entry == NULL && (receipts_flush(o) || smq_opener_end_revoked(o))) {
         entry = smq_evq_pop(&o->q);
     }
     if (entry == NULL) {
@@ -396,6 +400,21 @@ bool smqtt_opener_next(struct smqtt_opener *o, struct smqtt_secure_event *event)
     }
     *event = entry->ev;
     return true;
+}
+
+/* ---------------------------------------------------------------- another list */
+
+smqtt_err smqtt_opener_set_revoked(struct smqtt_opener *o, const struct smqtt_revocations *revoked,
+                                   struct smqtt_now now)
+{
+    smq_opener_release_held(o);
+    if (smqtt_revocations_have(revoked, o->config.identity, NULL, NULL)) {
+        return SMQTT_E_REVOKED;
+    }
+    o->config.revoked = revoked;
+    o->revoked_at = now;
+    smq_peers_judge(o);
+    return SMQTT_OK;
 }
 
 /* ---------------------------------------------------------------- time */

@@ -66,6 +66,7 @@ struct smq_peer {
     size_t n_receipts, cap_receipts;
     size_t expected; /* receipts of records that are still queued */
     unsigned refs;   /* of queued events */
+    bool revoked;    /* it ends as soon as there is room to say so */
     bool dead;
 };
 
@@ -100,7 +101,8 @@ struct smqtt_opener {
     struct smq_map sessions; /* cid -> smq_peer */
     struct smq_map kids;     /* kid -> smq_kid_slot */
     struct smq_map owners;   /* skid -> smq_owner */
-    struct smq_list waiting_list, named, anonymous, dirty, receipts;
+    struct smq_list waiting_list, named, anonymous, revoked, dirty, receipts;
+    struct smqtt_now revoked_at; /* when a list ended those of `revoked` */
     struct smq_seen seen;
     struct smq_highest highest;
     struct {
@@ -138,7 +140,8 @@ void smq_opener_notice(struct smqtt_opener *o, const uint8_t kid[SMQ_KID_LEN], s
 /** Was it told so lately? */
 bool smq_opener_has_noticed(const struct smqtt_opener *o, const uint8_t kid[SMQ_KID_LEN]);
 /** Pushes CLOSED. */
-void smq_opener_push_closed(struct smqtt_opener *o, const uint8_t cid[SMQ_CID_LEN], smqtt_err err, uint8_t status);
+struct smq_evq_entry *smq_opener_push_closed(struct smqtt_opener *o, const uint8_t cid[SMQ_CID_LEN], smqtt_err err,
+                                             uint8_t status);
 /** The event belongs to a session, which stays in memory until it was pulled. */
 void smq_opener_own(struct smq_evq_entry *entry, struct smq_peer *peer);
 /** Frees the session of the event that was pulled last, if it ended meanwhile. */
@@ -153,7 +156,7 @@ SMQ_MUST_USE smqtt_err smq_opener_take_hello(struct smqtt_opener *o, smq_span bo
 /** May this client (NULL: anonymous) publish on this topic? */
 bool smq_opener_allows(const struct smqtt_opener *o, const struct smqtt_identity *peer, smq_span topic);
 /** As above, and is it not revoked? For handshakes: a session of one that is revoked is never opened or loaded, and a
- * list does not change as long as its opener lives, so that records need not ask again. */
+ * new list marks those that are open, so that records need not ask again. */
 bool smq_opener_welcomes(const struct smqtt_opener *o, const struct smqtt_identity *peer, smq_span topic);
 /** Takes a handshake out of the table and frees it. */
 void smq_opener_waiting_free(struct smqtt_opener *o, struct smq_waiting *w);
@@ -162,6 +165,10 @@ void smq_opener_journal(const struct smqtt_opener *o, const struct smq_waiting *
                         uint8_t verdict);
 /** Does this text survive the application's pipeline? *held gets what it holds, *back that as UTF-8. */
 bool smq_opener_text_survives(const struct smqtt_opener *o, smq_span text, smq_span *held, smq_span *back);
+
+/** Ends the session of a client that stands on the list, with CLOSED that names it. False when there is none, or when
+ * it has to wait for memory. */
+bool smq_opener_end_revoked(struct smqtt_opener *o);
 
 /* ---------------------------------------------------------------- opener_peer.c */
 
@@ -189,6 +196,9 @@ struct smq_peer_ctx {
 struct smq_saver smq_peer_saver(struct smq_peer_ctx *ctx);
 /** Takes sessions from the store. SMQTT_E_IO, SMQTT_E_NOMEM. */
 SMQ_MUST_USE smqtt_err smq_peers_load(struct smqtt_opener *o, struct smqtt_now now);
+
+/** The list has changed: whoever stands on it now is marked. */
+void smq_peers_judge(struct smqtt_opener *o);
 
 /* ---------------------------------------------------------------- opener_record.c */
 

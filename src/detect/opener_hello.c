@@ -142,8 +142,8 @@ static smqtt_err credential_take(struct smqtt_opener *o, const struct smq_hello 
 
 bool smq_opener_welcomes(const struct smqtt_opener *o, const struct smqtt_identity *peer, smq_span topic)
 {
-    bool revoked = peer != NULL && smqtt_revocations_have(o->config.revoked, peer, NULL, NULL);
-    return !revoked && smq_opener_allows(o, peer, topic);
+    bool allowed = smq_opener_allows(o, peer, topic); /* asked in any case: whoever answers may tell of the others */
+    return allowed && (peer == NULL || !smqtt_revocations_have(o->config.revoked, peer, NULL, NULL));
 }
 
 bool smq_opener_allows(const struct smqtt_opener *o, const struct smqtt_identity *peer, smq_span topic)

@@ -66,7 +66,7 @@ static size_t kid_count(const struct smqtt_opener *o, const uint8_t *kid)
 
 static struct smq_list *list_of(struct smqtt_opener *o, const struct smq_peer *peer)
 {
-    return peer->identity != NULL ? &o->named : &o->anonymous;
+    return peer->revoked ? &o->revoked : peer->identity != NULL ? &o->named : &o->anonymous;
 }
 
 /** The sessions of an identity are counted together. */
@@ -209,6 +209,20 @@ void smq_peer_touch(struct smqtt_opener *o, struct smq_peer *peer, struct smqtt_
     if (peer->owner != NULL) {
         smq_list_remove(&peer->of_owner);
         smq_list_push_back(&peer->owner->peers, &peer->of_owner);
+    }
+}
+
+void smq_peers_judge(struct smqtt_opener *o)
+{
+    struct smq_list *next = o->named.next;
+    for (struct smq_list *node = next; node != &o->named; node = next) {
+        struct smq_peer *peer = SMQ_CONTAINER_OF(node, struct smq_peer, node);
+        next = node->next;
+        if (smqtt_revocations_have(o->config.revoked, peer->identity, NULL, NULL)) {
+            peer->revoked = true;
+            smq_list_remove(&peer->node);
+            smq_list_push_back(list_of(o, peer), &peer->node);
+        }
     }
 }
 

@@ -315,6 +315,9 @@ static smqtt_err judge(struct smqtt_opener *o, struct work *w)
     if ((s->content & SMQ_CONTENT_RECEIPTS) != 0) {
         return SMQTT_E_MALFORMED; /* receipts go the other way only */
     }
+    if (w->peer->revoked) {
+        return SMQTT_E_NOT_AUTHORIZED;
+    }
     bool logical = (w->record.first & SMQ_RECORD_LOGICAL) != 0;
     w->subject = logical ? s->logical_topic : w->topic;
     if (logical && (!topic_ok(w->subject) || !smqtt_policy_logical(o->config.policy, w->subject))) {

@@ -50,8 +50,9 @@ static smqtt_err peer_make(struct smqtt_opener *o, const struct smq_waiting *w, 
     return SMQTT_OK;
 }
 
-/** Pushes an authenticated close of a session. */
-static smqtt_err close_push(struct smqtt_opener *o, const struct smq_channel *s, uint8_t status, struct smqtt_now now)
+/** Pushes an authenticated close of a session, and CLOSED with `why`. */
+static smqtt_err close_push_why(struct smqtt_opener *o, const struct smq_channel *s, uint8_t status,
+                                struct smqtt_now now, smqtt_err why, struct smq_evq_entry **closed)
 {
     uint8_t body[SMQ_ENDING_LEN];
     SMQ_TRY(smq_ending_write(s->suite, &s->close, SMQ_HDR_CLOSE, s->cid, s->th3, status, now.wall, body));
@@ -59,8 +60,32 @@ static smqtt_err close_push(struct smqtt_opener *o, const struct smq_channel *s,
     const struct smqtt_step step = {
         .header = SMQ_HDR_CLOSE, .sent = true, .size = SMQ_ENDING_LEN, .ts2 = now.wall, .status = status};
     smq_opener_push_step(o, s->cid, &step);
-    smq_opener_push_closed(o, s->cid, smq_status_err(status), status);
+    *closed = smq_opener_push_closed(o, s->cid, why, status);
     return SMQTT_OK;
+}
+
+/** The same, where the status says it all. */
+static smqtt_err close_push(struct smqtt_opener *o, const struct smq_channel *s, uint8_t status, struct smqtt_now now)
+{
+    struct smq_evq_entry *closed = NULL;
+    return close_push_why(o, s, status, now, smq_status_err(status), &closed);
+}
+
+bool smq_opener_end_revoked(struct smqtt_opener *o)
+{
+    const struct smq_list *first = smq_list_first(&o->revoked);
+    struct smq_peer *peer = first != NULL ? SMQ_CONTAINER_OF(first, struct smq_peer, node) : NULL;
+    struct smq_evq_entry *closed = NULL;
+    if (peer == NULL || smq_opener_room(o) != SMQTT_OK ||
+        close_push_why(o, peer->session, SMQTT_STATUS_NOT_AUTHORIZED, o->revoked_at, SMQTT_E_REVOKED, &closed) !=
+            SMQTT_OK) {
+        return false;
+    }
+    closed->ev.peer = peer->identity;
+    closed->ev.peer_name = peer->identity->name;
+    smq_opener_own(closed, peer);
+    smq_peer_end(o, peer, true);
+    return true;
 }
 
 static void step3_push(struct smqtt_opener *o, const struct smq_waiting *w, uint8_t header, size_t size,

@@ -1,113 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys for people: trust, renewal, rotation, revocation, locked files, through smqttd and through mosquitto's tunnel.
 Every refusal names its cause and its mend."""
-import base64
 import os
 import pty
 import re
 import select
-import signal
 import subprocess
 import time
 
-from brokers import KINDS, Smqttd
-from harness import Broker, as_me, main, program, wait_until
+from brokers import KINDS
+from harness import main, program
+from keys_scene import Place, descriptor, fingerprint, has, read, retain, skid, shown, through_both, wait_kept, write
 from smqtt_cli import Sub, address, folder, identity, sentence, smqtt
-
-BROKERS = ("smqttd", "mosquitto")
-FINGERPRINT = r"(?:[A-Z2-7]{4}-){7}[A-Z2-7]{4}"
-
-
-# --- helpers ------------------------------------------------------------------------------------------------------
-
-
-def read(path):
-    with open(path, encoding="utf-8") as f:
-        return f.read()
-
-
-def write(path, text, mode=0o600):
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(text)
-    os.chmod(path, mode)
-    return path
-
-
-def shown(path, what):
-    out, _ = smqtt("id", "show", path)
-    return re.search(r"^%s +(.*)$" % what, out.decode(), re.M).group(1)
-
-
-def fingerprint(path):
-    return shown(path, "fingerprint")
-
-
-def skid(path):
-    return shown(path, "skid")
-
-
-def descriptor(pub):
-    """The binary one of a public line, in a file."""
-    text = read(pub).split()[1]
-    path = pub + ".bin"
-    with open(path, "wb") as f:
-        f.write(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    return path
-
-
-def retain(broker, topic, path):
-    smqtt("pub", *address(broker), "-t", topic, "-r", "-q", "1", "-f", path)
-
-
-def kept(broker, topic):
-    """What the broker has retained there."""
-    done = subprocess.run([program("smqtt"), "sub", *address(broker), "-t", topic, "-C", "1", "-W", "10", "-F", "%x"],
-                          capture_output=True, check=False)
-    return bytes.fromhex(done.stdout.decode().strip())
-
-
-def wait_kept(broker, pub):
-    """Until the broker has this descriptor."""
-    with open(descriptor(pub), "rb") as f:
-        wanted = f.read()
-    wait_until(lambda: kept(broker, "smqtt1/%s/d" % skid(pub)) == wanted, 30, "the descriptor is retained")
-
-
-class Place:
-    """A folder with known peers of its own, on a broker."""
-
-    def __init__(self, broker=None):
-        self.broker, self.where = broker, folder()
-        self.known = ["--known", os.path.join(self.where, "known_peers")]
-
-    def path(self, name):
-        return os.path.join(self.where, name)
-
-    def pub(self, to, text, *args, code=0):
-        _, err = smqtt("pub", *address(self.broker), "-t", "s/1", "--to", to, "-m", text, *self.known, *args, code=code)
-        return err.decode()
-
-    def id(self, *args, code=0):
-        out, err = smqtt("id", *args, *self.known, code=code)
-        return (out if code == 0 else err).decode()
-
-
-def through_both(test):
-    """The same through our broker, natively, and through mosquitto, by the tunnel. One worker: a retained descriptor
-    comes before the handshake's answer then; with several it may come behind, and the first message be through."""
-    def through(kind):
-        def run():
-            broker = Smqttd(workers=1) if kind == "smqttd" else KINDS[kind]()
-            test(Place(broker))
-            broker.stop()
-        run.__name__ = "%s_%s" % (test.__name__, kind)
-        return run
-    return [through(kind) for kind in BROKERS]
-
-
-def has(text, *parts):
-    for part in parts:
-        assert re.search(part, text, re.M), "%r is not in %r" % (part, text)
 
 
 # --- known peers --------------------------------------------------------------------------------------------------
@@ -291,53 +195,6 @@ def test_rotation(p):
     has(sentence(err), "'%s' is not the predecessor of '%s'" % (stranger, new), "id rotate")
 
 
-# --- revocation ---------------------------------------------------------------------------------------------------
-
-
-@through_both
-def test_revocation(p):
-    private, public = identity(p.where, "server")
-    device, device_pub = identity(p.where, "device")
-    gone, gone_pub = identity(p.where, "gone")
-    out, err = smqtt("id", "revoke", device, "--reason", "lost")
-    has(err.decode(), "--revoked")
-    lost = write(p.path("revoked"), "# lost on the train\n%s the red one\n%s\n" % (out.decode().strip(),
-                                                                                  fingerprint(gone_pub)))
-    server = Sub(p.broker, "-t", "s/#", "--revoked", lost, identity=private)
-    p.pub(public, "anonymous")
-    for one, pub, why in ((device, device_pub, r"on 20\d\d-\d\d-\d\d \d\d:\d\d UTC, its keys were lost or stolen"),
-                          (gone, gone_pub, "by its fingerprint, on our list")):
-        p.pub(public, "no", "--identity", one, code=2)
-        has(server.errors().decode(), "refused: '%s' \\(%s\\) was revoked %s: enrol its new identity" % (
-            os.path.basename(one)[:-3], fingerprint(pub), why))
-    server.expect(b"anonymous\n")
-    # The client's own list: its server, and itself.
-    has(sentence(p.pub(public, "no", "--identity", device, "--revoked", lost, code=1).encode()), "'device' .* revoked")
-    own, _ = smqtt("id", "revoke", private, "--reason", "superseded", "--broker-form", p.path("form"))
-    mine = write(p.path("mine"), own.decode())
-    has(sentence(p.pub(public, "no", "--revoked", mine, code=1).encode()), "'server' .* superseded by another")
-    has(sentence(p.id("check", public, "--revoked", mine, code=1).encode()), "'server' .* superseded by another")
-    _, err = smqtt("sub", *address(p.broker), "-t", "x", "--identity", private, "--revoked", mine, code=1)
-    has(sentence(err), "'server' .* was revoked")
-    bad = write(p.path("bad"), "\nnonsense\n")
-    has(sentence(p.pub(public, "no", "--revoked", bad, code=1).encode()), "bad, line 2 is neither")
-    # The owner lets the broker say so: clients without any list learn it.
-    retain(p.broker, "smqtt1/%s/d" % skid(public), p.path("form"))
-    has(p.pub(public, "no", code=2), "has revoked its keys", "new public line")
-    server.expect(b"anonymous\n")
-
-
-def test_revocation_made_in_time():
-    """The statement is made with the keys and kept apart: it works when they are lost."""
-    p = Place()
-    _, public = identity(p.where, "server", "--revocation", p.path("server.rev"))
-    assert os.stat(p.path("server.rev")).st_mode & 0o777 == 0o600
-    os.remove(p.path("server.id"))
-    has(p.id("check", public, "--revoked", p.path("server.rev"), code=1), "was revoked")
-    has(sentence(p.id("revoke", public, code=1).encode()), "only the public half")
-    has(sentence(p.id("revoke", public, "--reason", "tired", code=1).encode()), "'tired' is no reason: say lost")
-
-
 # --- clients of a server ------------------------------------------------------------------------------------------
 
 
@@ -476,48 +333,6 @@ def test_passphrase_on_the_terminal():
 # --- the broker's own identity ------------------------------------------------------------------------------------
 
 
-def test_own_identity_of_the_broker():
-    where = folder()
-    os.chmod(where, 0o755)
-    private, public = identity(where, "broker")
-    device, device_pub = identity(where, "device")
-    secret = write(os.path.join(where, "secret"), "open sesame\n")
-    revoked = write(os.path.join(where, "revoked"), "", 0o644)
-    smqtt("id", "lock", private, "--passphrase-file", secret)
-    conf = os.path.join(where, "conf")
-
-    def fails(*lines):
-        write(conf, "listener 0 127.0.0.1\nsmqtt_identity %s\n%s%s\n" % (private, as_me(), "\n".join(lines)))
-        done = subprocess.run([program("smqttd"), "-c", conf], capture_output=True, check=False, timeout=60)
-        assert done.returncode != 0
-        return done.stderr.decode()
-
-    has(fails(), "locked with a passphrase, and nobody is there to be asked: .*smqtt_identity_passphrase_file")
-    wrong = write(os.path.join(where, "wrong"), "x\n")
-    has(fails("smqtt_identity_passphrase_file " + wrong), "does not open with this passphrase")
-    out, _ = smqtt("id", "revoke", private, "--passphrase-file", secret)
-    mine = write(os.path.join(where, "mine"), out.decode())
-    has(fails("smqtt_identity_passphrase_file " + secret, "smqtt_revoked " + mine),
-        "cannot be used: 'broker' .*revoked")
-    has(fails("smqtt_identity_passphrase_file " + secret, "smqtt_revoked " + wrong), "wrong, line 1 is neither")
-
-    broker = Broker("smqtt_identity %s\nsmqtt_identity_passphrase_file %s\nsmqtt_revoked %s\nallow_anonymous true\n%s" %
-                    (private, secret, revoked, as_me()))
-    sub = Sub(broker, "-t", "s/#")
-    smqtt("pub", *address(broker), "-t", "s/1", "--to", public, "--identity", device, "-m", "one")
-    sub.expect(b"one\n")
-    out, _ = smqtt("id", "revoke", device, "--reason", "stolen")
-    write(revoked, out.decode(), 0o644)
-    broker.child.process.send_signal(signal.SIGHUP)
-    broker.child.wait_line(rb"[Rr]eload")
-    smqtt("pub", *address(broker), "-t", "s/1", "--to", public, "--identity", device, "-m", "no", code=2)
-    broker.child.wait_line(rb"Refused as a client of smqtt_identity: 'device' .* lost or stolen: enrol")
-    smqtt("pub", *address(broker), "-t", "s/1", "--to", public, "-m", "anonymous")
-    sub.expect(b"one\nanonymous\n")
-    del device_pub
-    assert broker.child.stop() == 0
-
-
 # --- the verbs ----------------------------------------------------------------------------------------------------
 
 
@@ -630,7 +445,6 @@ def test_mistakes():
 
 
 # The grace time of the first takes the longest.
-main(*test_rotation, *test_trust_on_first_use, *test_renewal_is_followed_and_old_ones_are_not, *test_revocation,
-     *test_clients_are_renewed, test_known_peers, test_names_of_servers, test_revocation_made_in_time,
-     test_copied_devices, test_locked_files, test_passphrase_on_the_terminal, test_own_identity_of_the_broker,
-     test_qr_codes, test_mistakes, at_once=6)
+main(*test_rotation, *test_trust_on_first_use, *test_renewal_is_followed_and_old_ones_are_not,
+     *test_clients_are_renewed, test_known_peers, test_names_of_servers, test_copied_devices, test_locked_files,
+     test_passphrase_on_the_terminal, test_qr_codes, test_mistakes, at_once=6)

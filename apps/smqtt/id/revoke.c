@@ -34,7 +34,7 @@ static void print_steps(const char *path)
     fprintf(
         stderr,
         "Append it to the list that servers and clients are given with --revoked (smqttd: smqtt_revoked)%s%s, by a\n"
-        "way that the broker does not control, and start them again; smqttd reads its list again on SIGHUP.\n",
+        "way that the broker does not control; servers read it again on SIGHUP, clients when they start.\n",
         path != NULL ? ": cat >> LIST " : "", path != NULL ? path : "");
 }
 

@@ -250,6 +250,55 @@ static void what_the_broker_opens_is_stored_before_it_is_acknowledged(void **sta
     smqtt_identity_free(id);
 }
 
+/* Somebody's keys are put on the list of a broker that runs: the session ends at once, and others are not meant. */
+static void a_list_ends_sessions_with_the_broker(void **state)
+{
+    (void)state;
+    struct smqtt_identity *id = identity_new("broker");
+    struct smqtt_identity *devices[2] = {identity_new("lost"), identity_new("kept")};
+    struct end ends[2];
+    unsigned line;
+    bed.config.identity = id;
+    start();
+    for (size_t i = 0; i < 2; i++) {
+        const struct smqtt_sealer_config config = {.struct_size = sizeof config,
+                                                   .rng = smqtt_system_rng(),
+                                                   .server = id,
+                                                   .identity = devices[i],
+                                                   .client_id = smq_span_str(i == 0 ? "lost" : "kept")};
+        ends[i] = (struct end){.c = client_connect(&bed, SMQTT_V5, i == 0 ? "lost" : "kept", true)};
+        struct end *one[] = {&ends[i]};
+        assert_int_equal(smqtt_sealer_new(&config, bed.now, &ends[i].sealer), SMQTT_OK);
+        assert_int_equal(smqtt_sealer_start(ends[i].sealer, smq_span_str("t"), smq_span_str("x"), true, bed.now),
+                         SMQTT_OK);
+        talk(one, 1);
+        assert_true(ends[i].open);
+    }
+    char text[SMQTT_FINGERPRINT_SIZE];
+    struct smqtt_revocations *list = NULL;
+    smqtt_identity_fingerprint(devices[0], text);
+    assert_int_equal(smqtt_revocations_read(NULL, smq_span_str(text), &list, &line), SMQTT_OK);
+    struct smq_broker_config config = bed.config;
+    config.identity_revoked = list;
+    smq_worker_configure(bed.w, &config, bed.now);
+    bed_turn(&bed);
+    for (size_t i = 0; i < 2; i++) {
+        struct end *one[] = {&ends[i]};
+        talk(one, 1);
+        assert_int_equal(ends[i].closed, i == 0);
+        assert_int_equal(smqtt_sealer_is_open(ends[i].sealer), i == 1);
+    }
+    seal_and_publish(&ends[1], "t", "goes on");
+    smq_worker_configure(bed.w, &bed.config, bed.now);
+    for (size_t i = 0; i < 2; i++) {
+        end_free(&ends[i]);
+        smqtt_identity_free(devices[i]);
+    }
+    smqtt_revocations_free(list);
+    stop();
+    smqtt_identity_free(id);
+}
+
 static void registration(void **state)
 {
     (void)state;
@@ -335,6 +384,7 @@ int main(void)
         cmocka_unit_test_setup(the_broker_as_server, setup),
         cmocka_unit_test_setup(the_broker_tells_who_it_has_forgotten, setup),
         cmocka_unit_test_setup(what_the_broker_opens_is_stored_before_it_is_acknowledged, setup),
+        cmocka_unit_test_setup(a_list_ends_sessions_with_the_broker, setup),
         cmocka_unit_test_setup(registration, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -176,10 +176,95 @@ static void test_stored_session_of_a_revoked_client(void **state)
     cut_store_deinit(&store);
 }
 
+/** The list comes while sessions are open: those of clients on it end at once, and are told who they were. */
+static void test_list_of_an_open_session(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(1);
+    struct cut_store store;
+    cut_store_init(&store);
+    p->server_store = &store;
+    p->mutual = true;
+    pair_open(p);
+    pair_handshake(p);
+    struct smqtt_revocations *others = list_of(p->server);
+    struct smqtt_revocations *list = list_of(p->client);
+    assert_int_equal(smqtt_opener_set_revoked(p->opener, others, p->now), SMQTT_E_REVOKED);
+    assert_int_equal(smqtt_opener_set_revoked(p->opener, NULL, p->now), SMQTT_OK);
+    pair_forget(p);
+    assert_int_equal(pair_seal(p, "a", smq_span_str("x"), NULL), SMQTT_OK);
+    pair_run(p);
+    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE), 1);
+    pair_forget(p);
+    /* One was opened before, one comes between the list and the first event. */
+    assert_int_equal(pair_seal(p, "a", smq_span_str("y"), NULL), SMQTT_OK);
+    assert_int_equal(pair_seal(p, "a", smq_span_str("z"), NULL), SMQTT_OK);
+    assert_true(pair_give_server(p));
+    assert_int_equal(smqtt_opener_set_revoked(p->opener, list, p->now), SMQTT_OK);
+    assert_true(pair_give_server(p));
+    pair_run(p);
+    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE), 1);
+    assert_int_equal(told_last(p->of_opener, p->n_opener, SMQTT_EV_REFUSED)->ev.err, SMQTT_E_NOT_AUTHORIZED);
+    const struct told *closed = told_last(p->of_opener, p->n_opener, SMQTT_EV_CLOSED);
+    assert_int_equal(closed->ev.err, SMQTT_E_REVOKED);
+    assert_int_equal(closed->ev.status, SMQTT_STATUS_NOT_AUTHORIZED);
+    assert_string_equal(closed->name, smqtt_identity_name(p->client));
+    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_CLOSED), 1);
+    assert_int_equal(smq_map_count(&p->opener->sessions), 0);
+    assert_int_equal(smq_map_count(&p->opener->kids), 0);
+    assert_true(store.now[0].gone);
+    assert_int_equal(told_last(p->of_sealer, p->n_sealer, SMQTT_EV_CLOSED)->ev.status, SMQTT_STATUS_NOT_AUTHORIZED);
+    assert_false(smqtt_sealer_is_open(p->sealer));
+    assert_int_equal(pair_start(p), SMQTT_OK);
+    pair_run(p);
+    assert_int_equal(told_last(p->of_sealer, p->n_sealer, SMQTT_EV_CLOSED)->ev.status, SMQTT_STATUS_NOT_AUTHORIZED);
+    assert_int_equal(smqtt_opener_set_revoked(p->opener, NULL, p->now), SMQTT_OK); /* it was a mistake */
+    pair_handshake(p);
+    pair_free(p);
+    smqtt_revocations_free(others);
+    smqtt_revocations_free(list);
+    cut_store_deinit(&store);
+}
+
+/** The anonymous and others stay; a handshake under way ends; an opener is freed before anybody pulled. */
+static void test_list_spares_others(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(2);
+    pair_open(p);
+    pair_handshake(p);
+    struct smqtt_revocations *list = list_of(p->client);
+    assert_int_equal(smqtt_opener_set_revoked(p->opener, list, p->now), SMQTT_OK);
+    assert_int_equal(pair_seal(p, "a", smq_span_str("x"), NULL), SMQTT_OK);
+    pair_run(p);
+    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE), 1);
+    assert_int_equal(smqtt_opener_set_revoked(p->opener, NULL, p->now), SMQTT_OK);
+    pair_close_sealer(p);
+    p->mutual = true;
+    assert_int_equal(pair_open_sealer(p), SMQTT_OK);
+    pair_forget(p);
+    assert_int_equal(pair_start(p), SMQTT_OK);
+    pair_pull(p);
+    assert_true(pair_give_server(p)); /* step 2 is on its way */
+    assert_int_equal(smqtt_opener_set_revoked(p->opener, list, p->now), SMQTT_OK);
+    pair_run(p);
+    assert_null(told_last(p->of_opener, p->n_opener, SMQTT_EV_OPEN));
+    assert_int_equal(told_last(p->of_sealer, p->n_sealer, SMQTT_EV_CLOSED)->ev.status, SMQTT_STATUS_NOT_AUTHORIZED);
+    assert_int_equal(smqtt_opener_set_revoked(p->opener, NULL, p->now), SMQTT_OK);
+    pair_handshake(p);
+    assert_int_equal(smqtt_opener_set_revoked(p->opener, list, p->now), SMQTT_OK);
+    pair_free(p); /* nothing leaks */
+    smqtt_revocations_free(list);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_revoked), cmocka_unit_test(test_revocation_replayed),
-                                       cmocka_unit_test(test_client_list), cmocka_unit_test(test_server_list),
-                                       cmocka_unit_test(test_stored_session_of_a_revoked_client)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_revoked),
+                                       cmocka_unit_test(test_revocation_replayed),
+                                       cmocka_unit_test(test_client_list),
+                                       cmocka_unit_test(test_server_list),
+                                       cmocka_unit_test(test_stored_session_of_a_revoked_client),
+                                       cmocka_unit_test(test_list_of_an_open_session),
+                                       cmocka_unit_test(test_list_spares_others)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
