@@ -86,7 +86,8 @@ smqtt_err smq_sealer_attempt(struct smqtt_sealer *s, smq_span cookie, struct smq
     smq_sealer_set_server(&s->hs_server, s->config.server);
     s->ts1 = now.wall;
     s->sent_at = now.mono;
-    s->retry_at = s->resend_at = SMQTT_NEVER;
+    s->retry_at = SMQTT_NEVER;
+    s->resend_at = s->config.tunnel ? now.mono + SMQ_SEALER_RESEND_MS : SMQTT_NEVER;
     s->state = SMQ_SEALER_WAIT2;
     smq_sealer_push_topic(s, SMQTT_EV_SUBSCRIBE, s->hs_server, 's', smq_span_of(s->hs.cid, SMQ_CID_LEN));
     smq_sealer_push_detect(s, SMQ_HDR_STEP0, s->hs.cid, smq_span_of(s->packet + 1, s->packet_len - 1));
@@ -200,6 +201,7 @@ smqtt_err smq_sealer_take_retry(struct smqtt_sealer *s, smq_span body, struct sm
 
 /* ---------------------------------------------------------------- time */
 
+/** Natively the broker says when the server is not there; in the tunnel nobody does (protocol.md 9.6). */
 static void resend(struct smqtt_sealer *s, struct smqtt_now now)
 {
     if (s->state == SMQ_SEALER_WAIT_ACK) {
@@ -208,8 +210,19 @@ static void resend(struct smqtt_sealer *s, struct smqtt_now now)
         s->resend_at = now.mono + SMQ_SEALER_RESEND_MS;
     } else {
         smq_sealer_push_detect(s, SMQ_HDR_STEP0, s->hs.cid, smq_span_of(s->packet + 1, s->packet_len - 1));
-        s->resend_at = SMQTT_NEVER;
+        s->resend_at = s->config.tunnel ? now.mono + SMQ_SEALER_RESEND_MS : SMQTT_NEVER;
     }
+}
+
+/** Is it too late for any answer to this step 0 (protocol.md 4.4)? */
+static bool is_stale(const struct smqtt_sealer *s, struct smqtt_now now)
+{
+    return s->state == SMQ_SEALER_WAIT2 && s->config.tunnel && now.mono - s->sent_at > s->config.rtt_max_ms;
+}
+
+static smqtt_err attempt_again(struct smqtt_sealer *s, struct smqtt_now now)
+{
+    return smq_sealer_attempt(s, smq_span_of(s->cookie, s->cookies != 0 ? s->cookie_len : 0), now);
 }
 
 void smqtt_sealer_connected(struct smqtt_sealer *s, bool tunnel, struct smqtt_now now)
@@ -251,8 +264,8 @@ void smqtt_sealer_tick(struct smqtt_sealer *s, struct smqtt_now now)
         smq_sealer_push_closed(s, cid, s->hint != 0 ? smq_status_err(s->hint) : SMQTT_E_DELAY, s->hint);
         return;
     }
-    if (now.mono >= s->retry_at &&
-        smq_sealer_attempt(s, smq_span_of(s->cookie, s->cookies != 0 ? s->cookie_len : 0), now)) {
+    bool stale = now.mono >= s->resend_at && is_stale(s, now);
+    if ((stale || now.mono >= s->retry_at) && attempt_again(s, now) != SMQTT_OK) {
         s->retry_at = now.mono + SMQ_SEALER_RETRY_MS;
     }
     if (now.mono >= s->resend_at) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whole sessions between a sealer and an opener: every kind, losses, repeats, restarts, renewal. */
+/* Whole sessions between a sealer and an opener: every kind, restarts, renewal. Losses and repeats:
+ * repeats_pair_test.c. */
 #include "pair.h"
 
 #include <stdlib.h>
@@ -99,136 +100,6 @@ static void test_long_topics(void **state)
     pair_open(p);
     assert_int_equal(smqtt_sealer_start(p->sealer, smq_span_of(topic, sizeof(topic)), smq_span_str("x"), true, p->now),
                      SMQTT_E_TOO_LARGE);
-    pair_free(p);
-}
-
-/* ---------------------------------------------------------------- losses and repeats */
-
-/** The acknowledgement is lost three times: step 3 comes again, byte for byte, and so does its answer. */
-static void test_step3_is_sent_again(void **state)
-{
-    (void)state;
-    struct pair *p = pair_new(1);
-    pair_open(p);
-    assert_int_equal(pair_start(p), SMQTT_OK);
-    pair_pull(p);
-    pair_give_server(p);
-    pair_give_client(p);
-    struct packet step3 = packet_copy(&p->to_server.list[0]);
-    struct packet ack = {0};
-    for (int i = 0; i < 3; i++) {
-        assert_true(pair_give_server(p));
-        assert_int_equal(p->to_client.n, 1);
-        assert_int_equal(p->to_client.list[0].header, 0x0E);
-        if (ack.bytes != NULL) {
-            assert_memory_equal(ack.bytes, p->to_client.list[0].bytes, ack.len);
-        } else {
-            ack = packet_copy(&p->to_client.list[0]);
-        }
-        queue_clear(&p->to_client);
-        assert_int_equal(p->to_server.n, 0);
-        pair_tick(p, 2000);
-        pair_pull(p);
-        assert_int_equal(p->to_server.n, 1);
-        assert_int_equal(p->to_server.list[0].len, step3.len);
-        assert_memory_equal(p->to_server.list[0].bytes, step3.bytes, step3.len);
-    }
-    pair_run(p);
-    assert_true(told_last(p->of_sealer, p->n_sealer, SMQTT_EV_OPEN)->ev.confirmed);
-    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_OPEN), 1);
-    packet_free(&step3);
-    packet_free(&ack);
-    pair_free(p);
-}
-
-/** Without acknowledgement the client gives up, closed. */
-static void test_no_acknowledgement(void **state)
-{
-    (void)state;
-    struct pair *p = pair_new(1);
-    pair_open(p);
-    assert_int_equal(pair_start(p), SMQTT_OK);
-    pair_pull(p);
-    pair_give_server(p);
-    pair_give_client(p);
-    assert_true(smqtt_sealer_is_open(p->sealer));
-    for (int i = 0; i < 5; i++) {
-        assert_true(smqtt_sealer_deadline(p->sealer) <= p->now.mono + 2000);
-        pair_tick(p, 2000);
-        pair_pull(p);
-    }
-    assert_false(smqtt_sealer_is_open(p->sealer));
-    assert_int_equal(told_last(p->of_sealer, p->n_sealer, SMQTT_EV_CLOSED)->ev.err, SMQTT_E_DELAY);
-    assert_int_equal(smqtt_sealer_deadline(p->sealer), SMQTT_NEVER);
-    pair_free(p);
-}
-
-/** Reconnects at each point of the handshake: the same bytes go again, and it completes. */
-static void test_reconnects(void **state)
-{
-    (void)state;
-    struct pair *p = pair_new(2);
-    p->mutual = true;
-    pair_open(p);
-    assert_int_equal(pair_start(p), SMQTT_OK);
-    pair_pull(p);
-    struct packet step0 = packet_copy(&p->to_server.list[0]);
-    queue_clear(&p->to_server);
-    smqtt_sealer_connected(p->sealer, p->tunnel, p->now);
-    pair_pull(p);
-    assert_memory_equal(step0.bytes, p->to_server.list[0].bytes, step0.len);
-    pair_give_server(p);
-    struct packet step2 = packet_copy(&p->to_client.list[0]);
-    queue_clear(&p->to_client);
-    smqtt_sealer_connected(p->sealer, p->tunnel, p->now);
-    pair_pull(p);
-    pair_give_server(p);
-    assert_int_equal(p->to_client.n, 1);
-    assert_memory_equal(step2.bytes, p->to_client.list[0].bytes, step2.len);
-    pair_give_client(p);
-    queue_clear(&p->to_server);
-    smqtt_sealer_connected(p->sealer, p->tunnel, p->now);
-    pair_run(p);
-    assert_true(told_last(p->of_sealer, p->n_sealer, SMQTT_EV_OPEN)->ev.confirmed);
-    packet_free(&step0);
-    packet_free(&step2);
-    pair_free(p);
-}
-
-/** Each record is taken once, in whatever order, within the window; outside it is told apart. */
-static void test_order_and_repeats(void **state)
-{
-    (void)state;
-    struct pair *p = pair_new(1);
-    p->window = 64;
-    pair_open(p);
-    pair_handshake(p);
-    for (int i = 0; i < 100; i++) {
-        assert_int_equal(pair_seal(p, "a", smq_span_of(&i, sizeof(i)), NULL), SMQTT_OK);
-    }
-    struct packet late = packet_copy(&p->to_server.list[3]);
-    for (size_t i = 0; i < 50; i++) { /* from both ends */
-        struct packet swap = p->to_server.list[i];
-        p->to_server.list[i] = p->to_server.list[99 - i];
-        p->to_server.list[99 - i] = swap;
-    }
-    pair_forget(p);
-    pair_run(p);
-    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE), 64);
-    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_REFUSED), 36);
-    assert_int_equal(p->of_opener[99].ev.err, SMQTT_E_OUTSIDE_WINDOW);
-    struct smqtt_secure_counters c;
-    smqtt_opener_counters(p->opener, &c);
-    assert_int_equal(c.outside_window, 36);
-    packet_free(&late);
-    assert_int_equal(pair_seal(p, "a", smq_span_str("once"), NULL), SMQTT_OK);
-    struct packet twice = packet_copy(&p->to_server.list[0]);
-    pair_forget(p);
-    pair_run(p);
-    p->to_server.list[p->to_server.n++] = twice;
-    pair_run(p);
-    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE), 1);
-    assert_int_equal(told_last(p->of_opener, p->n_opener, SMQTT_EV_REFUSED)->ev.err, SMQTT_E_REPLAY);
     pair_free(p);
 }
 
@@ -662,10 +533,6 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_kind),
                                        cmocka_unit_test(test_sealing_from_wait_ack),
                                        cmocka_unit_test(test_long_topics),
-                                       cmocka_unit_test(test_step3_is_sent_again),
-                                       cmocka_unit_test(test_no_acknowledgement),
-                                       cmocka_unit_test(test_reconnects),
-                                       cmocka_unit_test(test_order_and_repeats),
                                        cmocka_unit_test(test_renewal),
                                        cmocka_unit_test(test_old_keys_do_not_come_back),
                                        cmocka_unit_test(test_expiry),
