@@ -76,15 +76,18 @@ function(smqtt_fuzz name)
     endif()
 endfunction()
 
-# smqtt_script_test(<name> LABELS <labels…> COMMAND <command…> [TIMEOUT <seconds>] [SERIAL])
-# A test that is a script, run from the top of the tree.
+# smqtt_script_test(<name> LABELS <labels…> COMMAND <command…> [TIMEOUT <seconds>] [COST <seconds>] [SERIAL])
+# A test that is a script, run from the top of the tree. COST: about how long it takes; the longest start first.
 function(smqtt_script_test name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "SERIAL" "TIMEOUT" "LABELS;COMMAND")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "SERIAL" "TIMEOUT;COST" "LABELS;COMMAND")
     if(NOT arg_TIMEOUT)
         set(arg_TIMEOUT 120)
     endif()
+    if(NOT arg_COST)
+        set(arg_COST 0)
+    endif()
     add_test(NAME ${name} COMMAND ${arg_COMMAND} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
-    set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
+    set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} COST ${arg_COST}
                          RUN_SERIAL "${arg_SERIAL}" SKIP_RETURN_CODE 77)
 endfunction()
 
