@@ -9,7 +9,10 @@
 #include "../run.h"
 #include "../say.h"
 
-enum { TEXT_MAX = PROBE_TOPIC_MAX + 64 };
+enum {
+    TEXT_MAX = PROBE_TOPIC_MAX + 64,
+    ANSWER_MS = 10000, /* what every broker answers is waited for so long: --wait is for what may stay unanswered */
+};
 
 /** Bytes of a case that packets point to. */
 struct words {
@@ -20,6 +23,12 @@ struct words {
 static smqtt_ms soon(smqtt_ms ms)
 {
     return smq_clock_now().mono + ms;
+}
+
+/** When a sound CONNECT or SUBSCRIBE must have been answered. */
+static smqtt_ms answered_by(const struct probe *p)
+{
+    return soon(p->wait_ms > ANSWER_MS ? p->wait_ms : ANSWER_MS);
 }
 
 /** Text, then bytes, into `out` of TEXT_MAX. Its length. */
@@ -53,10 +62,9 @@ static struct smq_packet connect_of(const struct probe *p)
 }
 
 /** CONNACK's reason; -1: none came. */
-static int connect_with(struct probe *p, struct probe_link *l, const struct smq_packet *connect)
+static int connect_with(struct probe_link *l, const struct smq_packet *connect, smqtt_ms until)
 {
     struct smq_packet pkt;
-    smqtt_ms until = soon(p->wait_ms);
     if (!probe_link_send(l, connect)) {
         return -1;
     }
@@ -73,7 +81,7 @@ static bool join(struct probe *p, struct probe_link *l)
 {
     struct smq_packet connect = connect_of(p);
     bool ok = probe_link_open(l, p->opts, p->version);
-    if (ok && connect_with(p, l, &connect) != 0) {
+    if (ok && connect_with(l, &connect, answered_by(p)) != 0) {
         probe_link_close(l);
         ok = false;
     }
@@ -96,7 +104,7 @@ static bool send_subscribe(struct probe_link *l, const char *filter)
 static bool subscribe(struct probe *p, struct probe_link *l, const char *filter)
 {
     struct smq_packet pkt;
-    smqtt_ms until = soon(p->wait_ms);
+    smqtt_ms until = answered_by(p);
     bool ok = send_subscribe(l, filter);
     while (ok && probe_link_take(l, until, &pkt) == PROBE_PACKET) {
         if (pkt.type == SMQ_SUBACK) {
@@ -130,7 +138,7 @@ enum probe_start probe_start(struct probe *p, enum smqtt_version version)
     if (!probe_link_open(&p->control, p->opts, version)) {
         return PROBE_NO_BROKER;
     }
-    int reason = connect_with(p, &p->control, &connect);
+    int reason = connect_with(&p->control, &connect, answered_by(p));
     if (reason != 0) {
         probe_link_close(&p->control);
         enum { V3_VERSION = 1, V5_VERSION = 0x84 };
@@ -312,7 +320,7 @@ static bool offer(struct probe *p, struct probe_result *r, struct words *w)
             return false;
         }
         struct smq_packet connect = bad_connect(p, r, w);
-        int reason = connect_with(p, &l, &connect);
+        int reason = connect_with(&l, &connect, soon(p->wait_ms));
         r->refused = reason != 0;
         r->reason = reason > 0 ? (uint8_t)reason : 0;
         if (r->field->way == PROBE_BY_WILL) {
@@ -481,7 +489,7 @@ static bool send_empty_will(struct probe *p, smq_span topic)
     if (!probe_link_open(&l, p->opts, p->version)) {
         return false;
     }
-    bool ok = connect_with(p, &l, &pkt) == 0;
+    bool ok = connect_with(&l, &pkt, answered_by(p)) == 0;
     probe_link_close(&l);
     return ok;
 }
