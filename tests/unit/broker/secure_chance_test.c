@@ -3,6 +3,7 @@
  * pieces that mix by chance. On lines that hold nothing ever has to be waited for: all is delivered and confirmed while
  * the clock stands. On lines that break, and with servers that are killed, all is confirmed in the end. */
 #include "../detect/cut_store.h"
+#include "disk.h"
 #include "harness.h"
 
 #include <smqtt/client.h>
@@ -26,6 +27,7 @@ struct node {
 };
 
 static struct bed bed;
+static struct disk disk;
 static struct node nodes[NODES], *const server = nodes, *const publishers = nodes + 1;
 static struct smqtt_identity *identity;
 static bool lines_break;
@@ -234,6 +236,16 @@ static void move_bytes(struct node *n)
     }
 }
 
+/** It finds out that its line has ended, or ends it. */
+static void look_after_line(struct node *n)
+{
+    if (n->line != NULL && (smqtt_client_wants_close(n->mqtt) || (n->line->conn == NULL && n->line->in.len == 0))) {
+        line_drop(n);
+        smqtt_client_lost(n->mqtt, SMQTT_E_IO, bed.now);
+        pull(n);
+    }
+}
+
 static void node_step(struct node *n)
 {
     if (n->mqtt == NULL) {
@@ -244,15 +256,14 @@ static void node_step(struct node *n)
     }
     pull(n);
     if (n->line == NULL) {
+        for (size_t i = 0; i < NODES; i++) {
+            look_after_line(&nodes[i]); /* the bed gives lines that have ended to others */
+        }
         line_open(n);
     }
     move_bytes(n);
     pull(n);
-    if (smqtt_client_wants_close(n->mqtt) || (n->line->conn == NULL && n->line->in.len == 0)) {
-        line_drop(n);
-        smqtt_client_lost(n->mqtt, SMQTT_E_IO, bed.now);
-        pull(n);
-    }
+    look_after_line(n);
 }
 
 static bool all_confirmed(void)
@@ -316,6 +327,10 @@ static void world_start(unsigned count, uint64_t seed)
     bed_init(&bed);
     bed.count = count;
     bed.rng = seed * 104729 + count;
+    if (seed % 3 == 0) { /* the broker acknowledges what it has stored */
+        disk_init(&disk);
+        bed.disk = &disk;
+    }
     bed_start(&bed);
     bed.slowly = true;
     const struct smqtt_rng rng = {.fill = random_fill};
@@ -341,6 +356,9 @@ static void world_stop(void)
     }
     smqtt_identity_free(identity);
     bed_stop(&bed);
+    if (world_seed % 3 == 0) {
+        disk_free(&disk);
+    }
     world_seed = 0;
 }
 
