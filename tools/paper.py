@@ -27,7 +27,7 @@ import hostile
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGE = os.path.join(ROOT, "docs", "paper.md")
 PLOTS = os.path.join(ROOT, "docs", "paper")
-WAIT_S = 10.0
+WAIT_S = 60.0  # only what fails waits so long
 faults = []
 
 

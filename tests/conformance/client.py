@@ -68,8 +68,8 @@ def connect_that_is_not_allowed(server, version):
 def pings_of_the_client(server, version):
     link = server.sub("-t", "a", "-k", "5")  # mosquitto_sub takes no less
     started = time.monotonic()
-    assert link.see(PINGREQ, 8).body == b""
-    assert time.monotonic() - started < 6
+    assert link.see(PINGREQ).body == b""
+    assert time.monotonic() - started < 20  # without -k it is a minute
 
 
 @covers(v5="3.1.2-21 3.2.2-21")
@@ -77,8 +77,8 @@ def pings_of_the_client(server, version):
 def the_keep_alive_that_the_server_says(server, version):
     link = server.sub("-t", "a", "-k", "600", server_keep_alive=1)
     started = time.monotonic()
-    link.see(PINGREQ, 4)
-    assert time.monotonic() - started < 2.5
+    link.see(PINGREQ)
+    assert time.monotonic() - started < 20
 
 
 @covers(v5="3.2.2-4", v311="4.8.0-1")

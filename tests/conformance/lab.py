@@ -153,7 +153,7 @@ class Peer(harness.Raw):
 def collect(peers, n, failure=None):
     """[(peer, message)] of the n messages that these get together. All are acknowledged to their end, or refused with
     this reason."""
-    found, open_ones, end = [], 0, time.monotonic() + 5
+    found, open_ones, end = [], 0, time.monotonic() + harness.PATIENCE
     while len(found) < n or open_ones:
         assert time.monotonic() < end, "only %d of %d messages: %r" % (len(found), n, found)
         for peer in peers:

@@ -2,6 +2,7 @@
 """Password and ACL files: read as Mosquitto reads them. Where Debian's mosquitto is there, each matrix of clients and
 topics is asked of both brokers, and the answers must be the same."""
 import os
+import select
 import signal
 import subprocess
 import tempfile
@@ -278,8 +279,8 @@ def test_logins_are_judged_as_mosquitto_does():
 
 def test_expensive_passwords_hold_nobody_up():
     with tempfile.TemporaryDirectory() as folder:
-        text = make_passwords([program("smqtt"), "passwd"], folder, ("slow", "s", "-H", "argon2id", "-I", "6"),
-                              ("many", "m", "-I", "300000"))
+        text = make_passwords([program("smqtt"), "passwd"], folder, ("slow", "s", "-H", "argon2id", "-I", "2"),
+                              ("many", "m", "-I", "100000"))
     server = Server("smqttd", "allow_anonymous true\npassword_file %s/pw\n", {"pw": text})
     _, other = code_of(server)
     waiting = []
@@ -290,15 +291,14 @@ def test_expensive_passwords_hold_nobody_up():
         waiting.append(raw)
     right = Raw(server)
     right.send(connect_packet(V311, client_id="right", user="many", password="m") + b"\xc0\x00")
-    took = []
-    for _ in range(21):
-        began = time.monotonic()
+    n, unanswered = 0, [raw.socket for raw in waiting]
+    while unanswered:  # not by the clock: the machine may have other things to do
         other.is_healthy()
-        took.append(time.monotonic() - began)
-    # Not the longest: the machine may have other things to do.
-    assert sorted(took)[10] < 0.1, "PINGs took %s s" % took
+        n += 1
+        unanswered = [s for s in unanswered if not select.select([s], [], [], 0)[0]]
+    assert n > 5, "%d PINGs were answered before the last password was" % n
     for raw in waiting:
-        assert raw.packet(4 * PATIENCE, CONNACK).body[1] == 5
+        assert raw.packet(kind=CONNACK).body[1] == 5
         raw.expect_close()
     assert right.packet(4 * PATIENCE, CONNACK).body[1] == 0
     right.packet(kind=PINGRESP)  # what it sent behind CONNECT was kept
