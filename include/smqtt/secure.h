@@ -248,6 +248,11 @@ SMQTT_API bool smqtt_sealer_next(struct smqtt_sealer *s, struct smqtt_secure_eve
 /** Is there a session, so that smqtt_seal works? */
 SMQTT_API bool smqtt_sealer_is_open(const struct smqtt_sealer *s);
 
+/** Is the session with keys that others have followed, so that the next handshake is with those? *over: the grace time
+ * of the old ones has ended, and nothing is sealed for them that a server would take. Start a handshake then with the
+ * next message, when the receipts of the session are there; smqtt_client does. */
+SMQTT_API bool smqtt_sealer_is_superseded(const struct smqtt_sealer *s, struct smqtt_now now, bool *over);
+
 /** Options of one record. */
 struct smqtt_seal_options {
     bool text;                       /**< the payload is text: SMQTT_E_BAD_TEXT if not UTF-8 */

@@ -156,6 +156,38 @@ static void start_handshake(struct smqtt_client *c, const struct client_msg *msg
     }
 }
 
+static bool awaits_receipts(const struct smqtt_client *c)
+{
+    for (struct smq_list *node = c->sealed.next; node != &c->sealed; node = node->next) {
+        if (SMQ_CONTAINER_OF(node, struct client_msg, node)->sealed_sent) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/** The session is with keys that others have followed (protocol.md 9.6): the next message waits for a handshake with
+ * those, once the receipts of the old session are there, which would be lost with it. When it fails the old session
+ * serves on until the next attempt, as long as it may. True: nothing is to be sealed now. */
+static bool follow(struct smqtt_client *c, const struct client_msg *msg)
+{
+    bool over = false;
+    if (!smqtt_sealer_is_superseded(c->sealer, c->now, &over)) {
+        c->follow_at = 0;
+        return false;
+    }
+    if (c->handshake || c->now.mono < c->retry_at) {
+        return c->handshake || over;
+    }
+    c->follow_at = c->follow_at != 0 ? c->follow_at : c->now.mono + CLIENT_FOLLOW_MS;
+    if (c->now.mono < c->follow_at && !over && awaits_receipts(c)) {
+        return true;
+    }
+    start_handshake(c, msg);
+    c->follows = c->handshake;
+    return true;
+}
+
 void smq_client_secure_pump(struct smqtt_client *c)
 {
     if (c->sealer == NULL || c->state != CLIENT_UP || !(c->native || c->tunnel) || c->sealer_speaks) {
@@ -167,6 +199,9 @@ void smq_client_secure_pump(struct smqtt_client *c)
             if (!c->handshake && c->now.mono >= c->retry_at) {
                 start_handshake(c, msg);
             }
+            return;
+        }
+        if (follow(c, msg)) {
             return;
         }
         smqtt_err err = seal_one(c, msg);
@@ -187,13 +222,13 @@ void smq_client_secure_pump(struct smqtt_client *c)
     }
 }
 
-/** Records that still wait in the queue are of no use any more. */
-static void drop_carriers(struct smqtt_client *c)
+/** Records that still wait in the queue are of no use any more: that of a message, or (0) all. */
+static void drop_carriers(struct smqtt_client *c, uint64_t token)
 {
     for (struct smq_list *node = c->queue.next; node != &c->queue;) {
         struct client_msg *msg = SMQ_CONTAINER_OF(node, struct client_msg, node);
         node = node->next;
-        if (msg->carrier) {
+        if (msg->carrier && (token == 0 || msg->token == token)) {
             smq_list_remove(&msg->node);
             smq_client_msg_free(c, msg);
             c->n_queued--;
@@ -204,11 +239,25 @@ static void drop_carriers(struct smqtt_client *c)
 /** The server has no session any more: everything without receipt is sealed anew. */
 static void seal_again(struct smqtt_client *c)
 {
-    drop_carriers(c);
+    drop_carriers(c, 0);
     for (struct smq_list *node = c->sealed.next; node != &c->sealed; node = node->next) {
         SMQ_CONTAINER_OF(node, struct client_msg, node)->sealed_sent = false;
     }
-    c->handshake = false;
+    c->handshake = c->follows = false;
+    c->follow_at = 0;
+}
+
+/** A successor's session has taken the place of one whose receipts did not come. Records without receipt go their way:
+ * the old keys are served beside the new ones. */
+static void seal_unreceipted(struct smqtt_client *c)
+{
+    for (struct smq_list *node = c->sealed.next; node != &c->sealed; node = node->next) {
+        struct client_msg *msg = SMQ_CONTAINER_OF(node, struct client_msg, node);
+        if (msg->sealed_sent) {
+            msg->sealed_sent = false;
+            drop_carriers(c, msg->token);
+        }
+    }
 }
 
 /* ---------------------------------------------------------------- events of the endpoints */
@@ -276,15 +325,35 @@ static uint64_t take_receipt(struct smqtt_client *c, const struct smqtt_secure_e
     return 0;
 }
 
+/** The pause before the next handshake. */
+static void retry_later(struct smqtt_client *c)
+{
+    c->retry_ms = c->retry_ms == 0 ? CLIENT_RETRY_MS : c->retry_ms * 2;
+    c->retry_ms = c->retry_ms > CLIENT_RETRY_MAX_MS ? CLIENT_RETRY_MAX_MS : c->retry_ms;
+    c->retry_at = c->now.mono + c->retry_ms;
+}
+
+/** Did a handshake with the successor end beside a session that still serves? Then nobody has to know: the message is
+ * sealed in that, and the next one tries again. */
+static bool is_failed_follow(struct smqtt_client *c, const struct smqtt_secure_event *ev)
+{
+    bool over = false;
+    if (ev->type != SMQTT_EV_CLOSED || !c->follows || !smqtt_sealer_is_superseded(c->sealer, c->now, &over) || over) {
+        return false;
+    }
+    c->handshake = c->follows = false;
+    c->follow_at = 0;
+    retry_later(c);
+    return true;
+}
+
 /** The sealer's session or handshake ended: what has no receipt is sealed anew after a pause, but the message that a
  * handshake was started for is given up. */
 static uint64_t take_failure(struct smqtt_client *c)
 {
     bool handshake = c->handshake;
     seal_again(c);
-    c->retry_ms = c->retry_ms == 0 ? CLIENT_RETRY_MS : c->retry_ms * 2;
-    c->retry_ms = c->retry_ms > CLIENT_RETRY_MAX_MS ? CLIENT_RETRY_MAX_MS : c->retry_ms;
-    c->retry_at = c->now.mono + c->retry_ms;
+    retry_later(c);
     for (struct smq_list *node = c->sealed.next; handshake && node != &c->sealed; node = node->next) {
         struct client_msg *msg = SMQ_CONTAINER_OF(node, struct client_msg, node);
         if (msg->token == c->handshake_token) {
@@ -300,6 +369,10 @@ static uint64_t take_failure(struct smqtt_client *c)
 static void note_sealer(struct smqtt_client *c, const struct smqtt_secure_event *ev, struct smqtt_client_event *event)
 {
     if (ev->type == SMQTT_EV_OPEN) {
+        if (c->follows && ev->confirmed) {
+            seal_unreceipted(c);
+        }
+        c->follows = c->follows && !ev->confirmed;
         c->handshake = c->handshake && !ev->confirmed;
         c->retry_ms = 0;
     } else if (ev->type == SMQTT_EV_CLOSED) {
@@ -403,7 +476,7 @@ bool smq_client_secure_next(struct smqtt_client *c, struct smqtt_client_event *e
         if (err != SMQTT_OK) {
             smq_client_fail(c, err);
         }
-        if (asked) {
+        if (asked || (of == NULL && is_failed_follow(c, &ev))) {
             continue;
         }
         event->type = SMQTT_CLIENT_SECURE;
@@ -515,9 +588,12 @@ smqtt_ms smq_client_secure_deadline(const struct smqtt_client *c)
     smqtt_ms at = SMQTT_NEVER;
     if (c->sealer != NULL) {
         at = smqtt_sealer_deadline(c->sealer);
-        bool retry = c->state == CLIENT_UP && (c->native || c->tunnel) && !c->handshake &&
-                     !smqtt_sealer_is_open(c->sealer) && first_unsealed(c) != NULL;
+        bool over = false;
+        bool follows = smqtt_sealer_is_superseded(c->sealer, c->now, &over);
+        bool waits = c->state == CLIENT_UP && (c->native || c->tunnel) && !c->handshake && first_unsealed(c) != NULL;
+        bool retry = waits && (!smqtt_sealer_is_open(c->sealer) || (follows && over));
         at = retry && c->retry_at < at ? c->retry_at : at;
+        at = waits && follows && c->follow_at != 0 && c->follow_at < at ? c->follow_at : at;
     }
     for (size_t i = 0; i < c->n_openers; i++) {
         smqtt_ms opener = smqtt_opener_deadline(c->openers[i].opener);

@@ -27,6 +27,7 @@ enum {
     CLIENT_REFUSED = 0x80,          /* reason codes from here on are refusals */
     CLIENT_RETRY_MS = 1000,         /* first pause after a failed handshake; doubles */
     CLIENT_RETRY_MAX_MS = 60000,
+    CLIENT_FOLLOW_MS = 10000, /* receipts of a session are awaited before a successor's takes its place */
     CLIENT_REQUESTS_MAX = 256 /* SUBSCRIBE and UNSUBSCRIBE under way */
 };
 
@@ -132,6 +133,8 @@ struct smqtt_client {
     bool no_native_event, handshake;
     uint8_t own_reason;     /* what the broker said to S-MQTT's own packets; a refusal stays */
     bool sealer_speaks;     /* it may have events that come before anything is sealed */
+    bool follows;           /* `handshake` is with a successor, beside a session */
+    smqtt_ms follow_at;     /* monotonic: then receipts of that are not awaited any more; 0: nothing is */
     bool sealer_first;      /* on a new connection: step 3 may have to leave before records of its session */
     struct smq_list sealed; /* client_msg: to be sealed, or waiting for a receipt */
     uint64_t handshake_token;

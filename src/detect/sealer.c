@@ -374,6 +374,21 @@ bool smqtt_sealer_is_open(const struct smqtt_sealer *s)
     return smq_sealer_target(s) != NULL;
 }
 
+bool smqtt_sealer_is_superseded(const struct smqtt_sealer *s, struct smqtt_now now, bool *over)
+{
+    const struct smqtt_identity *server = s->config.server;
+    uint8_t old[SMQTT_SKID_LEN];
+    smqtt_ms until = 0;
+    *over = false;
+    if (s->session == NULL || memcmp(s->session_server->skid, server->skid, SMQTT_SKID_LEN) == 0) {
+        return false;
+    }
+    bool named =
+        smqtt_identity_predecessor(server, old, &until) && memcmp(old, s->session_server->skid, SMQTT_SKID_LEN) == 0;
+    *over = named ? now.wall > until : true; /* a generation was passed over: whoever has those keys is not served */
+    return true;
+}
+
 smqtt_ms smqtt_sealer_deadline(const struct smqtt_sealer *s)
 {
     smqtt_ms at = s->give_up_at;

@@ -303,6 +303,69 @@ static void given_up_test(void **state)
     rig_end(r);
 }
 
+/** A session with keys that others have followed: nothing is lost with it, and nobody hears of attempts in between. */
+static void followed_test(void **state)
+{
+    (void)state;
+    struct rig *r = start_sealer(true);
+    uint64_t a = seal(r, "a");
+    session_opens(r);
+    rig_give(r, rig_ack(SMQ_PUBACK, take_record(r, "001:a"), 0));
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_PUBLISHED).token, a);
+    sealer.superseded = true;
+    uint64_t b = seal(r, "b");
+    rig_no_event(r);
+    rig_silent(r); /* the receipt comes first */
+    assert_int_equal(sealer.started, 1);
+    sealer_says((struct smqtt_secure_event){.type = SMQTT_EV_RECEIPT, .kid = 1, .seq = 1, .flag = 1});
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_SECURE).token, a);
+    rig_no_event(r);
+    assert_int_equal(sealer.started, 2);
+    /* The attempt fails: the old session serves, and the next message after a pause tries again. */
+    sealer_says((struct smqtt_secure_event){.type = SMQTT_EV_CLOSED, .err = SMQTT_E_DELAY});
+    rig_no_event(r);
+    rig_give(r, rig_ack(SMQ_PUBACK, take_record(r, "002:b"), 0));
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_PUBLISHED).token, b);
+    rig_wait(r, CLIENT_RETRY_MS);
+    seal(r, "c");
+    rig_no_event(r);
+    assert_int_equal(sealer.started, 2);
+    rig_wait(r, CLIENT_FOLLOW_MS); /* the receipt of b does not come */
+    rig_no_event(r);
+    assert_int_equal(sealer.started, 3);
+    sealer.superseded = false;
+    session_opens(r);
+    take_record(r, "003:b");
+    take_record(r, "004:c");
+    rig_silent(r);
+    rig_end(r);
+}
+
+/** After the grace time nothing is sealed for the old keys: nobody would take it. */
+static void followed_too_late_test(void **state)
+{
+    (void)state;
+    struct rig *r = start_sealer(true);
+    sealer.open = sealer.superseded = sealer.over = true;
+    uint64_t a = seal(r, "a");
+    uint64_t b = seal(r, "b");
+    assert_int_equal(sealer.started, 1);
+    sealer_says((struct smqtt_secure_event){.type = SMQTT_EV_CLOSED, .err = SMQTT_E_DELAY});
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_SECURE).token, a);
+    rig_no_event(r);
+    rig_silent(r);
+    assert_true(smqtt_client_deadline(r->c) == r->now.mono + CLIENT_RETRY_MS);
+    rig_wait(r, CLIENT_RETRY_MS);
+    rig_no_event(r);
+    assert_int_equal(sealer.started, 2);
+    sealer.superseded = sealer.over = false;
+    session_opens(r);
+    take_record(r, "001:b");
+    rig_silent(r);
+    (void)b;
+    rig_end(r);
+}
+
 static void fail_closed_test(void **state)
 {
     (void)state;
@@ -526,6 +589,8 @@ int main(void)
         cmocka_unit_test(sealed_anew_test),
         cmocka_unit_test(step_3_before_records_test),
         cmocka_unit_test(given_up_test),
+        cmocka_unit_test(followed_test),
+        cmocka_unit_test(followed_too_late_test),
         cmocka_unit_test(fail_closed_test),
         cmocka_unit_test(detect_without_endpoint_test),
         cmocka_unit_test(opener_cuts_test),

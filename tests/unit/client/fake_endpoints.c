@@ -35,6 +35,13 @@ smqtt_err smqtt_sealer_start(struct smqtt_sealer *s, struct smqtt_span topic, st
     return SMQTT_OK;
 }
 
+bool smqtt_sealer_is_superseded(const struct smqtt_sealer *s, struct smqtt_now now, bool *over)
+{
+    (void)now;
+    *over = s->over;
+    return s->open && s->superseded;
+}
+
 smqtt_err smqtt_sealer_detect(struct smqtt_sealer *s, uint8_t header, struct smqtt_span body, struct smqtt_now now)
 {
     (void)header;

@@ -14,7 +14,7 @@ struct fake_queue {
 
 struct smqtt_sealer {
     struct fake_queue events;
-    bool open, tunnel;
+    bool open, tunnel, superseded, over;
     unsigned started, connected, freed, detects;
     smqtt_err seal_err, plain_err;
     uint64_t seq;

@@ -3,8 +3,11 @@
  * on: what was to be sealed arrives and is confirmed, or nothing of it was published. */
 #include "../test.h"
 
+#include <stdio.h>
+
 #include <smqtt/smqtt.h>
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/span.h"
 #include "codec/packet.h"
@@ -23,6 +26,7 @@ struct world {
     struct end end[ENDS];
     struct smqtt_now now;
     struct smqtt_identity *server;
+    struct smqtt_identity *next; /* the successor that the server has, too; NULL: none */
     bool native, forced, bytewise, hold_fails, server_away;
     size_t published; /* by the client, outside its own topics */
     struct smqtt_client_event log[ENDS][LOG_MAX];
@@ -220,6 +224,12 @@ static void start_end(int end)
         struct smqtt_opener *opener = NULL;
         assert_int_equal(smqtt_opener_new(&open, w.now, &opener), SMQTT_OK);
         assert_int_equal(smqtt_client_attach_opener(w.end[end].c, opener), SMQTT_OK);
+        open.identity = w.next;
+        open.hidden = true;
+        if (w.next != NULL) {
+            assert_int_equal(smqtt_opener_new(&open, w.now, &opener), SMQTT_OK);
+            assert_int_equal(smqtt_client_attach_opener(w.end[end].c, opener), SMQTT_OK);
+        }
     }
     smqtt_client_set_path(w.end[end].c, w.forced ? SMQTT_PATH_NATIVE : SMQTT_PATH_AUTO);
     assert_int_equal(smqtt_client_connect(w.end[end].c, w.now), SMQTT_OK);
@@ -248,6 +258,7 @@ static void end(void)
     smqtt_client_free(w.end[CLIENT].c);
     smqtt_client_free(w.end[SERVER].c);
     smqtt_identity_free(w.server);
+    smqtt_identity_free(w.next);
 }
 
 static uint64_t seal(const char *text)
@@ -300,6 +311,53 @@ static void delivered_and_confirmed_test(void **state)
         assert_int_equal(count(SMQTT_EV_RECEIPT, one), 1);
         assert_int_equal(count(SMQTT_EV_RECEIPT, two), 1);
         assert_int_equal(w.published, 2);
+        assert_int_equal(smqtt_client_unfinished(w.end[CLIENT].c), 0);
+        end();
+    }
+}
+
+/** protocol.md 9.6: the message after a succession goes with the new keys, while the old ones are still served. */
+static void followed_test(void **state)
+{
+    (void)state;
+    static const char *const suites[] = {"x25519", "p256"};
+    for (size_t i = 0; i < 2; i++) {
+        start("x25519", false, false);
+        struct smqtt_rng rng = smqtt_system_rng();
+        assert_int_equal(smqtt_identity_succeed(NULL, &rng, w.server, suites[i], w.now.wall + 60000, 0, 0, &w.next),
+                         SMQTT_OK);
+        smqtt_client_free(w.end[CLIENT].c);
+        smqtt_client_free(w.end[SERVER].c);
+        start_ends();
+        uint64_t one = seal("one");
+        wait_ms(1000);
+        assert_int_equal(count(SMQTT_EV_RECEIPT, one), 1);
+        char topic[64];
+        char skid[17];
+        smq_hex_encode(skid, smq_span_of(smqtt_identity_skid(w.server), SMQTT_SKID_LEN));
+        (void)snprintf(topic, sizeof(topic), "smqtt1/%s/d", skid);
+        struct smq_packet pkt = empty(SMQ_PUBLISH);
+        pkt.publish.topic = smq_span_str(topic);
+        pkt.publish.payload = smqtt_identity_descriptor(w.next);
+        pkt.publish.retain = true;
+        uint64_t two = seal("two"); /* its receipt may still be on its way */
+        give(CLIENT, pkt);
+        settle();
+        uint64_t three = seal("three");
+        uint64_t four = seal("four");
+        wait_ms(1000);
+        assert_int_equal(count(SMQTT_EV_DESCRIPTOR, 0), 1);
+        assert_int_equal(count(SMQTT_EV_OPEN, 0), 2);
+        wait_ms(120000); /* the grace time ends */
+        uint64_t five = seal("five");
+        wait_ms(1000);
+        const uint64_t tokens[] = {two, three, four, five};
+        static const char *const texts[] = {"two", "three", "four", "five"};
+        for (size_t k = 0; k < 4; k++) {
+            assert_int_equal(count(SMQTT_EV_RECEIPT, tokens[k]), 1);
+            assert_int_equal(delivered(texts[k]), 1);
+        }
+        assert_int_equal(count(SMQTT_EV_CLOSED, 0), 0);
         assert_int_equal(smqtt_client_unfinished(w.end[CLIENT].c), 0);
         end();
     }
@@ -401,6 +459,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(delivered_and_confirmed_test),
+        cmocka_unit_test(followed_test),
         cmocka_unit_test(not_native_test),
         cmocka_unit_test(tunnel_test),
         cmocka_unit_test(mojibake_test),
