@@ -383,9 +383,9 @@ smqtt_err smqtt_client_disconnect_props(struct smqtt_client *c, uint8_t reason, 
 }
 
 /** Is it the application's own, and not a record whose message waits among the sealed ones, or the endpoints' talk? */
-static bool is_plain(const struct client_msg *msg)
+static bool is_counted(const struct client_msg *msg)
 {
-    return !msg->carrier && msg->token != 0;
+    return !(msg->carrier && msg->receipt) && msg->token != 0;
 }
 
 size_t smqtt_client_unfinished(const struct smqtt_client *c)
@@ -395,11 +395,11 @@ size_t smqtt_client_unfinished(const struct smqtt_client *c)
         n++;
     }
     for (const struct smq_list *node = c->queue.next; node != &c->queue; node = node->next) {
-        n += is_plain(SMQ_CONTAINER_OF(node, struct client_msg, node)) ? 1 : 0;
+        n += is_counted(SMQ_CONTAINER_OF(node, struct client_msg, node)) ? 1 : 0;
     }
     struct smqtt_client *all = (struct smqtt_client *)(uintptr_t)c; /* walking changes nothing */
     for (struct smq_out_slot *slot = NULL; (slot = smq_inflight_next(&all->inflight, slot)) != NULL;) {
-        n += is_plain(slot->msg) ? 1 : 0;
+        n += is_counted(slot->msg) ? 1 : 0;
     }
     return n;
 }

@@ -124,6 +124,7 @@ static smqtt_err seal_one(struct smqtt_client *c, struct client_msg *msg)
         if (carrier != NULL) {
             carrier->token = msg->token;
             carrier->carrier = true;
+            carrier->receipt = msg->receipt;
             smq_list_push_back(&c->queue, &carrier->node);
             c->n_queued++;
         }
@@ -188,6 +189,14 @@ static bool follow(struct smqtt_client *c, const struct client_msg *msg)
     return true;
 }
 
+/** A message that nobody confirms is forgotten when it is sealed, so that its record must not wait: with the session it
+ * would be lost. */
+static bool may_leave(const struct smqtt_client *c, const struct client_msg *msg)
+{
+    bool at_once = smq_list_is_empty(&c->queue) && c->n_unsent == 0;
+    return msg->receipt || (at_once && (msg->qos == 0 || c->inflight.count < c->send_max));
+}
+
 void smq_client_secure_pump(struct smqtt_client *c)
 {
     if (c->sealer == NULL || c->state != CLIENT_UP || !(c->native || c->tunnel) || c->sealer_speaks) {
@@ -201,7 +210,7 @@ void smq_client_secure_pump(struct smqtt_client *c)
             }
             return;
         }
-        if (follow(c, msg)) {
+        if (follow(c, msg) || !may_leave(c, msg)) {
             return;
         }
         smqtt_err err = seal_one(c, msg);
@@ -222,7 +231,8 @@ void smq_client_secure_pump(struct smqtt_client *c)
     }
 }
 
-/** Records that still wait in the queue are of no use any more: that of a message, or (0) all. */
+/** Records that still wait in the queue are of no use any more: that of a message, or (0) all. Those of messages that
+ * are forgotten, which a connection that broke has left there, are told as what they are: not published. */
 static void drop_carriers(struct smqtt_client *c, uint64_t token)
 {
     for (struct smq_list *node = c->queue.next; node != &c->queue;) {
@@ -230,8 +240,13 @@ static void drop_carriers(struct smqtt_client *c, uint64_t token)
         node = node->next;
         if (msg->carrier && (token == 0 || msg->token == token)) {
             smq_list_remove(&msg->node);
-            smq_client_msg_free(c, msg);
             c->n_queued--;
+            if (msg->receipt) {
+                smq_client_msg_free(c, msg);
+            } else {
+                msg->reason = CLIENT_REFUSED;
+                smq_list_push_back(&c->done, &msg->node);
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ struct client_msg {
     smq_span topic, payload, props;
     uint8_t qos, reason;
     bool retain, text, receipt;
-    bool carrier;     /* a sealed record; its message waits in `sealed` for the receipt */
+    bool carrier;     /* a sealed record; its message, if `receipt`, waits in `sealed` for that */
     bool sealed_sent; /* in `sealed`: a record of it is on its way, named by kid and seq */
     uint32_t kid;
     uint64_t seq;

@@ -258,6 +258,44 @@ static void sealed_anew_test(void **state)
     rig_end(r);
 }
 
+/** Nobody confirms these but the broker: none is sealed before it can leave, so that a loss of the session costs none
+ * that waits, and all count until the broker has them. */
+static void sealed_without_receipt_test(void **state)
+{
+    (void)state;
+    static const struct smqtt_publish_options bare = {.qos = 1, .text = true};
+    static const char *const texts[] = {"a", "b", "c"};
+    static const char *const records[] = {"001:a", "002:b", "003:c"};
+    struct rig *r = start_sealer(true);
+    uint64_t tokens[3];
+    r->c->send_max = 1;
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(
+            smqtt_client_publish_sealed(r->c, smq_span_str("t"), smq_span_str(texts[i]), &bare, &tokens[i], r->now),
+            SMQTT_OK);
+    }
+    session_opens(r);
+    uint16_t id = take_record(r, records[0]);
+    rig_silent(r);
+    assert_int_equal(smqtt_client_unfinished(r->c), 3);
+    sealer.open = false;
+    sealer_says((struct smqtt_secure_event){.type = SMQTT_EV_LOST});
+    assert_int_equal(rig_event(r, SMQTT_CLIENT_SECURE).secure.type, SMQTT_EV_LOST);
+    rig_no_event(r);
+    session_opens(r);
+    rig_silent(r);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(smqtt_client_unfinished(r->c), 3 - i);
+        rig_give(r, rig_ack(SMQ_PUBACK, id, 0));
+        assert_int_equal(rig_event(r, SMQTT_CLIENT_PUBLISHED).token, tokens[i]);
+        rig_no_event(r);
+        id = i < 2 ? take_record(r, records[i + 1]) : 0;
+    }
+    assert_int_equal(smqtt_client_unfinished(r->c), 0);
+    rig_silent(r);
+    rig_end(r);
+}
+
 /** Records may be sealed as soon as step 2 came, but step 3 leaves before them. */
 static void step_3_before_records_test(void **state)
 {
@@ -587,6 +625,7 @@ int main(void)
         cmocka_unit_test(two_openers_test),
         cmocka_unit_test(sealed_to_receipt_test),
         cmocka_unit_test(sealed_anew_test),
+        cmocka_unit_test(sealed_without_receipt_test),
         cmocka_unit_test(step_3_before_records_test),
         cmocka_unit_test(given_up_test),
         cmocka_unit_test(followed_test),
