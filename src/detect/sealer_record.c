@@ -222,7 +222,8 @@ static smqtt_err take_receipts(struct smqtt_sealer *s, struct smq_channel *sessi
                                struct smqtt_now now)
 {
     struct smq_record record;
-    if (smq_record_read(payload, &record) != SMQTT_OK || (record.first & SMQ_RECORD_LOGICAL) != 0) {
+    if (smq_record_read(payload, &record) != SMQTT_OK || (record.first & SMQ_RECORD_LOGICAL) != 0 ||
+        record.box.len > SMQ_BODY_MAX) { /* 64 receipts are 913 bytes; memory is taken before it is known whose it is */
         s->counters.noise++;
         return SMQTT_OK;
     }

@@ -434,6 +434,32 @@ static void test_no_memory_for_what_is_too_long(void **state)
     assert_int_equal(fm.live, 0);
 }
 
+/** Nor is a record of receipts longer than any packet of DETECT. */
+static void test_no_memory_for_long_receipts(void **state)
+{
+    (void)state;
+    static uint8_t record[SMQ_BODY_MAX + 64] = {0x80, 1, 2, 3, 4, 5};
+    char topic[SMQ_OWN_TOPIC_MAX];
+    struct failing_mem fm;
+    failing_mem_init(&fm);
+    struct pair *p = pair_new(1);
+    p->mem = &fm.mem;
+    pair_open(p);
+    pair_handshake(p);
+    const smq_span cid = smq_span_of(p->sealer->session->cid, SMQ_CID_LEN);
+    topic[smq_own_topic((smq_span){NULL, 0}, p->server->skid, 's', cid, topic)] = 0;
+    struct smqtt_secure_counters before, after;
+    smqtt_sealer_counters(p->sealer, &before);
+    failing_mem_arm(&fm, 1);
+    assert_int_equal(pair_inject_client(p, false, 0, topic, smq_span_of(record, sizeof(record))), SMQTT_OK);
+    assert_false(failing_mem_has_failed(&fm));
+    failing_mem_arm(&fm, 0);
+    smqtt_sealer_counters(p->sealer, &after);
+    assert_int_equal(after.noise, before.noise + 1);
+    pair_free(p);
+    assert_int_equal(fm.live, 0);
+}
+
 /** A record of an unknown key costs no more than its topic, however long it is. */
 static void test_no_memory_for_unknown_keys(void **state)
 {
@@ -502,6 +528,7 @@ int main(void)
                                        cmocka_unit_test(test_randomness_fails),
                                        cmocka_unit_test(test_memory_fails),
                                        cmocka_unit_test(test_no_memory_for_what_is_too_long),
+                                       cmocka_unit_test(test_no_memory_for_long_receipts),
                                        cmocka_unit_test(test_no_memory_for_unknown_keys),
                                        cmocka_unit_test(test_connected_without_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
