@@ -9,11 +9,13 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/span.h"
 #include "net/file.h"
 #include "say.h"
 
-enum { TRIES = 3 };
+enum { TRIES = 3, SHOWN_MAX = 400 };
 
 static int terminal = -1; /* while a passphrase is read */
 static struct termios shown;
@@ -52,20 +54,31 @@ static bool take_line(struct smq_passphrase *out)
     }
 }
 
+/* What may end the program while a passphrase is read. One that is ignored, as nohup does it, stays ignored. */
+static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+
 static bool read_hidden(const char *prompt, struct smq_passphrase *out)
 {
+    struct sigaction before[SMQ_ARRAY_LEN(ending)];
+    struct sigaction action = {.sa_handler = on_signal};
     struct termios hidden = shown;
     hidden.c_lflag &= ~(tcflag_t)ECHO;
     hidden.c_lflag |= ICANON | ISIG;
     hidden.c_iflag |= ICRNL;
-    signal(SIGINT, on_signal);
-    signal(SIGTERM, on_signal);
+    hidden.c_cc[VSUSP] = _POSIX_VDISABLE; /* who comes back from a shell would type with echo */
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(ending); i++) {
+        sigaction(ending[i], NULL, &before[i]);
+        if (before[i].sa_handler != SIG_IGN) {
+            sigaction(ending[i], &action, NULL);
+        }
+    }
     tcsetattr(terminal, TCSAFLUSH, &hidden);
     show(prompt);
     bool got = take_line(out);
     tcsetattr(terminal, TCSAFLUSH, &shown);
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(ending); i++) {
+        sigaction(ending[i], &before[i], NULL);
+    }
     show("\n");
     return got;
 }
@@ -88,7 +101,9 @@ static smqtt_err open_terminal(const char *path, struct smq_why *why)
 
 static void make_prompt(char *out, size_t cap, const char *what, const char *path)
 {
-    snprintf(out, cap, "%s for %s: ", what, path);
+    char name[SHOWN_MAX];
+    smq_text_escape(name, sizeof name, smq_span_str(path));
+    snprintf(out, cap, "%s for %s: ", what, name);
 }
 
 /* Asks once. */

@@ -113,6 +113,16 @@ static bool check_pair(const struct smqtt_identity *server, const struct smqtt_i
     return true;
 }
 
+static bool read_revoked(const struct opts *o)
+{
+    struct smq_why why;
+    if (peers_read_revoked(o, &revoked_in_use, &why) != SMQTT_OK) {
+        say("%s", why.text);
+        return false;
+    }
+    return true;
+}
+
 struct smqtt_sealer *endpoint_sealer(const struct opts *o, struct smqtt_span client_id)
 {
     struct smqtt_sealer_config config = {
@@ -124,7 +134,7 @@ struct smqtt_sealer *endpoint_sealer(const struct opts *o, struct smqtt_span cli
     config.wait_ms = o->receipt_timeout;
     config.skew_max_ms = o->max_skew;
     config.rtt_max_ms = o->max_rtt;
-    bool ok = endpoint_read_policy(o->policy, &policy_in_use) && endpoint_read_revoked(o, &revoked_in_use) &&
+    bool ok = endpoint_read_policy(o->policy, &policy_in_use) && read_revoked(o) &&
               (config.server = peers_server(o)) != NULL &&
               (o->identity == NULL || (config.identity = endpoint_private(o, o->identity)) != NULL) &&
               check_pair(config.server, config.identity);

@@ -13,8 +13,9 @@
 #include "say.h"
 #include "settings.h"
 
-/* QUIET_MS: what is retained comes right behind SUBACK; nothing for so long, and there is no more. */
-enum { WAIT_MS = 10000, QUIET_MS = 1500, REVOCATION_MARK = 0x52 };
+/* QUIET_MS: what is retained comes right behind SUBACK; nothing for so long, and there is no more. END_MS: a broker
+ * that never is quiet is not listened to for ever. */
+enum { WAIT_MS = 10000, QUIET_MS = 1500, END_MS = 30000, REVOCATION_MARK = 0x52 };
 
 static const char *prefix_of(const struct opts *o)
 {
@@ -58,11 +59,17 @@ static bool belongs(const struct smqtt_identity *id, smq_span topic, size_t pref
     return smq_span_starts(of_topic, smq_span_str(text));
 }
 
+static smqtt_ms quiet_at(const struct fetch *f)
+{
+    smqtt_ms at = smq_clock_now().mono + QUIET_MS;
+    return at < f->end_at ? at : f->end_at;
+}
+
 static void on_message(struct run *run, const struct smqtt_client_event *event)
 {
     struct fetch *f = run->ctx;
     struct smqtt_identity *id = NULL;
-    run->at = smq_clock_now().mono + QUIET_MS;
+    run->at = quiet_at(f);
     if (f->skid != NULL && event->payload.len == SMQTT_REVOCATION_LEN && event->payload.data[0] == REVOCATION_MARK) {
         f->revoked = true;
         return;
@@ -108,7 +115,7 @@ static void on_event(struct run *run, const struct smqtt_client_event *event)
     } else if (event->type == SMQTT_CLIENT_MESSAGE) {
         on_message(run, event);
     } else if (event->type == SMQTT_CLIENT_SUBSCRIBED) {
-        run->at = smq_clock_now().mono + QUIET_MS;
+        run->at = quiet_at(run->ctx);
         if (event->codes.len != 0 && event->codes.data[0] >= 0x80) {
             say("the broker does not let us see descriptors (%s/+/d): get the public line by another way, or have the "
                 "subscription allowed.",
@@ -140,6 +147,7 @@ bool fetch_descriptors(const struct opts *o, struct fetch *f)
     static char id[64];
     struct run r = {.hooks = &hooks, .ctx = f, .at = smq_clock_now().mono + WAIT_MS};
     struct smqtt_span prefix;
+    f->end_at = smq_clock_now().mono + END_MS;
     if (!endpoint_prefix(o, &prefix)) {
         return false;
     }

@@ -14,8 +14,9 @@ struct fetch {
     const char *name;                        /* wanted name; NULL: any */
     struct smqtt_identity *found[FETCH_MAX]; /* the newest descriptor of each keys */
     size_t n;
-    bool more;    /* than fit */
-    bool revoked; /* there is a statement of revocation for `skid` */
+    bool more;       /* than fit */
+    smqtt_ms end_at; /* monotonic: set by fetch_descriptors */
+    bool revoked;    /* there is a statement of revocation for `skid` */
 };
 
 /** Asks the broker on a connection of its own. False after a sentence: it could not be asked. Free with fetch_free. */

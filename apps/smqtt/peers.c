@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "peers.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "fetch.h"
 #include "keyring/idfile.h"
 #include "keyring/known.h"
+#include "keyring/revoked.h"
 #include "net/clock.h"
 #include "say.h"
 
@@ -34,6 +36,37 @@ bool peers_path(const struct opts *o, char *out, size_t cap)
         return false;
     }
     return true;
+}
+
+/* Where it is kept that servers have revoked themselves. */
+static bool find_revoked(const struct opts *o, char *out, size_t cap)
+{
+    static const char end[] = ".revoked";
+    size_t len = find_path(o, out, cap) ? strlen(out) : 0;
+    if (len == 0 || len + sizeof end > cap) {
+        return false;
+    }
+    memcpy(out + len, end, sizeof end);
+    return true;
+}
+
+smqtt_err peers_read_revoked(const struct opts *o, struct smqtt_revocations **out, struct smq_why *why)
+{
+    char learned[PATH_ROOM];
+    size_t n = o->revoked.n;
+    const char **paths = calloc(n + 1, sizeof *paths);
+    if (paths == NULL) {
+        return smq_why_set(why, SMQTT_E_NOMEM, "There is no memory for the revocation lists.");
+    }
+    for (size_t i = 0; i < n; i++) {
+        paths[i] = o->revoked.item[i];
+    }
+    if (find_revoked(o, learned, sizeof learned) && (access(learned, F_OK) == 0 || errno != ENOENT)) {
+        paths[n++] = learned;
+    }
+    smqtt_err err = smq_revoked_read(paths, n, out, why);
+    free(paths);
+    return err;
 }
 
 bool peers_is_line(const char *text)
@@ -262,6 +295,17 @@ static void follow(const struct opts *o, const struct smqtt_identity *id)
         fingerprint, n != 0 ? "the known peers have it now" : "what --to names is older, get the new public line");
 }
 
+/* The owner's own word: a broker that keeps it back tomorrow changes nothing. */
+static void remember_revoked(const struct opts *o, const struct smqtt_secure_event *event)
+{
+    char path[PATH_ROOM];
+    struct smq_why why;
+    if (find_revoked(o, path, sizeof path) &&
+        smq_revoked_remember(path, event->bytes, event->peer_name, &why) != SMQTT_OK) {
+        say("that '%s' is revoked could not be remembered: %s", event->peer_name, why.text);
+    }
+}
+
 /** Why the other descriptor is not taken. */
 static void say_refused(smqtt_err err, const char *version, const char *name, unsigned known)
 {
@@ -292,6 +336,9 @@ void peers_on_descriptor(const struct opts *o, const struct smqtt_identity *serv
     char version[48] = "another version";
     if (event->peer != NULL) {
         snprintf(version, sizeof version, "version %u", (unsigned)smqtt_identity_version(event->peer));
+    }
+    if (event->err == SMQTT_E_REVOKED && event->bytes.len != 0) {
+        remember_revoked(o, event);
     }
     bool listed = event->err == SMQTT_E_REVOKED && event->peer != NULL && server != NULL &&
                   memcmp(smqtt_identity_did(event->peer), smqtt_identity_did(server), SMQTT_DID_LEN) != 0;

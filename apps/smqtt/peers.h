@@ -4,6 +4,7 @@
 /* The server that --to names: a file, a public line, a known peer, or, when asked for, what the broker has. */
 #include <smqtt/client.h>
 
+#include "net/why.h"
 #include "opts.h"
 
 /** Where the known peers are: --known, else smqtt/known_peers in $XDG_CONFIG_HOME or $HOME/.config. False after a
@@ -19,5 +20,9 @@ struct smqtt_identity *peers_server(const struct opts *o);
 /** SMQTT_EV_DESCRIPTOR: the known peers follow, and a person is told. `server` is what is in force now. */
 void peers_on_descriptor(const struct opts *o, const struct smqtt_identity *server,
                          const struct smqtt_secure_event *event);
+
+/** Reads the lists of --revoked and what was learned before of servers that revoked themselves, which is kept beside
+ * the known peers (FILE.revoked). Errors as smq_revoked_read. */
+SMQ_MUST_USE smqtt_err peers_read_revoked(const struct opts *o, struct smqtt_revocations **out, struct smq_why *why);
 
 #endif

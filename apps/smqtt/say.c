@@ -6,6 +6,11 @@
 
 #include <smqtt/system.h>
 
+#include "base/log.h"
+#include "base/span.h"
+
+enum { LINE_MAX_LEN = 8192 };
+
 static bool silent;
 static const char *called_as;
 
@@ -24,17 +29,33 @@ const char *say_called_as(void)
     return called_as;
 }
 
+/* Names of strangers stand in many sentences: nothing of them is for the terminal to obey. */
+static void put_line(const char *line)
+{
+    char safe[LINE_MAX_LEN];
+    if (!smq_text_is_plain(smq_span_str(line))) {
+        smq_text_escape(safe, sizeof safe, smq_span_str(line));
+        line = safe;
+    }
+    fputs(line, stderr);
+}
+
 void say(const char *format, ...)
 {
     if (silent) {
         return;
     }
+    char line[LINE_MAX_LEN];
     va_list args;
     va_start(args, format);
-    fputs(called_as != NULL ? "Error: " : "smqtt: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    int made = vsnprintf(line, sizeof line, format, args);
     va_end(args);
+    if (made < 0) {
+        return;
+    }
+    fputs(called_as != NULL ? "Error: " : "smqtt: ", stderr);
+    put_line(line);
+    fputc('\n', stderr);
 }
 
 int say_version(void)

@@ -7,6 +7,7 @@
 
 #include <smqtt/system.h>
 
+#include "base/log.h"
 #include "base/span.h"
 #include "codec/topic.h"
 #include "commands.h"
@@ -18,6 +19,8 @@
 #include "say.h"
 #include "serve.h"
 #include "settings.h"
+
+enum { NAME_SHOWN = 512 };
 
 struct sub {
     struct opts opts;
@@ -201,7 +204,10 @@ static void on_secure(struct run *run, const struct smqtt_client_event *event)
         break;
     case SMQTT_EV_OPEN:
         if (s->opts.progress) {
-            fprintf(stderr, "session opened by %s\n", ev->peer_name != NULL ? ev->peer_name : "an anonymous client");
+            char name[NAME_SHOWN];
+            smq_text_escape(name, sizeof name,
+                            smq_span_str(ev->peer_name != NULL ? ev->peer_name : "an anonymous client"));
+            fprintf(stderr, "session opened by %s\n", name);
         }
         break;
     case SMQTT_EV_NONE:

@@ -145,6 +145,9 @@ enum smqtt_revocation_reason {
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_identity_revoke(const struct smqtt_identity *id,
                                                          enum smqtt_revocation_reason reason, smqtt_ms at,
                                                          char out[SMQTT_REVOCATION_TEXT_MAX]);
+/** A binary statement as a line of a list, zero-terminated. Nothing is verified. SMQTT_E_MALFORMED. */
+SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_revocation_text(struct smqtt_span statement,
+                                                         char out[SMQTT_REVOCATION_TEXT_MAX]);
 /** Is this the binary statement, by these very keys? SMQTT_OK; SMQTT_E_MALFORMED, SMQTT_E_UNKNOWN_PEER (other keys),
  * SMQTT_E_BAD_SIGNATURE, SMQTT_E_CRYPTO. `reason` and `at` may be NULL. */
 SMQTT_API SMQTT_MUST_USE smqtt_err smqtt_revocation_check(struct smqtt_span statement, const struct smqtt_identity *id,

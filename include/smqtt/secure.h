@@ -118,7 +118,8 @@ enum smqtt_secure_event_type {
                             SMQTT_E_OLD_IDENTITY, SMQTT_E_BAD_SIGNATURE, SMQTT_E_EXPIRED (out of force, or the grace
                             time is over), SMQTT_E_SUITE (the own identity does not fit it), SMQTT_E_REVOKED (on the
                             list; or `peer` is the server in force and has revoked itself: CLOSED follows, and
-                            smqtt_sealer_start is refused from then on) */
+                            smqtt_sealer_start is refused from then on; `bytes` is its statement then, verified: keep
+                            it as a line of a list, smqtt_revocation_text, so that the next sealer knows) */
 };
 
 /** What the paper's figures show of one step; for tools and logs. */

@@ -85,7 +85,7 @@ size_t smq_text_escape(char *out, size_t cap, smq_span s)
 }
 
 /* May the line be shown as it is? */
-static bool is_plain(smq_span s)
+bool smq_text_is_plain(smq_span s)
 {
     if (!smq_utf8_ok(s, SMQ_TEXT_STRICT)) {
         return false;
@@ -115,7 +115,7 @@ static void write_line(const struct smq_log *log, enum smq_log_level level, cons
     }
     size_t tab = line[0] == '\t' ? 1 : 0;
     smq_span rest = smq_span_of(line + tab, len - tab);
-    if (is_plain(rest)) {
+    if (smq_text_is_plain(rest)) {
         log->sink(log->ctx, level, about, line, len);
         return;
     }

@@ -58,6 +58,9 @@ void smq_log_with(const struct smq_log *log, enum smq_log_level level, const str
 /** "error", "warning", "notice", "info", "debug", "subscribe", "unsubscribe"; static storage. */
 const char *smq_log_level_name(enum smq_log_level level);
 
+/** Has it nothing that smq_text_escape would change, but for backslashes? */
+bool smq_text_is_plain(smq_span s);
+
 /**
  * Makes bytes printable: controls, ill-formed UTF-8, non-characters, line separators and marks that turn the direction
  * of text become \xNN for each of their bytes, a backslash is doubled, the rest is copied. So the result has no escape

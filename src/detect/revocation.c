@@ -75,8 +75,16 @@ smqtt_err smqtt_identity_revoke(const struct smqtt_identity *id, enum smqtt_revo
     smq_wr_bytes(&wr, id->skid, SMQTT_SKID_LEN);
     const smq_span content = smq_wr_span(&wr);
     SMQ_TRY(smq_schedule_sign(id->suite, id->sk_sig, id->pk_sig, SMQ_SIGN_REVOCATION, &content, 1, bytes + SIGNED_LEN));
+    return smqtt_revocation_text(smq_span_of(bytes, sizeof(bytes)), out);
+}
+
+smqtt_err smqtt_revocation_text(struct smqtt_span statement, char out[SMQTT_REVOCATION_TEXT_MAX])
+{
+    if (!smq_revocation_is(statement)) {
+        return SMQTT_E_MALFORMED;
+    }
     memcpy(out, TEXT_PREFIX " ", strlen(TEXT_PREFIX " "));
-    smq_base64url_encode(out + strlen(TEXT_PREFIX " "), smq_span_of(bytes, sizeof(bytes)));
+    smq_base64url_encode(out + strlen(TEXT_PREFIX " "), statement);
     return SMQTT_OK;
 }
 

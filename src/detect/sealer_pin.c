@@ -6,13 +6,14 @@
 /* ---------------------------------------------------------------- telling */
 
 /** Room is there. */
-static void tell(struct smqtt_sealer *s, struct smqtt_identity *id, smqtt_err err)
+static struct smq_evq_entry *tell(struct smqtt_sealer *s, struct smqtt_identity *id, smqtt_err err)
 {
     struct smq_evq_entry *entry = smq_sealer_push(s, SMQTT_EV_DESCRIPTOR, NULL);
     entry->ev.err = err;
     entry->ev.peer = id;
     entry->ev.peer_name = id->name;
     entry->owner = smqtt_identity_ref(id);
+    return entry;
 }
 
 /** A descriptor that was refused is told once, and only so many of them in a time: whoever has the broker can make as
@@ -137,7 +138,7 @@ static smqtt_err take_revocation(struct smqtt_sealer *s, smq_span payload)
     }
     SMQ_TRY(smq_sealer_room(s));
     s->revoked = true;
-    tell(s, s->config.server, SMQTT_E_REVOKED);
+    smq_evq_set_bytes(&s->q, tell(s, s->config.server, SMQTT_E_REVOKED), payload);
     end_all(s);
     return SMQTT_OK;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyring/idfile.h"
 
-#include <stdio.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <smqtt/system.h>
 
@@ -101,11 +103,14 @@ static enum look look_at(const char *path)
     static const char private_mark[] = "smqtt-identity";
     static const char public_mark[] = "smqtt-";
     char start[sizeof private_mark - 1] = {0};
-    FILE *f = fopen(path, "re");
-    smq_span got = smq_span_of(start, f != NULL ? fread(start, 1, sizeof start, f) : 0);
-    if (f != NULL) {
-        fclose(f);
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    /* Nothing is taken from what gives each byte once, and not through a buffer, which would keep a copy of secrets. */
+    ssize_t n = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? read(fd, start, sizeof start) : 0;
+    if (fd >= 0) {
+        close(fd);
     }
+    smq_span got = smq_span_of(start, n > 0 ? (size_t)n : 0);
     return smq_span_starts(got, smq_span_str(private_mark))  ? LOOKS_PRIVATE
            : smq_span_starts(got, smq_span_str(public_mark)) ? LOOKS_PUBLIC
                                                              : LOOKS_OTHER;

@@ -290,8 +290,7 @@ static void make_folders(const char *path)
     }
 }
 
-/* Nobody else changes the file until *fd is closed. */
-static smqtt_err lock_file(const char *path, int *fd, struct smq_why *why)
+smqtt_err smq_known_lock(const char *path, int *fd, struct smq_why *why)
 {
     char name[PATH_ROOM];
     int made = snprintf(name, sizeof name, "%s.lock", path);
@@ -396,7 +395,7 @@ static smqtt_err change(const char *path, struct edit *edit, bool force, struct 
     int lock = -1;
     struct smq_file_text file = {NULL, 0};
     struct smq_known *known = NULL;
-    SMQ_TRY(lock_file(path, &lock, why));
+    SMQ_TRY(smq_known_lock(path, &lock, why));
     smqtt_err err = read_file(path, &file, why);
     smq_span text = smq_span_of(file.text, file.len);
     if (err == SMQTT_OK) {

@@ -63,4 +63,8 @@ SMQ_MUST_USE smqtt_err smq_known_follow(const char *path, const struct smqtt_ide
 /** Takes a peer out. SMQTT_E_UNKNOWN_PEER: there is none; else as above. */
 SMQ_MUST_USE smqtt_err smq_known_forget(const char *path, const char *name, struct smq_why *why);
 
+/** Nobody else changes the file until *fd is closed; the folders above it are made. Files beside it are changed so,
+ * too. SMQTT_E_IO. */
+SMQ_MUST_USE smqtt_err smq_known_lock(const char *path, int *fd, struct smq_why *why);
+
 #endif

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyring/revoked.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/bytebuf.h"
+#include "keyring/known.h"
 #include "net/file.h"
 
 enum { LIST_MAX = 64 * 1024 * 1024 };
@@ -90,6 +93,63 @@ smqtt_err smq_revoked_read(const char *const *paths, size_t n, struct smqtt_revo
     smq_bytebuf_deinit(&all);
     return err;
 }
+
+/* ---------------------------------------------------------------- what was learned */
+
+static const char learned_head[] = "# What owners have said of their own keys, as it was found with a broker. smqtt "
+                                   "pub and detect read it beside the\n"
+                                   "# known peers.\n";
+
+/* The text with the line behind it; nothing when it stands there. */
+static smqtt_err add_line(struct smq_bytebuf *out, smq_span text, const char *line, const char *name)
+{
+    const char *before = text.len == 0 ? learned_head : text.data[text.len - 1] != '\n' ? "\n" : "";
+    const char *const parts[] = {before, line, " ", name, "\n"};
+    SMQ_TRY(smq_bytebuf_append(out, text));
+    for (size_t i = 0; i < SMQ_ARRAY_LEN(parts); i++) {
+        SMQ_TRY(smq_bytebuf_append(out, smq_span_str(parts[i])));
+    }
+    return SMQTT_OK;
+}
+
+static smqtt_err write_line(const char *path, const char *line, const char *name, struct smq_why *why)
+{
+    struct smq_file_text file = {NULL, 0};
+    struct smq_bytebuf out;
+    if (access(path, F_OK) == 0 || errno != ENOENT) {
+        SMQ_TRY(smq_file_read(path, LIST_MAX, true, &file, why));
+        if (strstr(file.text, line) != NULL) {
+            smq_file_free(&file);
+            return SMQTT_OK;
+        }
+    }
+    smq_bytebuf_init(&out, NULL, 2 * (size_t)LIST_MAX);
+    smqtt_err err = add_line(&out, smq_span_of(file.text, file.len), line, name);
+    if (err == SMQTT_OK) {
+        err = smq_file_write(path, smq_bytebuf_span(&out), true, true, why);
+    } else {
+        smq_why_set(why, err, "A revocation cannot be added to %s: %s.", path, smqtt_strerror(err));
+    }
+    smq_bytebuf_deinit(&out);
+    smq_file_free(&file);
+    return err;
+}
+
+smqtt_err smq_revoked_remember(const char *path, struct smqtt_span statement, const char *name, struct smq_why *why)
+{
+    char line[SMQTT_REVOCATION_TEXT_MAX];
+    int lock = -1;
+    smqtt_err err = smqtt_revocation_text(statement, line);
+    if (err != SMQTT_OK) {
+        return smq_why_set(why, err, "What is to be added to %s is no statement of a revocation.", path);
+    }
+    SMQ_TRY(smq_known_lock(path, &lock, why));
+    err = write_line(path, line, name, why);
+    close(lock);
+    return err;
+}
+
+/* ---------------------------------------------------------------- judging */
 
 smqtt_err smq_revoked_check(const struct smqtt_revocations *list, const struct smqtt_identity *id, struct smq_why *why)
 {

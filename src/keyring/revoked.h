@@ -24,4 +24,14 @@ const char *smq_revoked_reason(enum smqtt_revocation_reason reason);
 /** Reads "lost", "stolen", "superseded", "unused" or "unspecified"; false for others. */
 bool smq_revoked_reason_read(const char *word, enum smqtt_revocation_reason *out);
 
+/**
+ * Adds what an owner has said of his keys to a list, 0600, which is made when it is not there. A line that stands there
+ * already is left as it is.
+ * @param statement  binary and verified: SMQTT_EV_DESCRIPTOR with SMQTT_E_REVOKED has it
+ * @param name       of whose keys they are: a comment behind the line
+ * @retval SMQTT_E_MALFORMED, SMQTT_E_FULL, SMQTT_E_IO, SMQTT_E_NOMEM
+ */
+SMQ_MUST_USE smqtt_err smq_revoked_remember(const char *path, struct smqtt_span statement, const char *name,
+                                            struct smq_why *why);
+
 #endif

@@ -5,11 +5,13 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
+import termios
 import time
 
 from brokers import KINDS
-from harness import main, program
+from harness import main, program, wait_until
 from keys_scene import Place, descriptor, fingerprint, has, read, retain, skid, shown, through_both, wait_kept, write
 from smqtt_cli import Sub, address, folder, identity, sentence, smqtt
 
@@ -330,7 +332,42 @@ def test_passphrase_on_the_terminal():
     assert code == 0 and "locked: " not in read(private)
 
 
-# --- the broker's own identity ------------------------------------------------------------------------------------
+def echoes(fd):
+    return termios.tcgetattr(fd)[3] & termios.ECHO != 0
+
+
+def test_terminal_after_signals():
+    """Whatever ends the question, what is typed is seen again, and nobody can go away from it by Ctrl-Z."""
+    p = Place()
+    private, _ = identity(p.where, "server")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        child, fd = pty.fork()
+        if child == 0:
+            os.chdir(p.where)  # a core, if any
+            os.execv(program("smqtt"), ["smqtt", "id", "lock", private])
+        wait_until(lambda fd=fd: not echoes(fd), 30, "the passphrase is asked for")
+        os.write(fd, b"\x1a")
+        os.kill(child, number)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -number
+        assert echoes(fd), number
+        os.close(fd)
+
+
+def test_names_of_strangers():
+    """What a name or a path holds is shown, not obeyed; a FIFO is no identity, and nothing waits for it."""
+    p = Place()
+    _, public = identity(p.where, "server")
+    private = p.path("odd.id")
+    smqtt("id", "new", "gar\u202edne", "-o", private)
+    for out in (p.id("show", private), p.id("trust", p.path("odd.pub")), p.id("known"), p.id("check", private)):
+        assert "\u202e" not in out and r"gar\xe2\x80\xaedne" in out, out
+    for args in (("show", p.path("x\033[2Jy")), ("trust", public, "x\033[2Jy"), ("forget", "x\u202ey"),
+                 ("dance\033[2J",)):
+        err = sentence(p.id(*args, code=1).encode())
+        assert "\033" not in err and "\u202e" not in err, err
+    os.mkfifo(p.path("fifo"))
+    for args in (("show", p.path("fifo")), ("renew", p.path("fifo"))):
+        sentence(p.id(*args, code=1).encode())
 
 
 # --- the verbs ----------------------------------------------------------------------------------------------------
@@ -447,4 +484,5 @@ def test_mistakes():
 # The grace time of the first takes the longest.
 main(*test_rotation, *test_trust_on_first_use, *test_renewal_is_followed_and_old_ones_are_not,
      *test_clients_are_renewed, test_known_peers, test_names_of_servers, test_copied_devices, test_locked_files,
-     test_passphrase_on_the_terminal, test_qr_codes, test_mistakes, at_once=6)
+     test_passphrase_on_the_terminal, test_terminal_after_signals, test_names_of_strangers, test_qr_codes,
+     test_mistakes, at_once=6)

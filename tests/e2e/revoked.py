@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 from harness import Broker, as_me, main, program, wait_until
-from keys_scene import Lines, Place, fingerprint, has, read, retain, skid, through_both, write
+from keys_scene import Lines, Place, descriptor, fingerprint, has, read, retain, skid, through_both, write
 from smqtt_cli import Sub, address, folder, identity, sentence, smqtt
 
 
@@ -40,8 +40,21 @@ def test_revocation(p):
     has(sentence(p.pub(public, "no", "--revoked", bad, code=1).encode()), "bad, line 2 is neither")
     # The owner lets the broker say so: clients without any list learn it.
     retain(p.broker, "smqtt1/%s/d" % skid(public), p.path("form"))
+    learner = Place(p.broker)
+    learner.id("trust", public)
+    has(learner.pub("server", "no", code=2), "has revoked its keys", "new public line")
+    # Who has learned it keeps it: the broker may tell something else tomorrow, and another file have the same keys.
+    retain(p.broker, "smqtt1/%s/d" % skid(public), descriptor(public))
+    for to in ("server", public):
+        has(sentence(learner.pub(to, "no", code=1).encode()), "'server' .* was revoked .*superseded by another")
+    has(learner.id("known"), "version 1, revoked$")
+    has(sentence(learner.id("check", public, code=1).encode()), "was revoked")
+    assert os.stat(learner.known[1] + ".revoked").st_mode & 0o777 == 0o600
+    Place(p.broker).pub(public, "anonymous")  # it has not been told
+    server.expect(b"anonymous\nanonymous\n")
+    retain(p.broker, "smqtt1/%s/d" % skid(public), p.path("form"))
     has(p.pub(public, "no", code=2), "has revoked its keys", "new public line")
-    server.expect(b"anonymous\n")
+    server.expect(b"anonymous\nanonymous\n")
 
 
 @through_both

@@ -39,7 +39,7 @@ static bool is_not_revoked(const struct opts *o, const struct smqtt_identity *id
 {
     struct smq_why why;
     struct smqtt_revocations *list = NULL;
-    smqtt_err err = smq_revoked_read(o->revoked.item, o->revoked.n, &list, &why);
+    smqtt_err err = peers_read_revoked(o, &list, &why);
     if (err == SMQTT_OK) {
         err = smq_revoked_check(list, id, &why);
     }
@@ -48,7 +48,7 @@ static bool is_not_revoked(const struct opts *o, const struct smqtt_identity *id
         say("%s", why.text);
         return false;
     }
-    printf("revoked      %s\n", o->revoked.n != 0 ? "no" : "not asked: name a list with --revoked");
+    printf("revoked      %s\n", o->revoked.n != 0 ? "no" : "not that we were told: name a list with --revoked");
     return true;
 }
 
@@ -66,7 +66,8 @@ static bool is_not_older(const struct opts *o, const struct smqtt_identity *id, 
     }
     if (err == SMQTT_OK) {
         const struct smq_known_peer *peer = smq_known_by_skid(known, smqtt_identity_skid(id));
-        printf("known        %s\n", peer != NULL ? peer->name : "no");
+        char name[ID_SHOWN_ROOM];
+        printf("known        %s\n", peer != NULL ? id_shown(peer->name, name) : "no");
     } else {
         say("%s", why.text);
     }

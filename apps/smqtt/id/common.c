@@ -6,6 +6,7 @@
 
 #include "../ask.h"
 #include "base/hex.h"
+#include "base/log.h"
 #include "base/span.h"
 #include "id.h"
 #include "net/file.h"
@@ -98,8 +99,15 @@ void id_print_time(const char *what, smqtt_ms ms)
     printf("%-12s %s\n", what, text);
 }
 
+const char *id_shown(const char *name, char out[ID_SHOWN_ROOM])
+{
+    smq_text_escape(out, ID_SHOWN_ROOM, smq_span_str(name));
+    return out;
+}
+
 void id_print(const struct smqtt_identity *id)
 {
+    char name[ID_SHOWN_ROOM];
     char fingerprint[SMQTT_FINGERPRINT_SIZE];
     char skid[2 * SMQTT_SKID_LEN + 1];
     uint8_t old[SMQTT_SKID_LEN];
@@ -107,7 +115,8 @@ void id_print(const struct smqtt_identity *id)
     smqtt_identity_fingerprint(id, fingerprint);
     smq_hex_encode(skid, smq_span_of(smqtt_identity_skid(id), SMQTT_SKID_LEN));
     printf("name         %s\nsuite        %s\nfingerprint  %s\nskid         %s\nversion      %u\n",
-           smqtt_identity_name(id), smqtt_identity_suite(id), fingerprint, skid, (unsigned)smqtt_identity_version(id));
+           id_shown(smqtt_identity_name(id), name), smqtt_identity_suite(id), fingerprint, skid,
+           (unsigned)smqtt_identity_version(id));
     id_print_time("valid from", smqtt_identity_not_before(id));
     id_print_time("valid until", smqtt_identity_not_after(id));
     if (smqtt_identity_predecessor(id, old, &until)) {

@@ -25,6 +25,9 @@ int id_journal(const struct opts *o);
 
 enum { ID_PATH_ROOM = 4096 };
 
+enum { ID_SHOWN_ROOM = 512 };
+/** A name as a terminal may show it: it may be a stranger's. Returns out. */
+const char *id_shown(const char *name, char out[ID_SHOWN_ROOM]);
 /** Says "the form is: smqtt id FORM." and returns false unless there are so many words. */
 bool id_form(const struct opts *o, size_t words, const char *form);
 /** Reads a private file, asking for its passphrase when it is locked. False after a sentence. Free with

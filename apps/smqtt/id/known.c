@@ -10,15 +10,17 @@
 #include "../peers.h"
 #include "../say.h"
 
-static void print_peer(const struct smq_known_peer *peer, smqtt_ms now)
+static void print_peer(const struct smq_known_peer *peer, const struct smqtt_revocations *revoked, smqtt_ms now)
 {
     char fingerprint[SMQTT_FINGERPRINT_SIZE];
     char skid[2 * SMQTT_SKID_LEN + 1];
+    char name[ID_SHOWN_ROOM];
     smqtt_identity_fingerprint(peer->identity, fingerprint);
     smq_hex_encode(skid, smq_span_of(smqtt_identity_skid(peer->identity), SMQTT_SKID_LEN));
-    printf("%-20s %s  %s  %-6s version %u%s\n", peer->name, fingerprint, skid, smqtt_identity_suite(peer->identity),
-           (unsigned)smqtt_identity_version(peer->identity),
-           smqtt_identity_valid_at(peer->identity, now) ? "" : ", not in force now");
+    printf("%-20s %s  %s  %-6s version %u%s%s\n", id_shown(peer->name, name), fingerprint, skid,
+           smqtt_identity_suite(peer->identity), (unsigned)smqtt_identity_version(peer->identity),
+           smqtt_identity_valid_at(peer->identity, now) ? "" : ", not in force now",
+           smqtt_revocations_have(revoked, peer->identity, NULL, NULL) ? ", revoked" : "");
 }
 
 int id_known(const struct opts *o)
@@ -29,16 +31,19 @@ int id_known(const struct opts *o)
     if (!id_form(o, 1, "known [--known FILE]") || !peers_path(o, path, sizeof path)) {
         return EXIT_FAILED;
     }
-    if (smq_known_read(path, &known, &why) != SMQTT_OK) {
+    struct smqtt_revocations *revoked = NULL;
+    if (smq_known_read(path, &known, &why) != SMQTT_OK || peers_read_revoked(o, &revoked, &why) != SMQTT_OK) {
         say("%s", why.text);
+        smq_known_free(known);
         return EXIT_FAILED;
     }
     for (size_t i = 0; i < smq_known_count(known); i++) {
-        print_peer(smq_known_at(known, i), smq_clock_now().wall);
+        print_peer(smq_known_at(known, i), revoked, smq_clock_now().wall);
     }
     if (smq_known_count(known) == 0) {
         fprintf(stderr, "nobody is known in %s\n", path);
     }
+    smqtt_revocations_free(revoked);
     smq_known_free(known);
     return EXIT_OK;
 }
@@ -68,7 +73,8 @@ int id_trust(const struct opts *o)
     } else {
         char fingerprint[SMQTT_FINGERPRINT_SIZE];
         smqtt_identity_fingerprint(id, fingerprint);
-        printf("known        %s\nfingerprint  %s\n", name, fingerprint);
+        char shown[ID_SHOWN_ROOM];
+        printf("known        %s\nfingerprint  %s\n", id_shown(name, shown), fingerprint);
     }
     smqtt_identity_free(id);
     return err == SMQTT_OK ? EXIT_OK : EXIT_FAILED;

@@ -21,6 +21,9 @@ static void check_revoked(bool open, bool tunnel, unsigned steps)
     pair_forget(p);
     pin_deliver_revocation(p, p->server, p->server);
     assert_int_equal(pin_last(p), SMQTT_E_REVOKED);
+    const struct told *told = told_last(p->of_sealer, p->n_sealer, SMQTT_EV_DESCRIPTOR);
+    assert_int_equal(smqtt_revocation_check(smq_span_of(told->bytes, told->ev.bytes.len), p->server, NULL, NULL),
+                     SMQTT_OK);
     assert_int_equal(pin_told(p, SMQTT_EV_CLOSED), (size_t)open + (steps != 0));
     for (size_t i = 0; i < p->n_sealer; i++) {
         assert_true(p->of_sealer[i].ev.type != SMQTT_EV_CLOSED || p->of_sealer[i].ev.err == SMQTT_E_REVOKED);

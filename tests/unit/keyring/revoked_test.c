@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kit.h"
 
+#include "base/hex.h"
 #include "keyring/revoked.h"
 
 static struct smq_why why;
@@ -56,11 +57,50 @@ static void who_when_and_why(void **state)
     smqtt_identity_free(good);
 }
 
+/* What a client learned of its server's owner. */
+static void remembered(void **state)
+{
+    (void)state;
+    struct smqtt_identity *ids[] = {kit_identity("one"), kit_identity("two")};
+    struct smqtt_revocations *list = NULL;
+    char path[512];
+    snprintf(path, sizeof path, "%s", temp_dir_file(&kit_dir, "known.revoked"));
+    const char *const paths[] = {path};
+    struct stat st;
+    off_t size = 0;
+    for (size_t i = 0; i < 4; i++) {
+        char line[SMQTT_REVOCATION_TEXT_MAX];
+        uint8_t bytes[SMQTT_REVOCATION_LEN];
+        size_t len = 0;
+        assert_int_equal(smqtt_identity_revoke(ids[i % 2], SMQTT_REVOKED_UNUSED, 5, line), SMQTT_OK);
+        assert_int_equal(smq_base64url_decode(bytes, sizeof bytes, smq_span_str(strchr(line, ' ') + 1), &len),
+                         SMQTT_OK);
+        smq_span statement = smq_span_of(bytes, len);
+        assert_int_equal(smq_revoked_remember(path, smq_span_of(bytes, len - 1), "x", &why), SMQTT_E_MALFORMED);
+        assert_int_equal(smq_revoked_remember(path, statement, "its name", &why), SMQTT_OK);
+        assert_int_equal(smq_revoked_remember(path, statement, "its name", &why), SMQTT_OK);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0600);
+        assert_int_equal(smq_revoked_read(paths, 1, &list, &why), SMQTT_OK);
+        assert_int_equal(smq_revoked_check(list, ids[i % 2], &why), SMQTT_E_REVOKED);
+        assert_int_equal(smq_revoked_check(list, ids[1], &why), i == 0 ? SMQTT_OK : SMQTT_E_REVOKED);
+        smqtt_revocations_free(list);
+        assert_true(st.st_size > size || i > 1 || size == 0);
+        size = st.st_size;
+    }
+    assert_int_equal(chmod(path, 0666), 0); /* whoever may write there could take lines out */
+    uint8_t mark[SMQTT_REVOCATION_LEN] = {0x52};
+    assert_int_equal(smq_revoked_remember(path, smq_span_of(mark, sizeof mark), "x", &why), SMQTT_E_USAGE);
+    smqtt_identity_free(ids[0]);
+    smqtt_identity_free(ids[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reasons),
         cmocka_unit_test_setup_teardown(who_when_and_why, kit_begin, kit_end),
+        cmocka_unit_test_setup_teardown(remembered, kit_begin, kit_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
