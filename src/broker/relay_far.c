@@ -206,12 +206,13 @@ void smq_far_on_detected(struct smq_worker *w, unsigned from, struct smq_note *h
 
 /* ------------------------------------------------------------ records for the broker itself */
 
-/* With a store nothing of a record is written before it is opened, so that its publisher waits until it is; its
- * acknowledgement is held as for a slow subscriber (broker/hold.h). */
+/* What a record holds is routed, and stored, when it comes back, if its publisher is still there to have the right to.
+ * So that nothing is lost that was acknowledged, the publisher waits until then; its acknowledgement is held as for a
+ * slow subscriber (broker/hold.h). */
 static smqtt_err hold(struct smq_conn *conn, const struct smq_content *content, uint64_t *origin)
 {
     *origin = 0;
-    if (!conn->worker->has_store || content->qos == 0) {
+    if (content->qos == 0) {
         return SMQTT_OK;
     }
     *origin = smq_origin_of(conn);

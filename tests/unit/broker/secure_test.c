@@ -195,6 +195,77 @@ static void the_broker_tells_who_it_has_forgotten(void **state)
     smqtt_identity_free(id);
 }
 
+enum { RECORD_MAX = 256 };
+
+/* A PUBLISH of QoS 1 with a record on "t". */
+static struct smq_packet record_packet(struct end *client, uint8_t record[RECORD_MAX])
+{
+    size_t len;
+    struct smqtt_seal_options options = {.text = true};
+    assert_int_equal(smqtt_seal(client->sealer, smq_span_str("t"), smq_span_str("x"), &options, bed.now, record,
+                                RECORD_MAX, &len, NULL, NULL),
+                     SMQTT_OK);
+    struct smq_packet pkt = {.type = SMQ_PUBLISH};
+    pkt.publish.topic = smq_span_str("t");
+    pkt.publish.payload = smq_span_of(record, len);
+    pkt.publish.qos = 1;
+    pkt.publish.id = 9;
+    smq_props_clear(&pkt.publish.props);
+    return pkt;
+}
+
+/* Without a store, too: what another worker has to open first is lost if its publisher goes meanwhile. */
+static void what_another_worker_opens_is_acknowledged_afterwards(void **state)
+{
+    (void)state;
+    struct smqtt_identity *id = identity_new("broker");
+    unsigned line;
+    bed.count = 2;
+    bed.config.identity = id;
+    assert_int_equal(smqtt_policy_read(NULL, smq_span_str("# require\n"), &bed.config.identity_policy, &line),
+                     SMQTT_OK);
+    start();
+    struct client *watch = client_connect(&bed, SMQTT_V311, "watch", true);
+    client_subscribe(watch, "t", 1);
+    unsigned far = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        char name[2] = {(char)('a' + i), 0};
+        struct end client;
+        struct end *one[] = {&client};
+        client_begin(&bed, &client, id, name);
+        assert_int_equal(smqtt_sealer_start(client.sealer, smq_span_str("t"), smq_span_str("x"), true, bed.now),
+                         SMQTT_OK);
+        talk(one, 1);
+        assert_true(client.open);
+        client_drain(client.c);
+        bool is_far = client.c->w != bed.workers[0];
+        far += is_far;
+        uint8_t record[RECORD_MAX];
+        struct smq_packet pkt = record_packet(&client, record);
+        bed.slowly = true;
+        client_send(client.c, &pkt);
+        client_push(client.c);
+        bed_serve(&bed, is_far ? 1 : 0);
+        if (is_far) {
+            client_expect_none(client.c);
+        } else {
+            client_expect(client.c, SMQ_PUBACK);
+        }
+        bed.slowly = false;
+        bed_turn(&bed);
+        if (is_far) {
+            client_expect(client.c, SMQ_PUBACK);
+        }
+        client_take(watch, "t", "x", 1);
+        assert_true(client.c->conn->hold == NULL || client.c->conn->hold->holds == 0);
+        end_free(&client);
+    }
+    assert_true(far != 0);
+    stop();
+    smqtt_policy_free(bed.config.identity_policy);
+    smqtt_identity_free(id);
+}
+
 /* On whatever worker its publisher is. */
 static void what_the_broker_opens_is_stored_before_it_is_acknowledged(void **state)
 {
@@ -221,18 +292,8 @@ static void what_the_broker_opens_is_stored_before_it_is_acknowledged(void **sta
         talk(one, 1);
         assert_true(client.open);
         disk.by_hand = true;
-        uint8_t record[256];
-        size_t len;
-        struct smqtt_seal_options options = {.text = true};
-        assert_int_equal(smqtt_seal(client.sealer, smq_span_str("t"), smq_span_str("x"), &options, bed.now, record,
-                                    sizeof record, &len, NULL, NULL),
-                         SMQTT_OK);
-        struct smq_packet pkt = {.type = SMQ_PUBLISH};
-        pkt.publish.topic = smq_span_str("t");
-        pkt.publish.payload = smq_span_of(record, len);
-        pkt.publish.qos = 1;
-        pkt.publish.id = 9;
-        smq_props_clear(&pkt.publish.props);
+        uint8_t record[RECORD_MAX];
+        struct smq_packet pkt = record_packet(&client, record);
         size_t before = disk_count(&disk, SMQ_TABLE_SESSION, disk_sid(&disk, "stays"), SMQ_ROW_QUEUE);
         client_drain(client.c);
         client_send(client.c, &pkt);
@@ -383,6 +444,7 @@ int main(void)
         cmocka_unit_test_setup(the_whole_story, setup),
         cmocka_unit_test_setup(the_broker_as_server, setup),
         cmocka_unit_test_setup(the_broker_tells_who_it_has_forgotten, setup),
+        cmocka_unit_test_setup(what_another_worker_opens_is_acknowledged_afterwards, setup),
         cmocka_unit_test_setup(what_the_broker_opens_is_stored_before_it_is_acknowledged, setup),
         cmocka_unit_test_setup(a_list_ends_sessions_with_the_broker, setup),
         cmocka_unit_test_setup(registration, setup),
