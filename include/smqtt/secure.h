@@ -270,7 +270,8 @@ SMQTT_API size_t smqtt_seal_overhead(const struct smqtt_seal_options *options);
  * @param options  NULL: none
  * @param out      cap bytes; must not overlap payload
  * @param[out] len bytes of the record; kid and seq may be NULL
- * @retval SMQTT_E_STATE no open session; SMQTT_E_FULL cap too small, or half a window without receipt (SMQTT_E_BUSY);
+ * @retval SMQTT_E_STATE no open session; SMQTT_E_EXPIRED the server's descriptor has ended, and none has come in its
+ * place; SMQTT_E_FULL cap too small, or half a window without receipt (SMQTT_E_BUSY);
  * SMQTT_E_SEQ_EXHAUSTED; SMQTT_E_IO the store failed to reserve numbers; SMQTT_E_BAD_TEXT; SMQTT_E_BAD_TOPIC;
  * SMQTT_E_CRYPTO. Nothing usable is in out then.
  */

@@ -139,6 +139,13 @@ static smqtt_err number_take(struct smqtt_sealer *s, struct smq_channel *session
     return SMQTT_OK;
 }
 
+/** Descriptors that end are what stops the use of stolen keys where no revocation comes through (protocol.md 3.1). */
+static bool has_ended(const struct smqtt_identity *id, smqtt_ms wall)
+{
+    smqtt_ms end = smqtt_identity_not_after(id);
+    return end != 0 && wall > end;
+}
+
 smqtt_err smqtt_seal(struct smqtt_sealer *s, struct smqtt_span topic, struct smqtt_span payload,
                      const struct smqtt_seal_options *options, struct smqtt_now now, uint8_t *out, size_t cap,
                      size_t *len, uint32_t *kid, uint64_t *seq)
@@ -146,6 +153,9 @@ smqtt_err smqtt_seal(struct smqtt_sealer *s, struct smqtt_span topic, struct smq
     struct smq_channel *session = smq_sealer_target(s);
     if (session == NULL) {
         return SMQTT_E_STATE;
+    }
+    if (has_ended(smq_sealer_server_of(s, session), now.wall) && has_ended(s->config.server, now.wall)) {
+        return SMQTT_E_EXPIRED;
     }
     SMQ_TRY(seal_check(topic, payload, options));
     struct smq_sealed sealed = sealed_of(payload, options, now);

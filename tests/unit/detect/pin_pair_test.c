@@ -622,17 +622,56 @@ static void test_topic_names_the_cid(void **state)
     pair_free(p);
 }
 
+/** Nothing is sealed for keys whose descriptor has ended, unless another one has come for them. */
+static void test_descriptor_ends(void **state)
+{
+    (void)state;
+    enum { HOUR_MS = 3600000 };
+    struct pair *p = pair_new(1);
+    struct smqtt_identity *eternal = p->server;
+    struct smqtt_identity *next = NULL;
+    char topic[SMQ_OWN_TOPIC_MAX];
+    topic[smq_own_topic((smq_span){NULL, 0}, eternal->skid, 'd', (smq_span){NULL, 0}, topic)] = 0;
+    assert_int_equal(smqtt_identity_renew(NULL, eternal, 0, 0, p->now.wall + HOUR_MS, &p->server), SMQTT_OK);
+    pair_open(p);
+    pair_handshake(p);
+    pair_tick(p, HOUR_MS);
+    assert_int_equal(pair_seal(p, "a", smq_span_str("x"), NULL), SMQTT_OK);
+    pair_tick(p, 1);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pair_seal(p, "a", smq_span_str("x"), NULL), SMQTT_E_EXPIRED);
+    }
+    assert_int_equal(p->sealer->session->next, 1); /* no number was taken */
+    assert_int_equal(smqtt_identity_renew(NULL, p->server, 0, 0, 0, &next), SMQTT_OK);
+    assert_int_equal(pair_inject_client(p, false, 0, topic, smqtt_identity_descriptor(next)), SMQTT_OK);
+    assert_int_equal(pair_seal(p, "a", smq_span_str("x"), NULL), SMQTT_OK);
+    pair_run(p);
+    assert_int_equal(told_count(p->of_opener, p->n_opener, SMQTT_EV_MESSAGE), 2);
+    smqtt_identity_free(eternal);
+    smqtt_identity_free(next);
+    pair_free(p);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_publishing),    cmocka_unit_test(test_renewal),
-        cmocka_unit_test(test_succession),    cmocka_unit_test(test_old_session_is_forgotten),
-        cmocka_unit_test(test_walk),          cmocka_unit_test(test_restart),
-        cmocka_unit_test(test_restart_later), cmocka_unit_test(test_answer_before_restart),
-        cmocka_unit_test(test_wait_ack),      cmocka_unit_test(test_successor_says_lost),
-        cmocka_unit_test(test_rollback),      cmocka_unit_test(test_flood),
-        cmocka_unit_test(test_grace_is_over), cmocka_unit_test(test_suite),
-        cmocka_unit_test(test_noise),         cmocka_unit_test(test_any_order),
-        cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_topic_names_the_cid)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_publishing),
+                                       cmocka_unit_test(test_renewal),
+                                       cmocka_unit_test(test_succession),
+                                       cmocka_unit_test(test_old_session_is_forgotten),
+                                       cmocka_unit_test(test_walk),
+                                       cmocka_unit_test(test_restart),
+                                       cmocka_unit_test(test_descriptor_ends),
+                                       cmocka_unit_test(test_restart_later),
+                                       cmocka_unit_test(test_answer_before_restart),
+                                       cmocka_unit_test(test_wait_ack),
+                                       cmocka_unit_test(test_successor_says_lost),
+                                       cmocka_unit_test(test_rollback),
+                                       cmocka_unit_test(test_flood),
+                                       cmocka_unit_test(test_grace_is_over),
+                                       cmocka_unit_test(test_suite),
+                                       cmocka_unit_test(test_noise),
+                                       cmocka_unit_test(test_any_order),
+                                       cmocka_unit_test(test_no_memory),
+                                       cmocka_unit_test(test_topic_names_the_cid)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
