@@ -191,7 +191,7 @@ def test_a_broker_that_falls_over():
 def test_a_broker_that_takes_and_forgets():
     """It says yes to all and delivers nothing: nobody is harmed, exit code 3."""
     broker = FakeBroker(lambda version: [])
-    found = probe(broker, "-V", "311", "--wait", "0.05", code=3)
+    found = probe(broker, "-V", "311", "--wait", "0.5", code=3)
     assert found["verdict"] == "takes" and found["count"]["swallowed"] == 32 and found["count"]["refused"] == 0, found
 
 

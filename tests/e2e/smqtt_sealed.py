@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from harness import Child, Raw, free_port, main, program, wait_until
+from harness import PATIENCE, Child, Raw, free_port, main, program, wait_until
 from smqtt_cli import Sub, address, folder, identity, sentence, smqtt
 
 TEXT = "あいうえお"
@@ -38,6 +38,7 @@ def test_both_suites(broker):
             pub(broker, f.read().strip(), "-m", "by the line itself")
         server.expect(("PEER_ANON |s/1 %s\nPEER_ANON |s/1 by the line itself\n" % TEXT).encode())
         server.child.stop()
+    wait_until(lambda: published(watch, "s/1") >= 4, PATIENCE, "the watcher sees all")
     assert published(watch, "s/1") == 4
     assert TEXT.encode().hex().encode() not in watch.output()
 
@@ -54,6 +55,7 @@ def test_verified_clients(broker):
     watch = watcher(broker)
     pub(broker, public, "-m", "hello", "--identity", good)
     server.expect(b"PEER good s/1 hello\n")
+    wait_until(lambda: published(watch, "s/1") == 1, PATIENCE, "the watcher sees it")  # maybe on another worker
     for args, topic in ((["--identity", other], "s/1"), ([], "s/1"), (["--identity", good], "elsewhere")):
         before = published(watch, topic)
         _, err = pub(broker, public, "-m", "no", *args, topic=topic, code=2)
@@ -61,6 +63,8 @@ def test_verified_clients(broker):
         assert published(watch, topic) == before
     pub(broker, public, "-m", "again", "--identity", good, topic="deep/a/b")
     server.expect(b"PEER good s/1 hello\nPEER good deep/a/b again\n")
+    wait_until(lambda: published(watch, "deep/a/b") == 1, PATIENCE, "the watcher sees it")
+    assert published(watch, "s/1") == 1 and published(watch, "elsewhere") == 0, watch.output()
 
 
 def test_server_offline(broker):
