@@ -12,8 +12,15 @@
 #include "net/clock.h"
 #include "say.h"
 
-/* BAD_VERSION: what the library makes of the refusal of a broker that knows 3.x only. */
-enum { BAD_VERSION = 0x84, CONNECT_WAIT_MS = 10000, READ_SIZE = 65536, PAUSE_MS = 1000, PAUSE_MAX_MS = 30000 };
+/* BAD_VERSION: what the library makes of the refusal of a broker that knows 3.x only. SESSION_EXPIRY: the property. */
+enum {
+    BAD_VERSION = 0x84,
+    SESSION_EXPIRY = 0x11,
+    CONNECT_WAIT_MS = 10000,
+    READ_SIZE = 65536,
+    PAUSE_MS = 1000,
+    PAUSE_MAX_MS = 30000
+};
 
 static volatile sig_atomic_t interrupted;
 static volatile sig_atomic_t hung_up;
@@ -142,9 +149,13 @@ static bool write_out(struct run *run)
 /** DISCONNECT goes behind what the last events asked for, as the receipt of the last message. */
 static void leave(struct run *run)
 {
+    static const uint8_t session_over[] = {SESSION_EXPIRY, 0, 0, 0, 0};
+    smq_span props = props_span(&run->opts->props[PROPS_DISCONNECT]);
     run->leaves = false;
-    smqtt_err err = smqtt_client_disconnect_props(run->client, run->leave_reason,
-                                                  props_span(&run->opts->props[PROPS_DISCONNECT]), smq_clock_now());
+    if (run->ends_session && !run->older && props.len == 0) {
+        props = smq_span_of(session_over, sizeof(session_over));
+    }
+    smqtt_err err = smqtt_client_disconnect_props(run->client, run->leave_reason, props, smq_clock_now());
     (void)err; /* not connected any more: then there is nothing to say goodbye to */
 }
 

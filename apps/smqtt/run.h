@@ -33,8 +33,9 @@ struct run {
     enum smqtt_version version;
     struct smqtt_span client_id;
     int exit_code;
-    bool stop;   /* send what is in the output, then end */
-    bool leaves; /* DISCONNECT is to be sent */
+    bool stop;         /* send what is in the output, then end */
+    bool leaves;       /* DISCONNECT is to be sent */
+    bool ends_session; /* which tells the broker that the session it kept for lost connections is over */
     uint8_t leave_reason;
     bool watch_input; /* may be switched by the command */
     bool reconnect;   /* a lost connection is made again, after pauses that grow */

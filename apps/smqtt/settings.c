@@ -12,7 +12,7 @@
 #include "net/clock.h"
 #include "say.h"
 
-enum { RECEIVE_MAX = 20, ID_ROOM = 256 };
+enum { RECEIVE_MAX = 20, ID_ROOM = 256, KEPT_S = 120 };
 
 bool settings_version(const char *text, enum smqtt_version *out)
 {
@@ -85,6 +85,14 @@ static bool check_flags(const struct opts *o, enum smqtt_version version)
     return false;
 }
 
+/** Who seals line after line wants the receipts that come while a lost connection is made again. */
+static bool keeps_session(const struct run *run, const struct opts *o, bool secure)
+{
+    const struct props *connect = &o->props[PROPS_CONNECT];
+    return secure && run->version == SMQTT_V5 && o->stdin_line && o->clean && !o->session_expiry_given &&
+           !props_has(connect, SMQ_PROP_SESSION_EXPIRY);
+}
+
 static void set_session(const struct opts *o, struct smqtt_client_config *config)
 {
     const struct props *connect = &o->props[PROPS_CONNECT];
@@ -115,6 +123,10 @@ static smqtt_err make(struct run *run, const struct opts *o, bool secure)
     config.max_inflight = o->max_inflight;
     config.props = props_span(&o->props[PROPS_CONNECT]);
     set_session(o, &config);
+    run->ends_session = config.clean_first_only = keeps_session(run, o, secure);
+    if (run->ends_session) {
+        config.session_expiry_s = KEPT_S;
+    }
     if (o->will_topic != NULL) {
         memset(&will, 0, sizeof(will));
         will.topic = smq_span_str(o->will_topic);

@@ -62,6 +62,8 @@ struct smqtt_client_config {
     struct smqtt_span props; /**< extra CONNECT properties in wire form (version 5); empty: none. With a topic alias
                                 maximum among them the broker may send aliases: events show the topic itself */
     enum smqtt_bad_strings bad_strings; /**< what is done about strings of the broker that are not allowed */
+    bool clean_first_only; /**< version 5: clean_start is for the first connection; the next ones go on with its
+                              session, which the broker keeps for session_expiry_s */
 };
 
 /** What happened, and which fields of smqtt_client_event say more. */

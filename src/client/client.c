@@ -47,7 +47,7 @@ static struct smq_packet connect_packet(const struct smqtt_client *c)
     struct smq_packet pkt = {.type = SMQ_CONNECT};
     struct smq_connect *connect = &pkt.connect;
     connect->version = config->version;
-    connect->clean_start = config->clean_start;
+    connect->clean_start = smq_client_starts_clean(c);
     connect->keep_alive = config->keep_alive_s;
     connect->client_id = config->client_id;
     connect->has_user = config->has_user;

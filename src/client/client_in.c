@@ -39,10 +39,11 @@ static smqtt_err on_connack(struct smqtt_client *c, const struct smq_packet *pkt
     if (c->faulty.err != SMQTT_OK && smq_client_sound(c, assigned).len != assigned.len) {
         return SMQTT_E_BAD_TEXT; /* who would we be? */
     }
-    if (connack->session_present && c->config.clean_start) {
+    if (connack->session_present && smq_client_starts_clean(c)) {
         return SMQTT_E_PROTOCOL; /* [MQTT-3.2.2-2]: only what the client remembers can be present */
     }
     c->state = CLIENT_UP;
+    c->resumes = c->config.clean_first_only && c->config.version == SMQTT_V5;
     c->send_max = CLIENT_SEND_MAX_V3;
     c->takes.max_qos = 2;
     c->takes.no_retain = false;

@@ -131,6 +131,7 @@ struct smqtt_client {
     enum smqtt_path path;
     bool native, tunnel; /* how DETECT travels on this connection; neither: not at all */
     bool no_native_event, handshake;
+    bool resumes;           /* there was a connection, and the next one goes on with its session */
     uint8_t own_reason;     /* what the broker said to S-MQTT's own packets; a refusal stays */
     bool sealer_speaks;     /* it may have events that come before anything is sealed */
     bool follows;           /* `handshake` is with a successor, beside a session */
@@ -176,6 +177,12 @@ smq_span smq_client_sound(const struct smqtt_client *c, smq_span text);
 
 /* client_out.c */
 /** A message with its own copies; NULL when there is no memory. */
+/** Does this connection start without what the broker may have kept? */
+static inline bool smq_client_starts_clean(const struct smqtt_client *c)
+{
+    return c->config.clean_start && !c->resumes;
+}
+
 struct client_msg *smq_client_msg_new(struct smqtt_client *c, smq_span topic, smq_span payload,
                                       const struct smqtt_publish_options *options);
 void smq_client_msg_free(struct smqtt_client *c, struct client_msg *msg);

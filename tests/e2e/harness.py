@@ -687,6 +687,7 @@ def main(*tests, conf=None, workers=None, at_once=1):
     workers: so many, whatever the environment says. at_once: so many beside each other, for tests that mostly wait;
     each is a process of its own then, and what one leaves in memory the next does not see."""
     tests = [t for t in tests if len(sys.argv) < 2 or t.__name__.startswith(tuple(sys.argv[1:]))]
+    assert tests, "no test is called so"
     if at_once > 1:
         codes = run_beside(tests, conf, workers, at_once)
     else:

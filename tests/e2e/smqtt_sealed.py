@@ -8,6 +8,7 @@ import subprocess
 import time
 
 from harness import PATIENCE, Child, Raw, free_port, main, program, wait_until
+from middle import Middle
 from smqtt_cli import Sub, address, folder, identity, sentence, smqtt
 
 TEXT = "あいうえお"
@@ -197,6 +198,31 @@ def test_server_killed_session_goes_on(broker):
     ends(publisher)
 
 
+def test_line_lost_before_the_receipt(broker):
+    """Receipts wait at the broker while the connection of `pub -l` is made again; its session ends with it."""
+    private, public = identity(folder(), "server")
+    server = Sub(broker, "-t", "s/#", identity=private)
+    cut = []
+
+    def rule(frame):
+        if frame.is_receipt() and not cut:
+            cut.append(frame)
+            frame.link.cut()
+            return []
+        return [frame]
+
+    middle = Middle(broker, rule)
+    publisher = stream(middle, public)
+    say(publisher, "one")
+    server.expect(b"one\n")
+    say(publisher, "two")
+    server.expect(b"one\ntwo\n")
+    ends(publisher)
+    assert cut
+    middle.close()
+    broker.child.wait_line(rb"New client connected from .* as smqtt-\d+-\w+ \(p5, c0, k60\)")
+
+
 def test_state_lost_new_handshake(broker):
     private, public = identity(folder(), "server")
     server = Sub(broker, "-t", "s/#", identity=private)
@@ -298,5 +324,5 @@ def test_hostile_detect(broker):
 
 main(test_both_suites, test_verified_clients, test_server_offline, test_broker_without_detect, test_version_311_native,
      test_long_and_binary, test_many_lines, test_plain_is_refused_where_sealing_is_required,
-     test_server_killed_session_goes_on, test_state_lost_new_handshake, test_charsets, test_identities,
+     test_server_killed_session_goes_on, test_state_lost_new_handshake, test_line_lost_before_the_receipt, test_charsets, test_identities,
      test_journal_and_detect, test_one_server_at_a_time, test_hostile_detect)

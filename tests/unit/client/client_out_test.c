@@ -228,6 +228,31 @@ static void broker_does_not_take_test(void **state)
     }
 }
 
+/** Paho calls it clean start on the first connection only. Versions 3 have no session that ends by itself. */
+static void clean_at_first_test(void **state)
+{
+    (void)state;
+    FOR_EACH_VERSION(v)
+    {
+        struct rig *r = rig_new(v);
+        r->config.clean_start = r->config.clean_first_only = true;
+        r->config.session_expiry_s = 9;
+        rig_make(r);
+        for (int i = 0; i < 3; i++) {
+            r->from = r->to = 0;
+            assert_int_equal(smqtt_client_connect(r->c, r->now), SMQTT_OK);
+            assert_int_equal(rig_take(r, SMQ_CONNECT).connect.clean_start, i == 0 || v != SMQTT_V5);
+            rig_give(r, rig_connack(0, i == 1 && v == SMQTT_V5));
+            rig_event(r, SMQTT_CLIENT_CONNECTED);
+            rig_break(r);
+        }
+        r->from = r->to = 0;
+        assert_int_equal(smqtt_client_connect(r->c, r->now), SMQTT_OK);
+        rig_take(r, SMQ_CONNECT);
+        rig_end(r);
+    }
+}
+
 /** CONNACK with these limits. */
 static void connect_limited(struct rig *r, uint16_t receive_maximum, uint32_t max_packet, bool session_present)
 {
@@ -512,6 +537,7 @@ int main(void)
         cmocka_unit_test(broker_does_not_take_test),
         cmocka_unit_test(nothing_before_connack_test),
         cmocka_unit_test(bad_arguments_test),
+        cmocka_unit_test(clean_at_first_test),
         cmocka_unit_test(receive_maximum_test),
         cmocka_unit_test(max_inflight_test),
         cmocka_unit_test(properties_test),
