@@ -175,14 +175,14 @@ void smq_client_quarantine(struct smqtt_client *c, const struct smq_publish *pub
 /** A string of a packet that was read with a faulty one: itself, or the empty one where it is bad. */
 smq_span smq_client_sound(const struct smqtt_client *c, smq_span text);
 
-/* client_out.c */
-/** A message with its own copies; NULL when there is no memory. */
 /** Does this connection start without what the broker may have kept? */
 static inline bool smq_client_starts_clean(const struct smqtt_client *c)
 {
     return c->config.clean_start && !c->resumes;
 }
 
+/* client_out.c */
+/** A message with its own copies; NULL when there is no memory. */
 struct client_msg *smq_client_msg_new(struct smqtt_client *c, smq_span topic, smq_span payload,
                                       const struct smqtt_publish_options *options);
 void smq_client_msg_free(struct smqtt_client *c, struct client_msg *msg);
