@@ -12,7 +12,8 @@ import time
 
 from brokers import KINDS
 from harness import main, program, wait_until
-from keys_scene import Place, descriptor, fingerprint, has, read, retain, skid, shown, through_both, wait_kept, write
+from keys_scene import Lines, Place, descriptor, fingerprint, has, read, retain, skid, shown, through_both, \
+    wait_kept, write
 from smqtt_cli import Sub, address, folder, identity, sentence, smqtt
 
 
@@ -195,6 +196,31 @@ def test_rotation(p):
     stranger, _ = identity(folder(), "stranger")
     _, err = smqtt("sub", *address(p.broker), "-t", "s/#", "--identity", new, "--previous", stranger, code=1)
     has(sentence(err), "'%s' is not the predecessor of '%s'" % (stranger, new), "id rotate")
+
+
+@through_both
+def test_rotation_while_connected(p):
+    """A publisher that stays connected goes over to the new keys with its next message, so that the end of the grace
+    time takes nothing from it."""
+    private, public = identity(p.where, "server")
+    server = Sub(p.broker, "-t", "s/#", identity=private)
+    lasting = Lines(p.broker, public, *p.known)
+    lasting.line("one")
+    server.expect(b"one\n")
+    server.child.stop()
+    new = p.path("new.id")
+    p.id("rotate", private, "-o", new, "--grace", "15s")
+    end = time.monotonic() + 15
+    server = Sub(p.broker, "-t", "s/#", "--previous", private, identity=new)
+    wait_kept(p.broker, p.path("new.pub"))
+    for text in ("two", "three"):
+        lasting.line(text)
+    server.expect(b"two\nthree\n")
+    time.sleep(max(0, end - time.monotonic()) + 0.5)
+    lasting.line("four")
+    server.expect(b"two\nthree\nfour\n")
+    assert b"grace time" not in server.errors()  # nobody came with the old keys any more
+    lasting.ends(0, "new keys, for which its old ones vouch")
 
 
 # --- clients of a server ------------------------------------------------------------------------------------------
@@ -482,7 +508,7 @@ def test_mistakes():
 
 
 # The grace time of the first takes the longest.
-main(*test_rotation, *test_trust_on_first_use, *test_renewal_is_followed_and_old_ones_are_not,
-     *test_clients_are_renewed, test_known_peers, test_names_of_servers, test_copied_devices, test_locked_files,
-     test_passphrase_on_the_terminal, test_terminal_after_signals, test_names_of_strangers, test_qr_codes,
-     test_mistakes, at_once=6)
+main(*test_rotation, *test_rotation_while_connected, *test_trust_on_first_use,
+     *test_renewal_is_followed_and_old_ones_are_not, *test_clients_are_renewed, test_known_peers, test_names_of_servers,
+     test_copied_devices, test_locked_files, test_passphrase_on_the_terminal, test_terminal_after_signals,
+     test_names_of_strangers, test_qr_codes, test_mistakes, at_once=6)
