@@ -472,8 +472,8 @@ def fill_the_table(scene):
 
 
 def delay_receipt(scene):
-    scene.rule(lambda f: scene.later(f, 2.5) if kind(f) == "receipt" else [f], DOWN)
-    scene.pub("confirmed late", *SOON, code=2, says=NO_ANSWER)
+    scene.rule(lambda f: scene.later(f, 6) if kind(f) == "receipt" else [f], DOWN)
+    scene.pub("confirmed late", *LATER, code=2, says=NO_ANSWER)
     scene.delivered("confirmed late")
 
 

@@ -324,5 +324,5 @@ def test_hostile_detect(broker):
 
 main(test_both_suites, test_verified_clients, test_server_offline, test_broker_without_detect, test_version_311_native,
      test_long_and_binary, test_many_lines, test_plain_is_refused_where_sealing_is_required,
-     test_server_killed_session_goes_on, test_state_lost_new_handshake, test_line_lost_before_the_receipt, test_charsets, test_identities,
-     test_journal_and_detect, test_one_server_at_a_time, test_hostile_detect)
+     test_server_killed_session_goes_on, test_state_lost_new_handshake, test_line_lost_before_the_receipt,
+     test_charsets, test_identities, test_journal_and_detect, test_one_server_at_a_time, test_hostile_detect)
