@@ -22,6 +22,8 @@ enum smq_aead { SMQ_AEAD_CHACHA20_POLY1305, SMQ_AEAD_AES_128_GCM };
 /** One key of an AEAD, ready for many messages; made by aead_new of the table. One thread at a time uses it. */
 struct smq_aead_key;
 
+/** A private key for signatures; made by sign_key_new of the table. */
+struct smq_sign_key;
 /** A context of HMAC; made by mac_new of the table. */
 struct smq_mac;
 
@@ -74,6 +76,13 @@ struct smq_crypto_lib {
      * SMQTT_E_USAGE (over INT_MAX bytes). */
     smqtt_err (*sign)(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], const uint8_t *own_pk, const smq_span *parts,
                       size_t n, uint8_t sig[SMQ_SIG_LEN]);
+    /** A signature key made ready for many signatures: sk and own_pk as above. NULL: no memory, or sk is no private
+     * key. */
+    struct smq_sign_key *(*sign_key_new)(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], const uint8_t *own_pk);
+    /** Wipes and frees; NULL allowed. */
+    void (*sign_key_free)(struct smq_sign_key *key);
+    /** Signs the parts as sign does. Several threads may use one key at once. */
+    smqtt_err (*sign_with)(const struct smq_sign_key *key, const smq_span *parts, size_t n, uint8_t sig[SMQ_SIG_LEN]);
     /** Verifies; refuses high s, non-canonical Ed25519 S and keys of small order. SMQTT_OK, SMQTT_E_BAD_SIGNATURE,
      * SMQTT_E_BAD_KEY, and as with sign SMQTT_E_CRYPTO, SMQTT_E_NOMEM, SMQTT_E_USAGE. */
     smqtt_err (*verify)(enum smq_sign alg, const uint8_t *pk, const smq_span *parts, size_t n,

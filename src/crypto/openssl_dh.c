@@ -71,9 +71,8 @@ smqtt_err smq_openssl_p256_private(const uint8_t sk[SMQ_SK_LEN], EVP_PKEY **key)
     return err == SMQTT_OK ? SMQTT_OK : smq_openssl_fail(err);
 }
 
-smqtt_err smq_openssl_p256_public(const uint8_t *pk, EVP_PKEY **key)
+smqtt_err smq_openssl_p256_import_public(const uint8_t *pk, EVP_PKEY **key)
 {
-    SMQ_TRY(smq_openssl_p256_check(pk));
     uint8_t copy[SMQ_OPENSSL_P256_PK_LEN];
     memcpy(copy, pk, sizeof(copy));
     OSSL_PARAM params[3] = {OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, copy, sizeof(copy))};
@@ -287,10 +286,10 @@ static smqtt_err x25519_agree(const uint8_t *sk, const uint8_t *own_pk, const ui
     size_t len = sizeof(shared);
     size_t made_len = sizeof(made);
     smqtt_err err = SMQTT_E_CRYPTO;
-    SMQ_TRY(x25519_check(pk));
+    EVP_PKEY *peer = NULL;
+    SMQ_TRY(smq_openssl_public(SMQ_CURVE_X25519, pk, &peer));
     EVP_PKEY *own = smq_openssl_x_private("X25519", sk, own_pk);
-    EVP_PKEY *peer = EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, pk, SMQ_OPENSSL_X_PK_LEN);
-    EVP_PKEY_CTX *ctx = own != NULL && peer != NULL ? EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL) : NULL;
+    EVP_PKEY_CTX *ctx = own != NULL ? EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL) : NULL;
     if (ctx != NULL && EVP_PKEY_derive_init(ctx) == 1 && EVP_PKEY_derive_set_peer_ex(ctx, peer, 0) == 1) {
         bool ok = EVP_PKEY_derive(ctx, shared, &len) == 1 && len == sizeof(shared);
         err = ok && !smq_ct_equal(shared, zeros, sizeof(shared)) ? SMQTT_OK : SMQTT_E_BAD_KEY;
@@ -307,7 +306,7 @@ static smqtt_err x25519_agree(const uint8_t *sk, const uint8_t *own_pk, const ui
     smq_wipe(shared, sizeof(shared));
     EVP_PKEY_CTX_free(ctx);
     EVP_PKEY_free(own);
-    EVP_PKEY_free(peer);
+    smq_openssl_public_end(SMQ_CURVE_X25519, peer);
     return err == SMQTT_OK ? SMQTT_OK : smq_openssl_fail(err);
 }
 

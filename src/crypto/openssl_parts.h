@@ -32,9 +32,13 @@ bool smq_openssl_p256_is_scalar(const uint8_t v[SMQ_SK_LEN]);
 /** Private key of P-256 as an object of the caller's, to end with EVP_PKEY_free. SMQTT_E_BAD_KEY (not a scalar),
  * SMQTT_E_CRYPTO. */
 SMQ_MUST_USE smqtt_err smq_openssl_p256_private(const uint8_t sk[SMQ_SK_LEN], EVP_PKEY **key);
-/** Public key of P-256 (65 bytes) likewise. SMQTT_E_BAD_KEY (not an uncompressed point of the curve), SMQTT_E_CRYPTO.
- */
-SMQ_MUST_USE smqtt_err smq_openssl_p256_public(const uint8_t *pk, EVP_PKEY **key);
+/** Public key of P-256 (65 bytes), which was checked, likewise. SMQTT_E_CRYPTO. */
+SMQ_MUST_USE smqtt_err smq_openssl_p256_import_public(const uint8_t *pk, EVP_PKEY **key);
+/** Public key of a curve as an object on loan, to give back with smq_openssl_public_end, also for ECDSA.
+ * SMQTT_E_BAD_KEY (as dh_check), SMQTT_E_CRYPTO. */
+SMQ_MUST_USE smqtt_err smq_openssl_public(enum smq_curve curve, const uint8_t *pk, EVP_PKEY **key);
+/** Gives it back; NULL allowed. */
+void smq_openssl_public_end(enum smq_curve curve, EVP_PKEY *key);
 /** Writes the 65 bytes of the public key of sk. SMQTT_E_BAD_KEY, SMQTT_E_CRYPTO. */
 SMQ_MUST_USE smqtt_err smq_openssl_p256_derive_public(const uint8_t sk[SMQ_SK_LEN], uint8_t *pk);
 /** Are these 65 bytes an uncompressed point of the curve? SMQTT_OK, SMQTT_E_BAD_KEY, SMQTT_E_CRYPTO. */
@@ -63,6 +67,10 @@ smqtt_err smq_openssl_dh_check(enum smq_curve curve, const uint8_t *pk);
 smqtt_err smq_openssl_sign_public(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], uint8_t *pk);
 smqtt_err smq_openssl_sign_make(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], const uint8_t *own_pk,
                                 const smq_span *parts, size_t n, uint8_t sig[SMQ_SIG_LEN]);
+struct smq_sign_key *smq_openssl_sign_key_new(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], const uint8_t *own_pk);
+void smq_openssl_sign_key_free(struct smq_sign_key *key);
+smqtt_err smq_openssl_sign_with(const struct smq_sign_key *key, const smq_span *parts, size_t n,
+                                uint8_t sig[SMQ_SIG_LEN]);
 smqtt_err smq_openssl_sign_verify(enum smq_sign alg, const uint8_t *pk, const smq_span *parts, size_t n,
                                   const uint8_t sig[SMQ_SIG_LEN]);
 smqtt_err smq_openssl_sign_check(enum smq_sign alg, const uint8_t *pk);

@@ -33,6 +33,14 @@ static const uint8_t ed_small_order_y[][ED25519_PK_LEN] = {
      0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a},
 };
 
+/* A context that is ready to sign; each signature is made by a copy of it, so that threads do not meet. Finding the
+ * algorithm and importing the key cost libcrypto as much as half an ECDSA signature. */
+struct smq_sign_key {
+    enum smq_sign alg;
+    EVP_MD_CTX *ed25519; /* that of the algorithm, the other is NULL */
+    EVP_PKEY_CTX *ecdsa;
+};
+
 /* Ed25519 */
 
 /* libcrypto 3.0 takes an Ed25519 message only in one piece. */
@@ -152,19 +160,16 @@ static smqtt_err ed25519_check(const uint8_t *pk)
     return has_x ? SMQTT_OK : SMQTT_E_BAD_KEY;
 }
 
-static smqtt_err ed25519_sign(const uint8_t *sk, const uint8_t *own_pk, const smq_span *parts, size_t n,
-                              uint8_t sig[SMQ_SIG_LEN])
+static smqtt_err ed25519_sign(const struct smq_sign_key *key, const smq_span *parts, size_t n, uint8_t sig[SMQ_SIG_LEN])
 {
     struct joined j;
     uint8_t out[SMQ_SIG_LEN];
     size_t len = sizeof(out);
     SMQ_TRY(join(&j, parts, n));
-    EVP_PKEY *key = smq_openssl_x_private("ED25519", sk, own_pk);
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool ok = key != NULL && ctx != NULL && EVP_DigestSignInit_ex(ctx, NULL, NULL, NULL, NULL, key, NULL) == 1 &&
+    bool ok = ctx != NULL && EVP_MD_CTX_copy_ex(ctx, key->ed25519) == 1 &&
               EVP_DigestSign(ctx, out, &len, j.data, j.len) == 1 && len == sizeof(out);
     EVP_MD_CTX_free(ctx);
-    EVP_PKEY_free(key);
     unjoin(&j);
     if (!ok) {
         return smq_openssl_fail(SMQTT_E_CRYPTO);
@@ -219,24 +224,21 @@ static bool ecdsa_from_der(const uint8_t *der, size_t der_len, const BIGNUM *ord
     return ok;
 }
 
-static smqtt_err ecdsa_sign(const uint8_t *sk, const smq_span *parts, size_t n, uint8_t sig[SMQ_SIG_LEN])
+static smqtt_err ecdsa_sign(const struct smq_sign_key *key, const smq_span *parts, size_t n, uint8_t sig[SMQ_SIG_LEN])
 {
     uint8_t hash[SMQ_HASH_LEN];
     uint8_t der[DER_MAX];
     uint8_t out[SMQ_SIG_LEN];
     size_t len = sizeof(der);
-    EVP_PKEY *key = NULL;
     const struct smq_openssl *ossl = smq_openssl_get();
     if (ossl == NULL) {
         return SMQTT_E_CRYPTO;
     }
-    SMQ_TRY(smq_openssl_p256_private(sk, &key));
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
-    bool ok = ctx != NULL && smq_openssl_hash_sha256(parts, n, hash) == SMQTT_OK && EVP_PKEY_sign_init(ctx) == 1 &&
-              EVP_PKEY_sign(ctx, der, &len, hash, sizeof(hash)) == 1 &&
+    SMQ_TRY(smq_openssl_hash_sha256(parts, n, hash));
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_dup(key->ecdsa);
+    bool ok = ctx != NULL && EVP_PKEY_sign(ctx, der, &len, hash, sizeof(hash)) == 1 &&
               ecdsa_from_der(der, len, EC_GROUP_get0_order(ossl->p256), out);
     EVP_PKEY_CTX_free(ctx);
-    EVP_PKEY_free(key);
     if (!ok) {
         return smq_openssl_fail(SMQTT_E_CRYPTO);
     }
@@ -268,7 +270,7 @@ static smqtt_err ecdsa_verify(const uint8_t *pk, const smq_span *parts, size_t n
     int der_len = 0;
     int verdict = -1; /* libcrypto gave no answer */
     EVP_PKEY *key = NULL;
-    SMQ_TRY(smq_openssl_p256_public(pk, &key));
+    SMQ_TRY(smq_openssl_public(SMQ_CURVE_P256, pk, &key));
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
     if (!smq_openssl_p256_is_scalar(sig) || !smq_openssl_p256_is_scalar(sig + HALF) || !is_low(sig + HALF)) {
         verdict = 0;
@@ -279,7 +281,7 @@ static smqtt_err ecdsa_verify(const uint8_t *pk, const smq_span *parts, size_t n
     }
     OPENSSL_free(der);
     EVP_PKEY_CTX_free(ctx);
-    EVP_PKEY_free(key);
+    smq_openssl_public_end(SMQ_CURVE_P256, key);
     if (verdict != 1) {
         return smq_openssl_fail(verdict == 0 ? SMQTT_E_BAD_SIGNATURE : SMQTT_E_CRYPTO);
     }
@@ -299,16 +301,76 @@ smqtt_err smq_openssl_sign_public(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN
     return SMQTT_E_BAD_KEY;
 }
 
+/* Fills in the context of the algorithm. */
+static smqtt_err sign_key_fill(struct smq_sign_key *made, const uint8_t *sk, const uint8_t *own_pk)
+{
+    EVP_PKEY *pkey = NULL;
+    bool ok = false;
+    if (made->alg == SMQ_SIGN_ED25519) {
+        pkey = smq_openssl_x_private("ED25519", sk, own_pk);
+        made->ed25519 = EVP_MD_CTX_new();
+        ok = pkey != NULL && made->ed25519 != NULL &&
+             EVP_DigestSignInit_ex(made->ed25519, NULL, NULL, NULL, NULL, pkey, NULL) == 1;
+    } else {
+        SMQ_TRY(smq_openssl_p256_private(sk, &pkey)); /* needs no public key */
+        made->ecdsa = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
+        ok = made->ecdsa != NULL && EVP_PKEY_sign_init(made->ecdsa) == 1;
+    }
+    EVP_PKEY_free(pkey); /* the context has its own reference */
+    return ok ? SMQTT_OK : SMQTT_E_CRYPTO;
+}
+
+static smqtt_err sign_key_make(enum smq_sign alg, const uint8_t *sk, const uint8_t *own_pk, struct smq_sign_key **out)
+{
+    struct smq_sign_key *made = smq_mem_zalloc(NULL, 1, sizeof(*made));
+    if (made == NULL) {
+        return SMQTT_E_NOMEM;
+    }
+    made->alg = alg;
+    smqtt_err err = sign_key_fill(made, sk, own_pk);
+    if (err != SMQTT_OK) {
+        smq_openssl_sign_key_free(made);
+        return smq_openssl_fail(err);
+    }
+    *out = made;
+    return SMQTT_OK;
+}
+
+struct smq_sign_key *smq_openssl_sign_key_new(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], const uint8_t *own_pk)
+{
+    struct smq_sign_key *key = NULL;
+    return sign_key_make(alg, sk, own_pk, &key) == SMQTT_OK ? key : NULL;
+}
+
+void smq_openssl_sign_key_free(struct smq_sign_key *key)
+{
+    if (key != NULL) {
+        EVP_MD_CTX_free(key->ed25519); /* both wipe the private key with their last reference */
+        EVP_PKEY_CTX_free(key->ecdsa);
+        smq_mem_free(NULL, key);
+    }
+}
+
+smqtt_err smq_openssl_sign_with(const struct smq_sign_key *key, const smq_span *parts, size_t n,
+                                uint8_t sig[SMQ_SIG_LEN])
+{
+    switch (key->alg) {
+    case SMQ_SIGN_ED25519:
+        return ed25519_sign(key, parts, n, sig);
+    case SMQ_SIGN_ECDSA_P256:
+        return ecdsa_sign(key, parts, n, sig);
+    }
+    return SMQTT_E_BAD_KEY;
+}
+
 smqtt_err smq_openssl_sign_make(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], const uint8_t *own_pk,
                                 const smq_span *parts, size_t n, uint8_t sig[SMQ_SIG_LEN])
 {
-    switch (alg) {
-    case SMQ_SIGN_ED25519:
-        return ed25519_sign(sk, own_pk, parts, n, sig);
-    case SMQ_SIGN_ECDSA_P256:
-        return ecdsa_sign(sk, parts, n, sig); /* needs no public key */
-    }
-    return SMQTT_E_BAD_KEY;
+    struct smq_sign_key *key = NULL;
+    SMQ_TRY(sign_key_make(alg, sk, own_pk, &key));
+    smqtt_err err = smq_openssl_sign_with(key, parts, n, sig);
+    smq_openssl_sign_key_free(key);
+    return err;
 }
 
 smqtt_err smq_openssl_sign_verify(enum smq_sign alg, const uint8_t *pk, const smq_span *parts, size_t n,

@@ -153,6 +153,12 @@ smqtt_err smq_identity_set_private(struct smqtt_identity *id, const uint8_t sk_k
     if (memcmp(kem, id->pk_kem, id->suite->npk) != 0 || memcmp(sig, id->pk_sig, id->suite->nspk) != 0) {
         return SMQTT_E_BAD_IDENTITY;
     }
+    struct smq_sign_key *signer = lib->sign_key_new(id->suite->sign, sk_sig, id->pk_sig);
+    if (signer == NULL) {
+        return SMQTT_E_NOMEM;
+    }
+    lib->sign_key_free(id->signer);
+    id->signer = signer;
     memcpy(id->sk_kem, sk_kem, SMQ_SK_LEN);
     memcpy(id->sk_sig, sk_sig, SMQ_SK_LEN);
     id->has_private = true;
@@ -174,7 +180,7 @@ static smqtt_err predecessor_write(const struct smqtt_identity *old, smqtt_ms un
     const smq_span core = smq_wr_span(wr);
     SMQ_TRY(smq_schedule_hash(&core, 1, hash));
     const smq_span content = smq_span_of(hash, SMQ_HASH_LEN);
-    SMQ_TRY(smq_schedule_sign(old->suite, old->sk_sig, old->pk_sig, SMQ_SIGN_SUCCESSOR, &content, 1, sig));
+    SMQ_TRY(smq_schedule_sign_with(old->signer, SMQ_SIGN_SUCCESSOR, &content, 1, sig));
     wr->len -= SMQ_SIG_LEN;
     smq_wr_bytes(wr, sig, SMQ_SIG_LEN);
     return SMQTT_OK;
@@ -279,6 +285,7 @@ void smqtt_identity_free(struct smqtt_identity *id)
     }
     smq_wipe(id->sk_kem, sizeof(id->sk_kem));
     smq_wipe(id->sk_sig, sizeof(id->sk_sig));
+    smq_schedule_lib()->sign_key_free(id->signer);
     smq_mem_free(id->mem, id);
 }
 

@@ -31,6 +31,7 @@ struct smqtt_identity {
     bool has_private;
     uint8_t sk_kem[SMQ_SK_LEN];
     uint8_t sk_sig[SMQ_SK_LEN];
+    struct smq_sign_key *signer; /* sk_sig made ready; NULL without private keys */
     uint8_t skid[SMQTT_SKID_LEN];
     uint8_t did[SMQTT_DID_LEN];
     const uint8_t *predecessor; /* TLV 1 within the descriptor; NULL: none */
@@ -60,7 +61,8 @@ SMQ_MUST_USE smqtt_err smq_identity_make_successor(const struct smqtt_mem *mem, 
  * smqtt_identity_read_descriptor. */
 SMQ_MUST_USE smqtt_err smq_identity_parse(const struct smqtt_mem *mem, smq_span descriptor, bool verify,
                                           struct smqtt_identity **out);
-/** Gives a public half its private keys. SMQTT_E_BAD_IDENTITY when they do not belong to it, SMQTT_E_BAD_KEY. */
+/** Gives a public half its private keys. SMQTT_E_BAD_IDENTITY when they do not belong to it, SMQTT_E_BAD_KEY,
+ * SMQTT_E_NOMEM. */
 SMQ_MUST_USE smqtt_err smq_identity_set_private(struct smqtt_identity *id, const uint8_t sk_kem[SMQ_SK_LEN],
                                                 const uint8_t sk_sig[SMQ_SK_LEN]);
 /** Are these descriptors of the same keys? */

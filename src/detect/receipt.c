@@ -50,7 +50,7 @@ smqtt_err smq_notice_write(const struct smqtt_identity *server, const uint8_t ki
     smq_wr_u64(&wr, ts);
     smq_span content[2];
     notice_content(server, out, content);
-    return smq_schedule_sign(server->suite, server->sk_sig, server->pk_sig, SMQ_SIGN_NOTICE, content, 2, out + wr.len);
+    return smq_schedule_sign_with(server->signer, SMQ_SIGN_NOTICE, content, 2, out + wr.len);
 }
 
 smqtt_err smq_notice_read(const struct smqtt_identity *server, const uint8_t kid[SMQ_KID_LEN], smq_span payload,

@@ -140,7 +140,7 @@ smqtt_err smq_register_proof_write(const struct smqtt_identity *id, const uint8_
         return SMQTT_E_USAGE;
     }
     proof_content(challenge, id->skid, client_id, length, content);
-    SMQ_TRY(smq_schedule_sign(id->suite, id->sk_sig, id->pk_sig, SMQ_SIGN_REGISTER, content, 4, sig));
+    SMQ_TRY(smq_schedule_sign_with(id->signer, SMQ_SIGN_REGISTER, content, 4, sig));
     struct smq_wr wr = kind_write(KIND_PROOF, out);
     smq_wr_bytes(&wr, id->skid, SMQTT_SKID_LEN);
     smq_wr_bytes(&wr, sig, SMQ_SIG_LEN);

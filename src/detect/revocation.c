@@ -74,7 +74,7 @@ smqtt_err smqtt_identity_revoke(const struct smqtt_identity *id, enum smqtt_revo
     smq_wr_u64(&wr, at);
     smq_wr_bytes(&wr, id->skid, SMQTT_SKID_LEN);
     const smq_span content = smq_wr_span(&wr);
-    SMQ_TRY(smq_schedule_sign(id->suite, id->sk_sig, id->pk_sig, SMQ_SIGN_REVOCATION, &content, 1, bytes + SIGNED_LEN));
+    SMQ_TRY(smq_schedule_sign_with(id->signer, SMQ_SIGN_REVOCATION, &content, 1, bytes + SIGNED_LEN));
     return smqtt_revocation_text(smq_span_of(bytes, sizeof(bytes)), out);
 }
 

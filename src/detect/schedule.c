@@ -94,6 +94,14 @@ smqtt_err smq_schedule_sign(const struct smq_suite *suite, const uint8_t sk[SMQ_
     return n_parts != 0 ? smq_schedule_lib()->sign(suite->sign, sk, pk, parts, n_parts, sig) : SMQTT_E_BUG;
 }
 
+smqtt_err smq_schedule_sign_with(const struct smq_sign_key *key, const char *label, const smq_span *content, size_t n,
+                                 uint8_t sig[SMQ_SIG_LEN])
+{
+    smq_span parts[SIGN_PARTS + CONTENT_PARTS_MAX];
+    size_t n_parts = sign_parts(label, content, n, parts);
+    return n_parts != 0 ? smq_schedule_lib()->sign_with(key, parts, n_parts, sig) : SMQTT_E_BUG;
+}
+
 smqtt_err smq_schedule_verify(const struct smq_suite *suite, const uint8_t *pk, const char *label,
                               const smq_span *content, size_t n, const uint8_t sig[SMQ_SIG_LEN])
 {

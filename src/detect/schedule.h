@@ -63,6 +63,9 @@ SMQ_MUST_USE smqtt_err smq_schedule_once(const struct smq_suite *suite, const ui
 SMQ_MUST_USE smqtt_err smq_schedule_sign(const struct smq_suite *suite, const uint8_t sk[SMQ_SK_LEN], const uint8_t *pk,
                                          const char *label, const smq_span *content, size_t n,
                                          uint8_t sig[SMQ_SIG_LEN]);
+/** The same with a key that was made ready. */
+SMQ_MUST_USE smqtt_err smq_schedule_sign_with(const struct smq_sign_key *key, const char *label,
+                                              const smq_span *content, size_t n, uint8_t sig[SMQ_SIG_LEN]);
 /** Verifies what smq_schedule_sign made. SMQTT_E_BAD_SIGNATURE, SMQTT_E_BAD_KEY. */
 SMQ_MUST_USE smqtt_err smq_schedule_verify(const struct smq_suite *suite, const uint8_t *pk, const char *label,
                                            const smq_span *content, size_t n, const uint8_t sig[SMQ_SIG_LEN]);

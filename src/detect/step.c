@@ -63,7 +63,7 @@ static smqtt_err reply_write(const struct smqtt_identity *server, const struct s
     uint8_t sig[SMQ_SIG_LEN];
     smq_span content[4];
     SMQ_TRY(sig2_content(hs, smq_wr_span(wr), hash, content));
-    SMQ_TRY(smq_schedule_sign(hs->suite, server->sk_sig, server->pk_sig, SMQ_SIGN_STEP2, content, 4, sig));
+    SMQ_TRY(smq_schedule_sign_with(server->signer, SMQ_SIGN_STEP2, content, 4, sig));
     smq_wr_bytes(wr, sig, SMQ_SIG_LEN);
     return smq_wr_ok(wr) ? SMQTT_OK : SMQTT_E_BUG;
 }
@@ -257,7 +257,7 @@ static smqtt_err verdict_write(const struct smqtt_identity *identity, const stru
         uint8_t sig[SMQ_SIG_LEN];
         smq_span content[4];
         SMQ_TRY(sig3_content(hs, th3, smq_wr_span(wr), hash, content));
-        SMQ_TRY(smq_schedule_sign(hs->suite, identity->sk_sig, identity->pk_sig, SMQ_SIGN_STEP3, content, 4, sig));
+        SMQ_TRY(smq_schedule_sign_with(identity->signer, SMQ_SIGN_STEP3, content, 4, sig));
         smq_wr_bytes(wr, sig, SMQ_SIG_LEN);
     }
     return smq_wr_ok(wr) ? SMQTT_OK : SMQTT_E_BUG;

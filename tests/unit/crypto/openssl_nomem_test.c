@@ -118,6 +118,17 @@ static smqtt_err op_sign_known(struct fixture *f)
     return lib->sign(f->suite->sign, f->sk, f->spk, &message, 1, f->out);
 }
 
+static smqtt_err op_sign_key(struct fixture *f)
+{
+    struct smq_sign_key *key = lib->sign_key_new(f->suite->sign, f->sk, f->spk);
+    if (key == NULL) {
+        return SMQTT_E_NOMEM;
+    }
+    smqtt_err err = lib->sign_with(key, &message, 1, f->out);
+    lib->sign_key_free(key);
+    return err;
+}
+
 static smqtt_err op_verify(struct fixture *f)
 {
     return lib->verify(f->suite->sign, f->spk, &message, 1, f->sig);
@@ -168,7 +179,7 @@ static const struct {
 } ops[] = {
     {op_sha256, true},      {op_hmac, true},     {op_dh_public, true},   {op_dh, true},         {op_dh_check, true},
     {op_sign_public, true}, {op_sign, false},    {op_verify, true},      {op_sign_check, true}, {op_aead, true},
-    {op_hpke, true},        {op_dh_known, true}, {op_sign_known, false}, {op_mac, true},
+    {op_hpke, true},        {op_dh_known, true}, {op_sign_known, false}, {op_mac, true},        {op_sign_key, false},
 };
 
 /* Runs the operation until no allocation fails any more; gives the number of failures that came. */

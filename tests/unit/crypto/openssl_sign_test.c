@@ -329,6 +329,32 @@ static void test_too_long(void **state)
     assert_int_equal(lib->verify(SMQ_SIGN_ED25519, pk, parts, 2, sig), SMQTT_E_USAGE);
 }
 
+/* A key made ready signs as often as one likes, as `sign` does. */
+static void test_ready_key(void **state)
+{
+    (void)state;
+    const smq_span messages[] = {smq_span_str("one"), smq_span_str(""), smq_span_str("three")};
+    const uint8_t sk[SMQ_SK_LEN] = {1, 2, 3};
+    const uint8_t zero[SMQ_SK_LEN] = {0};
+    for (enum smq_sign alg = SMQ_SIGN_ED25519; alg <= SMQ_SIGN_ECDSA_P256; alg++) {
+        uint8_t pk[SMQ_PK_MAX];
+        uint8_t sig[SMQ_SIG_LEN];
+        uint8_t want[SMQ_SIG_LEN];
+        assert_int_equal(lib->sign_public(alg, sk, pk), SMQTT_OK);
+        struct smq_sign_key *key = lib->sign_key_new(alg, sk, pk);
+        assert_non_null(key);
+        for (size_t i = 0; i < SMQ_ARRAY_LEN(messages); i++) {
+            assert_int_equal(lib->sign_with(key, &messages[i], 1, sig), SMQTT_OK);
+            assert_int_equal(lib->verify(alg, pk, &messages[i], 1, sig), SMQTT_OK);
+            assert_int_equal(lib->sign(alg, sk, NULL, &messages[i], 1, want), SMQTT_OK);
+            assert_true(alg == SMQ_SIGN_ECDSA_P256 || memcmp(sig, want, sizeof(sig)) == 0);
+        }
+        lib->sign_key_free(key);
+    }
+    assert_null(lib->sign_key_new(SMQ_SIGN_ECDSA_P256, zero, NULL));
+    lib->sign_key_free(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,7 +363,7 @@ int main(void)
         cmocka_unit_test(test_ecdsa_ranges),      cmocka_unit_test(test_bit_flips),
         cmocka_unit_test(test_ed25519_high_s),    cmocka_unit_test(test_ed25519_small_order),
         cmocka_unit_test(test_ed25519_encodings), cmocka_unit_test(test_long_messages),
-        cmocka_unit_test(test_too_long),
+        cmocka_unit_test(test_too_long),          cmocka_unit_test(test_ready_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
