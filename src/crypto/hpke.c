@@ -188,6 +188,21 @@ smqtt_err smq_hpke_setup_r(struct smq_hpke *ctx, const struct smq_crypto_lib *li
     return err;
 }
 
+smqtt_err smq_hpke_setup_r_with(struct smq_hpke *ctx, const struct smq_crypto_lib *lib, const struct smq_suite *suite,
+                                const struct smq_dh_key *skR, const uint8_t *pkR, const uint8_t *enc, smq_span info,
+                                const struct smq_hpke_psk *psk)
+{
+    uint8_t dh[SMQ_DH_LEN];
+    uint8_t mode;
+    SMQ_TRY(check_psk(psk, &mode));
+    smqtt_err err = lib->dh_with(skR, enc, dh);
+    if (err == SMQTT_OK) {
+        err = setup(ctx, lib, suite, dh, enc, pkR, info, psk);
+    }
+    smq_wipe(dh, sizeof(dh));
+    return err;
+}
+
 /* ComputeNonce: base_nonce XOR the sequence number, right-aligned (RFC 9180 section 5.2). */
 static smqtt_err compute_nonce(const struct smq_hpke *ctx, uint8_t nonce[SMQ_NONCE_LEN])
 {

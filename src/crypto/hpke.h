@@ -40,6 +40,11 @@ SMQ_MUST_USE smqtt_err smq_hpke_setup_r(struct smq_hpke *ctx, const struct smq_c
                                         const struct smq_suite *suite, const uint8_t skR[SMQ_SK_LEN],
                                         const uint8_t *pkR, const uint8_t *enc, smq_span info,
                                         const struct smq_hpke_psk *psk);
+/** The same with a private key that was made ready, and its public key. */
+SMQ_MUST_USE smqtt_err smq_hpke_setup_r_with(struct smq_hpke *ctx, const struct smq_crypto_lib *lib,
+                                             const struct smq_suite *suite, const struct smq_dh_key *skR,
+                                             const uint8_t *pkR, const uint8_t *enc, smq_span info,
+                                             const struct smq_hpke_psk *psk);
 /** Derives key and base nonce, which sealing and opening do by themselves; whoever only exports does without.
  * SMQTT_E_CRYPTO, SMQTT_E_NOMEM. */
 SMQ_MUST_USE smqtt_err smq_hpke_ready(struct smq_hpke *ctx);

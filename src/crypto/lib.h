@@ -22,6 +22,8 @@ enum smq_aead { SMQ_AEAD_CHACHA20_POLY1305, SMQ_AEAD_AES_128_GCM };
 /** One key of an AEAD, ready for many messages; made by aead_new of the table. One thread at a time uses it. */
 struct smq_aead_key;
 
+/** A private key for agreements; made by dh_key_new of the table. */
+struct smq_dh_key;
 /** A private key for signatures; made by sign_key_new of the table. */
 struct smq_sign_key;
 /** A context of HMAC; made by mac_new of the table. */
@@ -59,6 +61,14 @@ struct smq_crypto_lib {
      * as dh. */
     smqtt_err (*dh_pair)(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *pk, uint8_t *own_pk,
                          uint8_t out[SMQ_DH_LEN]);
+    /** A private key made ready for many agreements; sk and own_pk as with dh. NULL: no memory, or sk is no private
+     * key.
+     */
+    struct smq_dh_key *(*dh_key_new)(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *own_pk);
+    /** Wipes and frees; NULL allowed. */
+    void (*dh_key_free)(struct smq_dh_key *key);
+    /** As dh with that key. Several threads may use one key at once. */
+    smqtt_err (*dh_with)(const struct smq_dh_key *key, const uint8_t *pk, uint8_t out[SMQ_DH_LEN]);
     /** May these bytes be a private key? X25519: any; P-256: not zero and below the order. Takes the same time whatever
      * they are. */
     bool (*dh_is_private)(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN]);

@@ -276,26 +276,50 @@ smqtt_err smq_openssl_dh_check(enum smq_curve curve, const uint8_t *pk)
     return SMQTT_E_BAD_KEY;
 }
 
+/* With a context that is ready to derive. */
+static smqtt_err x25519_derive(EVP_PKEY_CTX *ctx, const uint8_t *pk, uint8_t out[SMQ_DH_LEN])
+{
+    static const uint8_t zeros[SMQ_DH_LEN] = {0};
+    uint8_t shared[SMQ_DH_LEN];
+    size_t len = sizeof(shared);
+    smqtt_err err = SMQTT_E_CRYPTO;
+    EVP_PKEY *peer = NULL;
+    SMQ_TRY(smq_openssl_public(SMQ_CURVE_X25519, pk, &peer));
+    if (EVP_PKEY_derive_set_peer_ex(ctx, peer, 0) == 1) {
+        bool ok = EVP_PKEY_derive(ctx, shared, &len) == 1 && len == sizeof(shared);
+        err = ok && !smq_ct_equal(shared, zeros, sizeof(shared)) ? SMQTT_OK : SMQTT_E_BAD_KEY;
+    }
+    if (err == SMQTT_OK) {
+        memcpy(out, shared, sizeof(shared));
+    }
+    smq_wipe(shared, sizeof(shared));
+    smq_openssl_public_end(SMQ_CURVE_X25519, peer);
+    return err;
+}
+
+/* A context of this private key that is ready to derive, or NULL. */
+static EVP_PKEY_CTX *x25519_ready(EVP_PKEY *own)
+{
+    EVP_PKEY_CTX *ctx = own != NULL ? EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL) : NULL;
+    if (ctx != NULL && EVP_PKEY_derive_init(ctx) != 1) {
+        EVP_PKEY_CTX_free(ctx);
+        return NULL;
+    }
+    return ctx;
+}
+
 /* made_pk: NULL, or where the public key of sk goes, which importing sk has given. */
 static smqtt_err x25519_agree(const uint8_t *sk, const uint8_t *own_pk, const uint8_t *pk, uint8_t *made_pk,
                               uint8_t out[SMQ_DH_LEN])
 {
-    static const uint8_t zeros[SMQ_DH_LEN] = {0};
     uint8_t made[SMQ_OPENSSL_X_PK_LEN];
     uint8_t shared[SMQ_DH_LEN];
-    size_t len = sizeof(shared);
-    size_t made_len = sizeof(made);
-    smqtt_err err = SMQTT_E_CRYPTO;
-    EVP_PKEY *peer = NULL;
-    SMQ_TRY(smq_openssl_public(SMQ_CURVE_X25519, pk, &peer));
+    size_t len = sizeof(made);
     EVP_PKEY *own = smq_openssl_x_private("X25519", sk, own_pk);
-    EVP_PKEY_CTX *ctx = own != NULL ? EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL) : NULL;
-    if (ctx != NULL && EVP_PKEY_derive_init(ctx) == 1 && EVP_PKEY_derive_set_peer_ex(ctx, peer, 0) == 1) {
-        bool ok = EVP_PKEY_derive(ctx, shared, &len) == 1 && len == sizeof(shared);
-        err = ok && !smq_ct_equal(shared, zeros, sizeof(shared)) ? SMQTT_OK : SMQTT_E_BAD_KEY;
-    }
+    EVP_PKEY_CTX *ctx = x25519_ready(own);
+    smqtt_err err = ctx != NULL ? x25519_derive(ctx, pk, shared) : SMQTT_E_CRYPTO;
     if (err == SMQTT_OK && made_pk != NULL) {
-        err = EVP_PKEY_get_raw_public_key(own, made, &made_len) == 1 ? SMQTT_OK : SMQTT_E_CRYPTO;
+        err = EVP_PKEY_get_raw_public_key(own, made, &len) == 1 ? SMQTT_OK : SMQTT_E_CRYPTO;
     }
     if (err == SMQTT_OK) {
         memcpy(out, shared, sizeof(shared));
@@ -306,7 +330,56 @@ static smqtt_err x25519_agree(const uint8_t *sk, const uint8_t *own_pk, const ui
     smq_wipe(shared, sizeof(shared));
     EVP_PKEY_CTX_free(ctx);
     EVP_PKEY_free(own);
-    smq_openssl_public_end(SMQ_CURVE_X25519, peer);
+    return err == SMQTT_OK ? SMQTT_OK : smq_openssl_fail(err);
+}
+
+/* X25519: a context that is ready to derive; each agreement is made by a copy of it, so that threads do not meet. P-256
+ * needs no more than the scalar. */
+struct smq_dh_key {
+    enum smq_curve curve;
+    EVP_PKEY_CTX *x25519;
+    uint8_t sk[SMQ_SK_LEN];
+};
+
+struct smq_dh_key *smq_openssl_dh_key_new(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *own_pk)
+{
+    struct smq_dh_key *made = smq_openssl_dh_is_private(curve, sk) ? smq_mem_zalloc(NULL, 1, sizeof(*made)) : NULL;
+    if (made == NULL) {
+        return NULL;
+    }
+    made->curve = curve;
+    if (curve == SMQ_CURVE_P256) {
+        memcpy(made->sk, sk, SMQ_SK_LEN);
+        return made;
+    }
+    EVP_PKEY *own = smq_openssl_x_private("X25519", sk, own_pk);
+    made->x25519 = x25519_ready(own);
+    EVP_PKEY_free(own); /* the context has its own reference */
+    if (made->x25519 == NULL) {
+        smq_openssl_dh_key_free(made);
+        (void)smq_openssl_fail(SMQTT_E_CRYPTO);
+        return NULL;
+    }
+    return made;
+}
+
+void smq_openssl_dh_key_free(struct smq_dh_key *key)
+{
+    if (key != NULL) {
+        EVP_PKEY_CTX_free(key->x25519); /* wipes the private key with its last reference */
+        smq_wipe(key, sizeof(*key));
+        smq_mem_free(NULL, key);
+    }
+}
+
+smqtt_err smq_openssl_dh_with(const struct smq_dh_key *key, const uint8_t *pk, uint8_t out[SMQ_DH_LEN])
+{
+    if (key->curve == SMQ_CURVE_P256) {
+        return p256_agree(key->sk, pk, NULL, out);
+    }
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_dup(key->x25519);
+    smqtt_err err = ctx != NULL ? x25519_derive(ctx, pk, out) : SMQTT_E_CRYPTO;
+    EVP_PKEY_CTX_free(ctx);
     return err == SMQTT_OK ? SMQTT_OK : smq_openssl_fail(err);
 }
 

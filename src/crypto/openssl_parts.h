@@ -62,6 +62,9 @@ smqtt_err smq_openssl_dh_pair(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN]
 smqtt_err smq_openssl_dh_public(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], uint8_t *pk);
 smqtt_err smq_openssl_dh_agree(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *own_pk,
                                const uint8_t *pk, uint8_t out[SMQ_DH_LEN]);
+struct smq_dh_key *smq_openssl_dh_key_new(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN], const uint8_t *own_pk);
+void smq_openssl_dh_key_free(struct smq_dh_key *key);
+smqtt_err smq_openssl_dh_with(const struct smq_dh_key *key, const uint8_t *pk, uint8_t out[SMQ_DH_LEN]);
 bool smq_openssl_dh_is_private(enum smq_curve curve, const uint8_t sk[SMQ_SK_LEN]);
 smqtt_err smq_openssl_dh_check(enum smq_curve curve, const uint8_t *pk);
 smqtt_err smq_openssl_sign_public(enum smq_sign alg, const uint8_t sk[SMQ_SK_LEN], uint8_t *pk);

@@ -153,11 +153,16 @@ smqtt_err smq_identity_set_private(struct smqtt_identity *id, const uint8_t sk_k
     if (memcmp(kem, id->pk_kem, id->suite->npk) != 0 || memcmp(sig, id->pk_sig, id->suite->nspk) != 0) {
         return SMQTT_E_BAD_IDENTITY;
     }
+    struct smq_dh_key *ready = lib->dh_key_new(id->suite->curve, sk_kem, id->pk_kem);
     struct smq_sign_key *signer = lib->sign_key_new(id->suite->sign, sk_sig, id->pk_sig);
-    if (signer == NULL) {
+    if (ready == NULL || signer == NULL) {
+        lib->dh_key_free(ready);
+        lib->sign_key_free(signer);
         return SMQTT_E_NOMEM;
     }
+    lib->dh_key_free(id->kem);
     lib->sign_key_free(id->signer);
+    id->kem = ready;
     id->signer = signer;
     memcpy(id->sk_kem, sk_kem, SMQ_SK_LEN);
     memcpy(id->sk_sig, sk_sig, SMQ_SK_LEN);
@@ -285,6 +290,7 @@ void smqtt_identity_free(struct smqtt_identity *id)
     }
     smq_wipe(id->sk_kem, sizeof(id->sk_kem));
     smq_wipe(id->sk_sig, sizeof(id->sk_sig));
+    smq_schedule_lib()->dh_key_free(id->kem);
     smq_schedule_lib()->sign_key_free(id->signer);
     smq_mem_free(id->mem, id);
 }

@@ -31,7 +31,8 @@ struct smqtt_identity {
     bool has_private;
     uint8_t sk_kem[SMQ_SK_LEN];
     uint8_t sk_sig[SMQ_SK_LEN];
-    struct smq_sign_key *signer; /* sk_sig made ready; NULL without private keys */
+    struct smq_dh_key *kem; /* both made ready for use; NULL without private keys */
+    struct smq_sign_key *signer;
     uint8_t skid[SMQTT_SKID_LEN];
     uint8_t did[SMQTT_DID_LEN];
     const uint8_t *predecessor; /* TLV 1 within the descriptor; NULL: none */

@@ -362,7 +362,7 @@ smqtt_err smq_opener_take_hello(struct smqtt_opener *o, smq_span body, struct sm
     }
     SMQ_TRY(smq_opener_room(o));
     smqtt_err err = hello_take(o, packet, &step, now);
-    smq_wipe(o->pt, SMQ_PACKET_MAX);
+    smq_wipe(o->pt, packet.len); /* what was sealed is shorter than its packet */
     if (err == SMQTT_E_FULL) {
         return retry(o, &step, SMQTT_STATUS_BUSY, now);
     }

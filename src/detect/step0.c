@@ -263,8 +263,8 @@ static smqtt_err hello_open(const struct smqtt_identity *server, const struct sm
     uint8_t info[SMQ_INFO_MAX];
     size_t info_len = smq_schedule_info1(step->suite, server->did, info);
     struct smq_hpke hpke = {0};
-    smqtt_err err = smq_hpke_setup_r(&hpke, smq_schedule_lib(), step->suite, server->sk_kem, server->pk_kem,
-                                     step->enc1.data, smq_span_of(info, info_len), &with);
+    smqtt_err err = smq_hpke_setup_r_with(&hpke, smq_schedule_lib(), step->suite, server->kem, server->pk_kem,
+                                          step->enc1.data, smq_span_of(info, info_len), &with);
     if (err == SMQTT_OK) {
         err = smq_hpke_open(&hpke, step->clear, step->ct1, pt);
     }

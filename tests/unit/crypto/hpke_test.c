@@ -144,9 +144,15 @@ static smqtt_err receive(const struct pair *p, const char *info, const struct sm
     uint8_t pkR[SMQ_PK_MAX];
     assert_int_equal(lib->dh_public(p->suite->curve, p->skR, pkR), SMQTT_OK);
     assert_int_equal(smq_hpke_setup_r(&known, lib, p->suite, p->skR, pkR, p->enc, smq_span_str(info), psk), err);
+    struct smq_hpke with;
+    struct smq_dh_key *key = lib->dh_key_new(p->suite->curve, p->skR, pkR);
+    assert_int_equal(smq_hpke_setup_r_with(&with, lib, p->suite, key, pkR, p->enc, smq_span_str(info), psk), err);
+    lib->dh_key_free(key);
     if (err != SMQTT_OK) {
         return err;
     }
+    assert_memory_equal(with.exporter, r.exporter, sizeof(r.exporter));
+    smq_hpke_deinit(&with);
     assert_memory_equal(known.exporter, r.exporter, sizeof(r.exporter));
     assert_int_equal(smq_hpke_ready(&known), SMQTT_OK);
     assert_int_equal(smq_hpke_ready(&r), SMQTT_OK);

@@ -23,6 +23,10 @@ static void assert_dh_refused(enum smq_curve curve, const uint8_t *sk, const uin
     memset(out, 0xa5, sizeof(out));
     memset(before, 0xa5, sizeof(before));
     assert_int_equal(lib->dh(curve, sk, NULL, pk, out), SMQTT_E_BAD_KEY);
+    struct smq_dh_key *key = lib->dh_key_new(curve, sk, NULL);
+    assert_true((key != NULL) == lib->dh_is_private(curve, sk));
+    assert_int_equal(key != NULL ? lib->dh_with(key, pk, out) : SMQTT_E_BAD_KEY, SMQTT_E_BAD_KEY);
+    lib->dh_key_free(key);
     assert_memory_equal(out, before, sizeof(out));
     assert_int_equal(ERR_peek_error(), 0);
 }
@@ -142,6 +146,16 @@ static void test_agreement(void **state)
         memset(out[1], 0, sizeof(out[1]));
         assert_int_equal(lib->dh(curve, sk[1], pk[1], pk[0], out[1]), SMQTT_OK); /* its own public key is known */
         assert_memory_equal(out[0], out[1], SMQ_DH_LEN);
+        struct smq_dh_key *key = lib->dh_key_new(curve, sk[1], i < 50 ? pk[1] : NULL);
+        assert_non_null(key);
+        for (unsigned times = 0; times < 2; times++) {
+            memset(out[1], 0, sizeof(out[1]));
+            assert_int_equal(lib->dh_with(key, pk[0], out[1]), SMQTT_OK);
+            assert_memory_equal(out[0], out[1], SMQ_DH_LEN);
+            assert_int_equal(lib->dh_with(key, pk[1], out[1]), SMQTT_OK);
+            assert_memory_not_equal(out[0], out[1], SMQ_DH_LEN);
+        }
+        lib->dh_key_free(key);
         assert_int_equal(lib->dh(curve, sk[0], NULL, pk[0], out[1]), SMQTT_OK);
         assert_memory_not_equal(out[0], out[1], SMQ_DH_LEN);
     }

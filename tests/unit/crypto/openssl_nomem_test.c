@@ -98,6 +98,17 @@ static smqtt_err op_dh_known(struct fixture *f)
     return lib->dh(f->suite->curve, f->sk, f->pk, f->pk, f->out);
 }
 
+static smqtt_err op_dh_key(struct fixture *f)
+{
+    struct smq_dh_key *key = lib->dh_key_new(f->suite->curve, f->sk, f->pk);
+    if (key == NULL) {
+        return SMQTT_E_NOMEM;
+    }
+    smqtt_err err = lib->dh_with(key, f->pk, f->out);
+    lib->dh_key_free(key);
+    return err;
+}
+
 static smqtt_err op_dh_check(struct fixture *f)
 {
     return lib->dh_check(f->suite->curve, f->pk);
@@ -177,9 +188,10 @@ static const struct {
     smqtt_err (*run)(struct fixture *f);
     bool same;
 } ops[] = {
-    {op_sha256, true},      {op_hmac, true},     {op_dh_public, true},   {op_dh, true},         {op_dh_check, true},
-    {op_sign_public, true}, {op_sign, false},    {op_verify, true},      {op_sign_check, true}, {op_aead, true},
-    {op_hpke, true},        {op_dh_known, true}, {op_sign_known, false}, {op_mac, true},        {op_sign_key, false},
+    {op_sha256, true},      {op_hmac, true},        {op_dh_public, true}, {op_dh, true},
+    {op_dh_check, true},    {op_sign_public, true}, {op_sign, false},     {op_verify, true},
+    {op_sign_check, true},  {op_aead, true},        {op_hpke, true},      {op_dh_known, true},
+    {op_sign_known, false}, {op_mac, true},         {op_sign_key, false}, {op_dh_key, true},
 };
 
 /* Runs the operation until no allocation fails any more; gives the number of failures that came. */
