@@ -355,15 +355,45 @@ static void test_ready_key(void **state)
     lib->sign_key_free(NULL);
 }
 
+/* A key that is none leaves nothing behind for the next one: objects for public keys are used again. */
+static void test_ecdsa_bad_public_key(void **state)
+{
+    (void)state;
+    const smq_span message = smq_span_str("message");
+    const uint8_t sk[SMQ_SK_LEN] = {1, 2, 3};
+    uint8_t pk[SMQ_PK_MAX];
+    uint8_t bad[SMQ_PK_MAX];
+    uint8_t sig[SMQ_SIG_LEN];
+    assert_int_equal(lib->sign_public(SMQ_SIGN_ECDSA_P256, sk, pk), SMQTT_OK);
+    assert_int_equal(lib->sign(SMQ_SIGN_ECDSA_P256, sk, NULL, &message, 1, sig), SMQTT_OK);
+    for (unsigned i = 0; i < 4; i++) { /* the hybrid form, another, off the curve, above the prime */
+        assert_int_equal(lib->verify(SMQ_SIGN_ECDSA_P256, pk, &message, 1, sig), SMQTT_OK);
+        memcpy(bad, pk, sizeof(bad));
+        bad[0] = i == 0 ? (uint8_t)(0x06 | (pk[64] & 1)) : i == 1 ? 0x02 : 0x04;
+        bad[64] = (uint8_t)(bad[64] ^ (i == 2));
+        memset(bad + 1, 0xff, i == 3 ? 32 : 0);
+        assert_int_equal(lib->verify(SMQ_SIGN_ECDSA_P256, bad, &message, 1, sig), SMQTT_E_BAD_KEY);
+        assert_int_equal(ERR_peek_error(), 0);
+    }
+    assert_int_equal(lib->verify(SMQ_SIGN_ECDSA_P256, pk, &message, 1, sig), SMQTT_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ed25519_rfc8032),   cmocka_unit_test(test_verify_vectors),
-        cmocka_unit_test(test_ecdsa_public_key),  cmocka_unit_test(test_ecdsa_signs_low),
-        cmocka_unit_test(test_ecdsa_ranges),      cmocka_unit_test(test_bit_flips),
-        cmocka_unit_test(test_ed25519_high_s),    cmocka_unit_test(test_ed25519_small_order),
-        cmocka_unit_test(test_ed25519_encodings), cmocka_unit_test(test_long_messages),
-        cmocka_unit_test(test_too_long),          cmocka_unit_test(test_ready_key),
+        cmocka_unit_test(test_ed25519_rfc8032),
+        cmocka_unit_test(test_verify_vectors),
+        cmocka_unit_test(test_ecdsa_public_key),
+        cmocka_unit_test(test_ecdsa_signs_low),
+        cmocka_unit_test(test_ecdsa_ranges),
+        cmocka_unit_test(test_bit_flips),
+        cmocka_unit_test(test_ed25519_high_s),
+        cmocka_unit_test(test_ed25519_small_order),
+        cmocka_unit_test(test_ed25519_encodings),
+        cmocka_unit_test(test_long_messages),
+        cmocka_unit_test(test_too_long),
+        cmocka_unit_test(test_ready_key),
+        cmocka_unit_test(test_ecdsa_bad_public_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
