@@ -40,6 +40,10 @@ CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE = 1, 2, 3,
 SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT, AUTH = 9, 10, 11, 12, 13, 14, 15
 _libc = ctypes.CDLL(None)
 
+# What programs keep for their user is not that of whoever runs the tests.
+os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="smqtt-home-")
+atexit.register(shutil.rmtree, os.environ["XDG_CONFIG_HOME"], True)
+
 
 def skip(why):
     print("skipped: " + why)

@@ -605,7 +605,9 @@ def true_revocation(scene):
     def rule(f):
         return [f.changed(payload=own)] if kind(f) == "descriptor" and f.link.client_id == scene.client_id else [f]
     scene.rule(rule, DOWN)
-    scene.pub("after a true revocation", "--receipt-timeout", "5", code=2, says="revoked|void|given up")
+    known = os.path.join(scene.where, "known")  # beside it the client remembers; another one has not heard
+    scene.pub("after a true revocation", "--known", known, "--receipt-timeout", "5", code=2,
+              says="revoked|void|given up")
 
 
 # --- the table ----------------------------------------------------------------------------------------------------
